@@ -1,0 +1,266 @@
+/**
+ * What a program says: the six calls, a flush, a close; and the layers that wire the rooms below into a client.
+ *
+ * A call validates, stamps, encodes once and offers to the outbox. It never waits for the network.
+ */
+import * as Clock from "effect/Clock"
+import * as Config from "effect/Config"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as FetchHttpClient from "effect/http/FetchHttpClient"
+import type * as HttpClient from "effect/http/HttpClient"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import type * as Scope from "effect/Scope"
+import { type CallError, InvalidCall, type InvalidSetting } from "./AnalyticsError.ts"
+import * as Delivery from "./Delivery.ts"
+import * as Enrichment from "./Enrichment.ts"
+import * as Json from "./Json.ts"
+import * as Message from "./Message.ts"
+import { MessageIds } from "./MessageId.ts"
+import * as Outbox from "./Outbox.ts"
+import * as Outcome from "./Outcome.ts"
+import * as Transport from "./Transport.ts"
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Service interface
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** The six calls that name whom they are about. Each resolves when the message is accepted, not when it is delivered. */
+export type Calls = {
+  readonly [Type in Message.Type]: (call: Message.Calls[Type]) => Effect.Effect<void, CallError>
+}
+
+/** The six calls for code that has an identity around it (`Enrichment.withIdentity`), and may leave it out. */
+export type IdentifiedCalls = {
+  readonly [Type in Message.Type]: (
+    call: Message.Anonymous<Message.Calls[Type]>
+  ) => Effect.Effect<void, CallError, Enrichment.CurrentIdentity>
+}
+
+export interface Service extends Calls {
+  /** The same six calls where the identity around them is enough. */
+  readonly identified: IdentifiedCalls
+  /** Resolves when everything accepted before it is delivered or dropped; says how much of it was. */
+  readonly flush: Effect.Effect<Outbox.Flushed>
+  /**
+   * Takes no more calls, delivers what is there until `closeTimeout`, drops the rest. The end of the layer's scope does
+   * the same. Idempotent.
+   */
+  readonly close: Effect.Effect<Outbox.Flushed>
+  /** Counts since the client was made. */
+  readonly stats: Effect.Effect<Outcome.Stats>
+  /**
+   * A call without a fiber, for code that is not Effect: at once, and with what has to be told, if anything. It never
+   * throws, and never waits: `overflow: "wait"` refuses here.
+   */
+  readonly callUnsafe: (
+    type: Message.Type,
+    call: unknown,
+    surroundings: Enrichment.Surroundings
+  ) => Outcome.Refused | Outcome.Filtered | Outcome.Dropped | undefined
+}
+
+/** Records what users do. */
+export class Analytics extends Context.Service<Analytics, Service>()("effect-analytics/Analytics") {}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Options
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** What happens to messages between the call and the wire. */
+export interface CallOptions {
+  /** May change or drop every message before it is encoded. See `Enrichment.Transform`. */
+  readonly transform?: Enrichment.Transform | undefined
+}
+
+export interface Options extends CallOptions, Outbox.Options, Delivery.Options, Transport.Options {}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Constructor
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** A client over the outbox and the transport that are provided. */
+export const make = Effect.fnUntraced(function* (
+  options: CallOptions & Delivery.Options = {}
+): Effect.fn.Return<Service, InvalidSetting, Outbox.Outbox | Transport.Transport | Scope.Scope> {
+  const outbox = yield* Outbox.Outbox
+  const delivery = yield* Delivery.make(options)
+  const tell = yield* Outcome.makeTell
+  const clock = yield* Clock.Clock
+  const messageIds = yield* MessageIds
+  const { transform } = options
+  let rejected = 0
+  let filtered = 0
+
+  const timestamp = isoClock(clock)
+  const messageId = () => messageIds(clock.currentTimeMillisUnsafe())
+
+  const validate = (type: Message.Type, data: Json.Data): Message.Wire | InvalidCall =>
+    Message.check(type, data) ?? Message.stamp(type, data, timestamp, messageId)
+
+  /** From the caller's object to a message. */
+  const prepare = (
+    type: Message.Type,
+    call: unknown,
+    surroundings: Enrichment.Surroundings
+  ): Message.Message | InvalidCall | Enrichment.Drop => {
+    const copied = Json.copy(call)
+    const data = Json.isData(copied) ? copied : new Json.Fault("must be an object", [])
+    const fault = data instanceof Json.Fault ? data : Enrichment.surround(data, surroundings)
+    if (fault !== undefined) return new InvalidCall({ call: type, path: fault.path, problem: fault.problem })
+    const wire = validate(type, data)
+    if (wire instanceof InvalidCall) return wire
+    if (transform === undefined) return Message.encode(wire)
+    const transformed = Enrichment.apply(transform, wire)
+    if (transformed instanceof Enrichment.Drop || transformed instanceof InvalidCall) return transformed
+    const changed = validate(type, transformed)
+    return changed instanceof InvalidCall ? changed : Message.encode(changed)
+  }
+
+  const refuse = (call: Message.Type, error: CallError, message?: Message.Message) => {
+    rejected++
+    return Outcome.Outcome.Refused({ call, error, message })
+  }
+
+  const filter = (call: Message.Type, { reason }: Enrichment.Drop) => {
+    filtered++
+    return Outcome.Outcome.Filtered({ call, reason })
+  }
+
+  const callUnsafe: Service["callUnsafe"] = (type, call, surroundings) => {
+    const message = prepare(type, call, surroundings)
+    if (message instanceof InvalidCall) return refuse(type, message)
+    if (message instanceof Enrichment.Drop) return filter(type, message)
+    const answer = outbox.offerUnsafe(message)
+    return answer === undefined || answer._tag === "Dropped" ? answer : refuse(type, answer, message)
+  }
+
+  const fail = (refused: Outcome.Refused) => Effect.andThen(tell(refused), Effect.fail(refused.error))
+
+  const say = (type: Message.Type) => (call: unknown) =>
+    Effect.withFiber<void, CallError>((fiber) => {
+      const message = prepare(type, call, Enrichment.surroundings(fiber.context))
+      if (message instanceof InvalidCall) return fail(refuse(type, message))
+      if (message instanceof Enrichment.Drop) return tell(filter(type, message))
+      return Effect.catch(outbox.offer(message), (error) => fail(refuse(type, error, message)))
+    })
+
+  const calls: Calls = {
+    identify: say("identify"),
+    track: say("track"),
+    page: say("page"),
+    screen: say("screen"),
+    group: say("group"),
+    alias: say("alias")
+  }
+
+  return {
+    ...calls,
+    // The same calls: what is different about them is what they ask of the types.
+    identified: calls as IdentifiedCalls,
+    flush: outbox.flush,
+    close: delivery.close,
+    stats: Effect.map(outbox.counts, (counts) => ({
+      offered: counts.accepted + rejected + filtered,
+      delivered: counts.delivered,
+      pending: counts.pending,
+      dropped: counts.dropped + filtered,
+      rejected,
+      inFlight: counts.taken,
+      pendingBytes: counts.pendingBytes
+    })),
+    callUnsafe
+  }
+})
+
+/** The time as ISO text, made once for each millisecond: making it costs as much as everything else in a stamp. */
+const isoClock = (clock: Clock.Clock) => {
+  let last = Number.NaN
+  let text = ""
+  return () => {
+    const now = clock.currentTimeMillisUnsafe()
+    if (now !== last) {
+      last = now
+      text = new Date(now).toISOString()
+    }
+    return text
+  }
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Layers
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** Over an `Outbox` and a `Transport` of yours. */
+export const layerNoDeps = (
+  options?: CallOptions & Delivery.Options
+): Layer.Layer<Analytics, InvalidSetting, Outbox.Outbox | Transport.Transport> =>
+  Layer.effect(Analytics, make(options))
+
+/** In memory, over the `HttpClient` that is provided. Called twice it is two clients; keep it in a constant. */
+export const layer = (options: Options): Layer.Layer<Analytics, InvalidSetting, HttpClient.HttpClient> =>
+  layerNoDeps(options).pipe(Layer.provide([Outbox.layerMemory(options), Transport.layer(options)]))
+
+/** In memory, over `fetch`. */
+export const layerFetch = (options: Options): Layer.Layer<Analytics, InvalidSetting> =>
+  Layer.provide(layer(options), FetchHttpClient.layer)
+
+/** With options that are read from the configuration: `layerConfig({ writeKey: Config.Redacted("SEGMENT_KEY") })`. */
+export const layerConfig = (
+  options: Config.Wrap<Options>
+): Layer.Layer<Analytics, Config.ConfigError | InvalidSetting, HttpClient.HttpClient> =>
+  Layer.unwrap(Effect.map(Config.unwrap(options), layer))
+
+const optional = <A>(config: Config.Config<A>): Config.Config<A | undefined> =>
+  Config.map(Config.option(config), Option.getOrUndefined)
+
+/**
+ * With options from the environment: `ANALYTICS_WRITE_KEY`, and if they are set `ANALYTICS_HOST`, `_PATH`, `_REGION`,
+ * `_BATCH_SIZE`, `_FLUSH_INTERVAL`, `_MAX_IN_FLIGHT`, `_MAX_QUEUE_SIZE`, `_MAX_QUEUE_BYTES`, `_OVERFLOW`,
+ * `_MAX_RETRIES`, `_REQUEST_TIMEOUT`, `_CLOSE_TIMEOUT` and `_GZIP`. Times are strings such as `10 seconds`.
+ */
+export const layerFromConfig: Layer.Layer<Analytics, Config.ConfigError | InvalidSetting, HttpClient.HttpClient> =
+  layerConfig({
+    writeKey: Config.Redacted("ANALYTICS_WRITE_KEY"),
+    host: optional(Config.String("ANALYTICS_HOST")),
+    path: optional(Config.String("ANALYTICS_PATH")),
+    region: optional(Config.Literals(["us", "eu"], "ANALYTICS_REGION")),
+    batchSize: optional(Config.Int("ANALYTICS_BATCH_SIZE")),
+    flushInterval: optional(Config.Duration("ANALYTICS_FLUSH_INTERVAL")),
+    maxInFlight: optional(Config.Int("ANALYTICS_MAX_IN_FLIGHT")),
+    maxQueueSize: optional(Config.Int("ANALYTICS_MAX_QUEUE_SIZE")),
+    maxQueueBytes: optional(Config.Int("ANALYTICS_MAX_QUEUE_BYTES")),
+    overflow: optional(Config.Literals(["refuse", "drop-oldest", "wait"], "ANALYTICS_OVERFLOW")),
+    maxRetries: optional(Config.Int("ANALYTICS_MAX_RETRIES")),
+    requestTimeout: optional(Config.Duration("ANALYTICS_REQUEST_TIMEOUT")),
+    closeTimeout: optional(Config.Duration("ANALYTICS_CLOSE_TIMEOUT")),
+    gzip: optional(Config.Boolean("ANALYTICS_GZIP"))
+  })
+
+/** Everything but the network: batches are answered with success, and logged at debug level. */
+export const layerStub = (options: Omit<Options, keyof Transport.Options> = {}): Layer.Layer<Analytics, InvalidSetting> =>
+  layerNoDeps(options).pipe(Layer.provide([Outbox.layerMemory(options), Transport.layerStub]))
+
+/** Takes every call, and does nothing with it. */
+export const layerNoop: Layer.Layer<Analytics> = Layer.sync(Analytics, () => {
+  const nothing = () => Effect.void
+  const calls = {
+    identify: nothing,
+    track: nothing,
+    page: nothing,
+    screen: nothing,
+    group: nothing,
+    alias: nothing
+  }
+  const flushed = Effect.succeed({ delivered: 0, dropped: 0 })
+  const stats = { offered: 0, delivered: 0, pending: 0, dropped: 0, rejected: 0, inFlight: 0, pendingBytes: 0 }
+  return {
+    ...calls,
+    identified: calls,
+    flush: flushed,
+    close: flushed,
+    stats: Effect.succeed(stats),
+    callUnsafe: () => undefined
+  }
+})

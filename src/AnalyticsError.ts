@@ -1,0 +1,113 @@
+/**
+ * Every failure by name, with the facts that explain it, and which may be tried again.
+ *
+ * Errors carry paths, sizes, limits and statuses; never the write key and never a payload.
+ */
+import * as Schema from "effect/Schema"
+
+/** A setting that cannot work: thrown or failed with when a client is made, never later. */
+export class InvalidSetting extends Schema.TaggedError<InvalidSetting>()("InvalidSetting", {
+  /** The name of the setting, as it is written in the options. */
+  setting: Schema.String,
+  problem: Schema.String
+}) {
+  override get message(): string {
+    return `${this.setting} ${this.problem}`
+  }
+}
+
+/**
+ * A call that the Tracking API would not take, refused where it was made.
+ *
+ * The API answers 200 to most bad events and then drops them, so its rules are applied here.
+ */
+export class InvalidCall extends Schema.TaggedError<InvalidCall>()("InvalidCall", {
+  /** Which of the six calls it was. */
+  call: Schema.String,
+  /** Where in the call the problem is; empty when it is the call as a whole. */
+  path: Schema.Array(Schema.Union([Schema.String, Schema.Finite])),
+  problem: Schema.String,
+  /** The size in UTF-8 bytes, when it was too large. */
+  size: Schema.optionalKey(Schema.Int),
+  limit: Schema.optionalKey(Schema.Int)
+}) {
+  override get message(): string {
+    const path = this.path.map((key) => `[${JSON.stringify(key)}]`).join("")
+    return path === "" ? `${this.call}: ${this.problem}` : `${this.call}: ${this.problem}, at ${path}`
+  }
+}
+
+/** The bound is reached: as many messages, or bytes, are accepted and unsettled as the settings allow. */
+export class QueueFull extends Schema.TaggedError<QueueFull>()("QueueFull", {
+  /** Which bound it was. */
+  bound: Schema.Literals(["maxQueueSize", "maxQueueBytes"]),
+  limit: Schema.Int
+}) {
+  override get message(): string {
+    return `the queue is full (${this.bound} ${this.limit})`
+  }
+}
+
+/** The client is closed, or closing: it takes no more calls. */
+export class Closed extends Schema.TaggedError<Closed>()("Closed", {}) {
+  override get message(): string {
+    return "the client is closed"
+  }
+}
+
+/** Why a call was not accepted. */
+export type CallError = InvalidCall | QueueFull | Closed
+
+/** Why an accepted message was lost, in one word. */
+export const LossReason = Schema.Literals([
+  /** The API, or the way to it, failed more often than `maxRetries`. */
+  "retries",
+  /** It failed for longer than 12 hours. */
+  "expired",
+  /** The API said `Retry-After` for longer than 12 hours, or too often. */
+  "limited",
+  /** The API refused this message: 400, 413, 422 or `success: false`. */
+  "rejected",
+  /** The API refused the client: write key, address, redirect. */
+  "misconfigured",
+  /** `overflow: "drop-oldest"` made room for a newer message. */
+  "evicted",
+  /** The client was closed before it could be delivered. */
+  "closed"
+])
+export type LossReason = typeof LossReason.Type
+
+const explanations: Record<LossReason, string> = {
+  retries: "given up after the last retry",
+  expired: "given up after 12 hours of failures",
+  limited: "rate limited for too long",
+  rejected: "refused by the API",
+  misconfigured: "the API refuses this client: check the write key and the host",
+  evicted: "evicted from a full queue by a newer message",
+  closed: "left over when the client closed"
+}
+
+/** Why accepted messages were lost. One error stands for all messages of a loss. */
+export class DeliveryError extends Schema.TaggedError<DeliveryError>()("DeliveryError", {
+  reason: LossReason,
+  /** The last HTTP status, if there was an answer. */
+  status: Schema.optionalKey(Schema.Int),
+  /** What kind of failure the last attempt met, e.g. `"timeout"` or `"ECONNREFUSED"`. */
+  detail: Schema.optionalKey(Schema.String),
+  /** HTTP attempts made. */
+  attempts: Schema.Int
+}) {
+  /** Whether the same messages could be accepted at another time: nothing is wrong with them. */
+  get retryable(): boolean {
+    return this.reason !== "rejected"
+  }
+
+  override get message(): string {
+    const facts = [
+      ...(this.status === undefined ? [] : [`status ${this.status}`]),
+      ...(this.detail === undefined ? [] : [this.detail]),
+      ...(this.attempts === 0 ? [] : [`${this.attempts} ${this.attempts === 1 ? "attempt" : "attempts"}`])
+    ]
+    return facts.length === 0 ? explanations[this.reason] : `${explanations[this.reason]} (${facts.join(", ")})`
+  }
+}

@@ -1,0 +1,204 @@
+/**
+ * One batch on its way until every message in it is settled: try, retry, pause, split. What one batch learns, a rate
+ * limit or a smaller size, holds for all requests of the client.
+ */
+import * as Arr from "effect/Array"
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Metric from "effect/Metric"
+import * as Random from "effect/Random"
+import { DeliveryError, type LossReason } from "./AnalyticsError.ts"
+import type { Message } from "./Message.ts"
+import * as Outbox from "./Outbox.ts"
+import * as Outcome from "./Outcome.ts"
+import * as Settings from "./Settings.ts"
+import * as Transport from "./Transport.ts"
+
+type Batch = Arr.NonEmptyReadonlyArray<Message>
+
+/** Messages of a batch that are sent together, and the attempts that they have behind them. */
+interface Part {
+  readonly messages: Batch
+  attempts: number
+}
+
+export interface Attempts {
+  /** Tries until every message is settled. */
+  readonly deliver: (batch: Batch) => Effect.Effect<void>
+  /** UTF-8 bytes of a request, at most: the API's limit, or less once it answered 413. */
+  readonly maxBatchBytes: () => number
+}
+
+/** Failing, or being limited, for longer than this is the end of a batch. */
+const patience = 12 * 3_600_000
+/** The longest wait after the first failure; it doubles with each, up to the cap, and chance takes a part of it. */
+const firstBackoff = 500
+const longestBackoff = 60_000
+/** What is made of a `Retry-After`. */
+const shortestPause = 1_000
+const longestPause = 300_000
+/** Attempts beyond the retries, so that an endless `Retry-After` ends. */
+const extraAttempts = 20
+/** Requests that the search for the culprits in a rejected batch may cost; and after a search that found no other. */
+const searchBudget = 32
+const hopelessBudget = 8
+
+export const make = Effect.fnUntraced(function* (options: {
+  readonly maxRetries: number
+}): Effect.fn.Return<Attempts, never, Outbox.Outbox | Transport.Transport> {
+  const { maxRetries } = options
+  const outbox = yield* Outbox.Outbox
+  const transport = yield* Transport.Transport
+
+  // Shared by all requests, so that a limit stops them all.
+  let limitedUntil = 0
+  let limitedSince: number | undefined
+  let failingSince: number | undefined
+  let maxBatchBytes: number = Settings.limits.batchBytes
+  let hopeless = false
+  let saidMisconfigured = false
+
+  const delivered = (part: Part, status: number) => {
+    limitedUntil = 0
+    limitedSince = failingSince = undefined
+    hopeless = saidMisconfigured = false
+    return outbox.settle(Outcome.Outcome.Delivered({ messages: part.messages, status, attempts: part.attempts }))
+  }
+
+  const dropped = (part: Part, reason: LossReason, answer: Transport.Answer) =>
+    outbox.settle(
+      Outcome.Outcome.Dropped({
+        messages: part.messages,
+        error: new DeliveryError({ reason, attempts: part.attempts, ...facts(answer) })
+      })
+    )
+
+  const misconfigured = (part: Part, answer: Transport.Answer) => {
+    const loss = dropped(part, "misconfigured", answer)
+    if (saidMisconfigured) return loss
+    saidMisconfigured = true
+    return Effect.andThen(
+      annotate(Effect.logError("the API refuses this client: check the write key and the host"), facts(answer)),
+      loss
+    )
+  }
+
+  const pause = Effect.gen(function* () {
+    let now = yield* Clock.currentTimeMillis
+    while (limitedUntil > now) {
+      yield* Effect.sleep(limitedUntil - now)
+      now = yield* Clock.currentTimeMillis
+    }
+    return now
+  })
+
+  const attempt = Effect.fnUntraced(function* (part: Part) {
+    const startedAt = yield* Clock.currentTimeMillis
+    const answer = yield* transport.send(part.messages, part.attempts)
+    const now = yield* Clock.currentTimeMillis
+    if (part.attempts++ > 0) yield* Metric.update(Outcome.retriesTotal, 1)
+    yield* Metric.update(Outcome.requestDuration, now - startedAt)
+    yield* Metric.update(Outcome.batchSize, part.messages.length)
+    yield* annotate(Effect.logDebug(`batch: ${answer._tag}`), {
+      messages: part.messages.length,
+      attempts: part.attempts,
+      ...facts(answer)
+    })
+    return answer
+  })
+
+  /** Tries until the part is settled, or rejected: then it answers with the rejection. */
+  const persist = Effect.fnUntraced(function* (part: Part) {
+    const lastAttempt = part.attempts + maxRetries + extraAttempts
+    let retries = 0
+    while (true) {
+      yield* pause
+      const answer = yield* attempt(part)
+      const now = yield* Clock.currentTimeMillis
+      switch (answer._tag) {
+        case "Delivered":
+          yield* delivered(part, answer.status)
+          return answer
+        case "Rejected":
+          return answer
+        case "Misconfigured":
+          yield* misconfigured(part, answer)
+          return answer
+        case "Limited":
+          limitedSince ??= now
+          limitedUntil = now + Math.min(longestPause, Math.max(shortestPause, answer.delay))
+          if (now - limitedSince <= patience && part.attempts <= lastAttempt) continue
+          yield* dropped(part, "limited", answer)
+          return answer
+        case "Transient": {
+          failingSince ??= now
+          const spent = now - failingSince > patience ? "expired" : retries === maxRetries ? "retries" : undefined
+          if (spent !== undefined) {
+            yield* dropped(part, spent, answer)
+            return answer
+          }
+          const chance = yield* Random.next
+          yield* Effect.sleep(chance * Math.min(longestBackoff, firstBackoff * 2 ** retries++))
+        }
+      }
+    }
+  })
+
+  const deliver = Effect.fn("Analytics.deliver")(function* (batch: Batch) {
+    const parts: Array<Part> = [{ messages: batch, attempts: 0 }]
+    let requests = 0
+    let searched = 0
+    let found = false
+    let status: number | undefined
+    for (let part = parts.shift(); part !== undefined; part = parts.shift()) {
+      // Once a smaller limit is known, no request is needed to learn it again.
+      if (part.messages.length > 1 && requestBytes(part) > maxBatchBytes) {
+        parts.unshift(...halve(part))
+        continue
+      }
+      const before = part.attempts
+      const answer = yield* persist(part)
+      requests += part.attempts - before
+      status = facts(answer).status
+      found ||= answer._tag === "Delivered"
+      if (answer._tag !== "Rejected") continue
+      if (part.messages.length === 1) {
+        yield* dropped(part, "rejected", answer)
+      } else if (answer.status === 413) {
+        maxBatchBytes = Math.floor(requestBytes(part) / 2)
+        parts.unshift(...halve(part))
+      } else if (searched + 2 <= (hopeless ? hopelessBudget : searchBudget)) {
+        searched += 2
+        parts.unshift(...halve(part))
+      } else {
+        hopeless = !found
+        yield* dropped(part, "rejected", answer)
+      }
+    }
+    yield* Effect.annotateCurrentSpan({ messages: batch.length, bytes: bytesOf(batch), attempts: requests, status })
+  })
+
+  const requestBytes = (part: Part) => transport.envelopeBytes + bytesOf(part.messages)
+
+  return { deliver, maxBatchBytes: () => maxBatchBytes }
+})
+
+/** Bytes of messages in a request: each, and a comma or the closing bracket. */
+const bytesOf = (messages: Batch): number => messages.reduce((sum, message) => sum + message.bytes + 1, 0)
+
+const halve = ({ attempts, messages }: Part): [Part, Part] => {
+  const [left, right] = Arr.splitAtNonEmpty(messages, Math.ceil(messages.length / 2))
+  return [
+    { messages: left, attempts },
+    { messages: right as Array<Message> as Arr.NonEmptyArray<Message>, attempts }
+  ]
+}
+
+/** What is known of an answer, for errors, logs and spans. */
+const facts = (answer: Transport.Answer): { readonly status?: number; readonly detail?: string } => {
+  const { detail, status } = answer as { readonly status?: number; readonly detail?: string }
+  return { ...(status === undefined ? {} : { status }), ...(detail === undefined ? {} : { detail }) }
+}
+
+const annotate = (log: Effect.Effect<void>, annotations: Record<string, unknown>) =>
+  Effect.annotateLogs(log, { module: "effect-analytics", ...annotations })

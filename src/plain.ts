@@ -1,0 +1,232 @@
+/**
+ * The client for programs that are not written in Effect: six methods, a flush, a close.
+ *
+ * Settings that cannot work throw when the client is made. After that nothing throws and nothing waits: a call answers
+ * whether it was accepted, and `onError` is told of everything that was not, or that was lost later.
+ */
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as FetchHttpClient from "effect/http/FetchHttpClient"
+import * as Layer from "effect/Layer"
+import * as Logger from "effect/Logger"
+import * as ManagedRuntime from "effect/ManagedRuntime"
+import * as Redacted from "effect/Redacted"
+import * as References from "effect/References"
+import * as Analytics from "./Analytics.ts"
+import { type CallError, InvalidSetting, type LossReason } from "./AnalyticsError.ts"
+import * as Enrichment from "./Enrichment.ts"
+import type * as Message from "./Message.ts"
+import type * as Outbox from "./Outbox.ts"
+import * as Outcome from "./Outcome.ts"
+
+export { drop, type Identity, type Transform } from "./Enrichment.ts"
+export type { Flushed } from "./Outbox.ts"
+export type { Outcome, Stats } from "./Outcome.ts"
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Settings
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** What `onError` is told. */
+export interface Failure {
+  /** The last HTTP status, if there was an answer. */
+  readonly status?: number
+  /** What happened, in a sentence without payload or write key. */
+  readonly message: string
+  /** Why: a call was not accepted (`InvalidCall`, `QueueFull`, `Closed`), or accepted messages were lost. */
+  readonly reason: CallError["_tag"] | LossReason
+  /** The messages concerned, as plain data; none if a call was not valid, and so never became one. */
+  readonly messages: ReadonlyArray<Message.Wire>
+}
+
+/** Where the client logs. `console` is one. */
+export interface Log {
+  readonly debug: (message: string) => void
+  readonly info: (message: string) => void
+  readonly warn: (message: string) => void
+  readonly error: (message: string) => void
+}
+
+export interface Settings extends Omit<Analytics.Options, "writeKey" | "overflow"> {
+  /** The key of the source. Printable ASCII. */
+  readonly writeKey: string
+  /** What happens to a call when the bound is reached. A plain call cannot wait. @default "refuse" */
+  readonly overflow?: Exclude<Outbox.Overflow, "wait"> | undefined
+  /** Everything but the network: batches are answered with success. @default false */
+  readonly stub?: boolean | undefined
+  /** Throws what a call is not accepted for, instead of answering `false`: for tests and development. @default false */
+  readonly strict?: boolean | undefined
+  /** @default globalThis.fetch */
+  readonly fetch?: typeof globalThis.fetch | undefined
+  /** Is told of every call that is not accepted and of every loss. @default a warning in the log, not more than one in 10 s */
+  readonly onError?: ((failure: Failure) => void) | undefined
+  /** Is told of every outcome, deliveries included. */
+  readonly onOutcome?: ((outcome: Outcome.Outcome) => void) | undefined
+  /** Where the client logs. @default console, without `debug` */
+  readonly logger?: Log | undefined
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Client
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** The six calls. Each answers whether the message was accepted. */
+export type Calls = { readonly [Type in Message.Type]: (call: Message.Calls[Type]) => boolean }
+
+/** The six calls inside of `withIdentity`. */
+export type IdentifiedCalls = {
+  readonly [Type in Message.Type]: (call: Message.Anonymous<Message.Calls[Type]>) => boolean
+}
+
+export interface Client extends Calls {
+  /** The same six calls where the identity around them (`withIdentity`) is enough. */
+  readonly identified: IdentifiedCalls
+  /** Resolves when everything accepted before it is delivered or dropped; says how much of it was. Never rejects. */
+  readonly flush: () => Promise<Outbox.Flushed>
+  /** Takes no more calls, delivers what is there until `closeTimeout`, drops the rest. Idempotent, never rejects. */
+  readonly close: () => Promise<Outbox.Flushed>
+  /** Counts since the client was made. */
+  readonly stats: () => Outcome.Stats
+  readonly [Symbol.asyncDispose]: () => Promise<void>
+}
+
+/** Makes a client. Throws an `InvalidSetting` that names the setting that cannot work. */
+export const createAnalytics = (settings: Settings): Client => {
+  const { fetch, logger, onError, onOutcome, strict, stub, writeKey, ...options } = settings
+  if ((options.overflow as Outbox.Overflow | undefined) === "wait") {
+    throw new InvalidSetting({ setting: "overflow", problem: `must not be "wait": a plain call cannot wait` })
+  }
+  if (fetch !== undefined && typeof fetch !== "function") {
+    throw new InvalidSetting({ setting: "fetch", problem: "must be a function" })
+  }
+
+  const logLosses = onError === undefined ? Outcome.makeLogLosses() : () => Effect.void
+  const observer: Outcome.Observer = (outcome) => {
+    if (onOutcome !== undefined) harmless(() => onOutcome(outcome))
+    if (onError !== undefined) harmless(() => blame(outcome, onError))
+    return logLosses(outcome)
+  }
+
+  const client =
+    stub === true ? Analytics.layerStub(options) : Analytics.layerFetch({ ...options, writeKey: Redacted.make(writeKey) })
+  const surroundings = Layer.mergeAll(
+    Outcome.layerObserver(observer),
+    Layer.succeed(FetchHttpClient.Fetch, fetch ?? globalThis.fetch),
+    logTo(logger)
+  )
+  const runtime = ManagedRuntime.make(Layer.provideMerge(client, surroundings))
+  // Later runs use the services and not the runtime: a closed client still answers.
+  const services = runtime.runSync(Effect.context<Analytics.Analytics>())
+  const analytics = Context.get(services, Analytics.Analytics)
+
+  const say = (type: Message.Type) => (call: unknown) => {
+    const outcome = analytics.callUnsafe(type, call, storage?.getStore() ?? nowhere)
+    if (outcome === undefined) return true
+    Outcome.countUnsafe(outcome, services)
+    Effect.runForkWith(services)(observer(outcome))
+    if (outcome._tag === "Refused" && strict === true) throw outcome.error
+    return outcome._tag !== "Refused"
+  }
+
+  const calls: Calls = {
+    identify: say("identify"),
+    track: say("track"),
+    page: say("page"),
+    screen: say("screen"),
+    group: say("group"),
+    alias: say("alias")
+  }
+
+  let closing: Promise<Outbox.Flushed> | undefined
+  const close = () => {
+    closing ??= Effect.runPromiseWith(services)(analytics.close).finally(runtime.dispose)
+    return closing
+  }
+
+  return {
+    ...calls,
+    // The same calls: what is different about them is what they ask of the types.
+    identified: calls as IdentifiedCalls,
+    flush: () => Effect.runPromiseWith(services)(analytics.flush),
+    close,
+    stats: () => Effect.runSyncWith(services)(analytics.stats),
+    [Symbol.asyncDispose]: async () => void (await close())
+  }
+}
+
+/** What other people's callbacks throw is theirs. */
+const harmless = (callback: () => void): void => {
+  try {
+    callback()
+  } catch {
+    // Nobody to tell: the one who would be told threw.
+  }
+}
+
+const blame = (outcome: Outcome.Outcome, onError: (failure: Failure) => void): void => {
+  if (outcome._tag === "Refused") {
+    const { error, message } = outcome
+    onError({ message: error.message, reason: error._tag, messages: message === undefined ? [] : [message.data] })
+  } else if (outcome._tag === "Dropped") {
+    const { message, reason, status } = outcome.error
+    const messages = outcome.messages.map((lost) => lost.data)
+    onError({ ...(status === undefined ? {} : { status }), message, reason, messages })
+  }
+}
+
+const logTo = (logger: Log | undefined): Layer.Layer<never> => {
+  // biome-ignore lint/suspicious/noConsole: the default of a setting
+  const log = logger ?? console
+  const write = Logger.make<unknown, void>(({ logLevel, message }) => {
+    const line = `effect-analytics: ${Array.isArray(message) ? message.map(String).join(" ") : String(message)}`
+    harmless(() => {
+      if (logLevel === "Error" || logLevel === "Fatal") log.error(line)
+      else if (logLevel === "Warn") log.warn(line)
+      else if (logLevel === "Info") log.info(line)
+      else log.debug(line)
+    })
+  })
+  const level = logger === undefined ? "Info" : "All"
+  return Layer.merge(Logger.layer([write]), Layer.succeed(References.MinimumLogLevel, level))
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Surroundings
+// ---------------------------------------------------------------------------------------------------------------------
+
+interface Storage {
+  readonly getStore: () => Enrichment.Surroundings | undefined
+  readonly run: <A>(surroundings: Enrichment.Surroundings, body: () => A) => A
+}
+
+const nowhere: Enrichment.Surroundings = { identity: undefined, context: {} }
+
+/** Made when it is first needed: who never uses it never pays for it. */
+let storage: Storage | undefined
+
+const within = <A>(change: (outer: Enrichment.Surroundings) => Enrichment.Surroundings, body: () => A): A => {
+  storage ??= makeStorage()
+  return storage.run(change(storage.getStore() ?? nowhere), body)
+}
+
+const makeStorage = (): Storage => {
+  const { process } = globalThis as {
+    readonly process?: {
+      readonly getBuiltinModule?: (id: string) => { readonly AsyncLocalStorage: new () => Storage } | undefined
+    }
+  }
+  const hooks = process?.getBuiltinModule?.("node:async_hooks")
+  if (hooks === undefined) throw new Error("withContext and withIdentity need AsyncLocalStorage, which is not here")
+  return new hooks.AsyncLocalStorage()
+}
+
+/**
+ * Every call inside, also after an `await`, carries this context. Nested ones add up, key by key at the top level, and
+ * what a call says itself wins.
+ */
+export const withContext = <A>(context: Message.Data, body: () => A): A =>
+  within((outer) => ({ ...outer, context: Enrichment.mergeContext(outer.context, context) }), body)
+
+/** Every call of `identified` inside, also after an `await`, is about this user or visitor, unless it says so itself. */
+export const withIdentity = <A>(identity: Enrichment.Identity, body: () => A): A =>
+  within((outer) => ({ ...outer, identity: { ...identity } }), body)
