@@ -1,0 +1,167 @@
+/**
+ * Who may import whom. A room may import the rooms before it, never those after it: adding a room is adding its name
+ * where it belongs. A file without a place in the list is refused, so that nobody forgets.
+ */
+const rooms = [
+  ["AnalyticsError", "Settings", "Json", "MessageId", "Message"],
+  ["Outcome", "Enrichment"],
+  ["Outbox", "Transport"],
+  ["Attempts", "Delivery", "SqlOutbox"],
+  ["Analytics"],
+  ["TrackingPlan", "plain", "Wiretap", "AnalyticsTest", "plainTest", "Collector", "cli"],
+  ["index", "bin"]
+]
+
+/** A room is a file, or a folder once one file is not enough, or both. */
+const room = (...names) => `^src/(${names.join("|")})([.]ts$|/)`
+
+const order = rooms.flat()
+
+const downwardOnly = order.slice(0, -1).map((name, place) => ({
+  name: `downward-only/${name}`,
+  comment: `Imports go downward only, and these come after ${name}. The order is in .dependency-cruiser.cjs.`,
+  severity: "error",
+  from: { path: room(name) },
+  to: { path: room(...order.slice(place + 1)) }
+}))
+
+/** Where an installed package is found; not anchored, since node_modules may be a link to somewhere else. */
+const installed = (path) => `(^|/)node_modules/${path}`
+
+/** An area of effect that is marked unstable: a change of it must cost few files. */
+const home = (area, ...names) => ({
+  name: `home-of-effect-${area}`,
+  comment: `effect/${area} is unstable; it is imported only by ${names.join(", ")}.`,
+  severity: "error",
+  from: { path: "^src/", pathNot: room(...names) },
+  to: { path: installed(`effect/dist/${area}/`) }
+})
+
+const only = (name, comment, to, ...names) => ({
+  name,
+  comment: `${comment} only in ${names.join(", ")}.`,
+  severity: "error",
+  from: { path: "^src/", pathNot: room(...names) },
+  to
+})
+
+module.exports = {
+  forbidden: [
+    ...downwardOnly,
+    {
+      name: "strangers",
+      comment: "Outbox and Transport do not know each other: Delivery brings them together.",
+      severity: "error",
+      from: { path: room("Transport", "Outbox") },
+      to: { path: room("Transport", "Outbox"), pathNot: "^src/$1([.]ts$|/)" }
+    },
+    {
+      name: "every-file-has-a-room",
+      comment: "Give this file its place in the list of rooms.",
+      severity: "error",
+      from: { path: "^src/", pathNot: room(...order) },
+      to: {}
+    },
+    {
+      name: "every-imported-file-has-a-room",
+      comment: "Give this file its place in the list of rooms.",
+      severity: "error",
+      from: { path: "^src/" },
+      to: { path: "^src/", pathNot: room(...order) }
+    },
+    {
+      name: "index-is-a-front-door",
+      comment: "The index is for users; inside, import the module itself.",
+      severity: "error",
+      from: { path: "^src/" },
+      to: { path: room("index") }
+    },
+    {
+      name: "index-stays-light",
+      comment: "Who imports the index must not get SQL, the CLI or the test layers, by whatever way.",
+      severity: "error",
+      from: { path: "^src/index[.]ts$" },
+      to: { reachable: true, path: room("SqlOutbox", "cli", "bin", "Wiretap", "AnalyticsTest", "plainTest") }
+    },
+    home("http", "Transport", "Analytics", "AnalyticsTest", "plain", "Collector", "bin"),
+    home("sql", "SqlOutbox"),
+    home("cli", "cli", "bin"),
+    {
+      name: "no-barrels",
+      comment: "Import the module (effect/Effect), not the barrel: bundles are a quarter of the size.",
+      severity: "error",
+      from: { path: "^src/" },
+      to: {
+        path: ["effect/dist/index", "effect/dist/[^/]+/index", "@effect/[^/]+/dist/index"].map((barrel) =>
+          installed(`${barrel}[.]js$`)
+        )
+      }
+    },
+    only(
+      "optional-peers",
+      "An optional peer may be missing; import it",
+      { path: installed("@effect/(platform-node|sql-pg)/") },
+      "SqlOutbox",
+      "Collector",
+      "cli",
+      "bin"
+    ),
+    only(
+      "node-builtins",
+      "The core runs wherever effect does; import Node's own modules",
+      { dependencyTypes: ["core"] },
+      "SqlOutbox",
+      "plain",
+      "Collector",
+      "cli",
+      "bin"
+    ),
+    {
+      name: "effect-is-the-only-dependency",
+      comment: "The library has no runtime dependency but effect.",
+      severity: "error",
+      from: { path: "^src/" },
+      to: { path: installed(""), pathNot: installed("(effect|@effect/platform-node|@effect/sql-pg)/") }
+    },
+    {
+      name: "src-stays-in-src",
+      comment: "Tests, examples and benchmarks import the library, not the other way round.",
+      severity: "error",
+      from: { path: "^src/" },
+      to: { dependencyTypes: ["local"], pathNot: "^src/" }
+    },
+    {
+      name: "no-unresolvable",
+      comment: "There is no such module, or it is not installed.",
+      severity: "error",
+      from: {},
+      to: { couldNotResolve: true }
+    },
+    {
+      name: "no-circular",
+      comment: "Two files that need each other are one, or hide a third.",
+      severity: "error",
+      from: {},
+      to: { circular: true }
+    },
+    {
+      name: "no-orphans",
+      comment: "Nobody imports this file, and it imports nothing.",
+      severity: "error",
+      from: { orphan: true, path: "^src/" },
+      to: {}
+    }
+  ],
+  options: {
+    // TypeScript 7 has no compiler API that dependency-cruiser could parse with.
+    // What swc's visitor does not see, imports inside types, is refused by .ci/src.grit.
+    parser: "swc",
+    tsPreCompilationDeps: true,
+    doNotFollow: { path: "node_modules" },
+    enhancedResolveOptions: {
+      exportsFields: ["exports"],
+      conditionNames: ["import", "node", "default", "types"],
+      extensions: [".ts", ".js"]
+    }
+  }
+}

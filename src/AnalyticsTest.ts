@@ -1,0 +1,129 @@
+/**
+ * For the tests of programs that use `Analytics`: the real client, with only the wire missing.
+ *
+ * The layer holds the client to its promise: when its scope ends, every message that was offered must be accounted for,
+ * and every outcome told, or the test fails.
+ */
+import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as HttpClient from "effect/http/HttpClient"
+import * as HttpClientError from "effect/http/HttpClientError"
+import type * as HttpClientRequest from "effect/http/HttpClientRequest"
+import * as HttpClientResponse from "effect/http/HttpClientResponse"
+import * as Layer from "effect/Layer"
+import * as Redacted from "effect/Redacted"
+import * as Analytics from "./Analytics.ts"
+import type { InvalidSetting } from "./AnalyticsError.ts"
+import type * as Message from "./Message.ts"
+import * as Outcome from "./Outcome.ts"
+import * as Wiretap from "./Wiretap.ts"
+
+export type { Answer, Request } from "./Wiretap.ts"
+
+/** What was sent, and how it is answered. */
+export class Sent extends Context.Service<
+  Sent,
+  {
+    /** The messages that were answered with 2xx, as they went over the wire. */
+    readonly messages: Effect.Effect<ReadonlyArray<Message.Wire>>
+    /** The same by batches. */
+    readonly batches: Effect.Effect<ReadonlyArray<ReadonlyArray<Message.Wire>>>
+    /** Every attempt, with headers and body. */
+    readonly requests: Effect.Effect<ReadonlyArray<Wiretap.Request>>
+    /** Every outcome that the observer was told. */
+    readonly outcomes: Effect.Effect<ReadonlyArray<Outcome.Outcome>>
+    /** Answers the next requests: `respond(503, 503, 200)`. After these it is 200 again. */
+    readonly respond: (...answers: ReadonlyArray<Wiretap.Answer>) => Effect.Effect<void>
+  }
+>()("effect-analytics/AnalyticsTest/Sent") {}
+
+/** As for `Analytics.layer`; nothing is needed. */
+export type Options = Partial<Analytics.Options>
+
+/**
+ * The real client over a wire that remembers. Time is the test's: under `TestClock` a retry waits until the test adjusts
+ * it. `closeTimeout` is 0 by default: what a test leaves undelivered is dropped at its end, and not waited for.
+ */
+export const layer = (options: Options = {}): Layer.Layer<Analytics.Analytics | Sent, InvalidSetting> =>
+  Layer.unwrap(
+    Effect.map(Outcome.Observer, (observer) => {
+      const wiretap = new Wiretap.Wiretap()
+      const outcomes: Array<Outcome.Outcome> = []
+      const sent = Layer.succeed(Sent, {
+        messages: Effect.sync(() => wiretap.batches.flat()),
+        batches: Effect.sync(() => wiretap.batches),
+        requests: Effect.sync(() => [...wiretap.requests]),
+        outcomes: Effect.sync(() => [...outcomes]),
+        respond: (...answers) => Effect.sync(() => void wiretap.script.push(...answers))
+      })
+      const told = Outcome.layerObserver((outcome) => {
+        outcomes.push(outcome)
+        return observer(outcome)
+      })
+      const client = Analytics.layer({ writeKey: Redacted.make("test-write-key"), closeTimeout: 0, ...options }).pipe(
+        Layer.provide([Layer.succeed(HttpClient.HttpClient, httpClient(wiretap)), told])
+      )
+      return Layer.merge(Layer.provideMerge(conservation(outcomes), client), sent)
+    })
+  )
+
+/** The wire, as a client that makes no connection. */
+const httpClient = (wiretap: Wiretap.Wiretap): HttpClient.HttpClient =>
+  HttpClient.make((request) =>
+    Effect.gen(function* () {
+      const answer = wiretap.answer(request.headers, yield* textOf(request))
+      if (answer === "never") return yield* Effect.never
+      if (answer === "network error") {
+        return yield* new HttpClientError.HttpClientError({ reason: new HttpClientError.TransportError({ request }) })
+      }
+      if (typeof answer === "object" && answer.after !== undefined) yield* Effect.sleep(Duration.millis(answer.after))
+      return HttpClientResponse.fromWeb(request, Wiretap.toResponse(answer))
+    })
+  )
+
+const textOf = ({ body, headers }: HttpClientRequest.HttpClientRequest): Effect.Effect<string> => {
+  if (body._tag !== "Uint8Array") return Effect.die(`a body of another kind: ${body._tag}`)
+  const bytes = new Uint8Array(body.body)
+  // Nothing to wait for where nothing is compressed: a test under `TestClock` must not depend on real time.
+  return headers["content-encoding"] === undefined
+    ? Effect.sync(() => new TextDecoder().decode(bytes))
+    : Effect.promise(() => Wiretap.toText(bytes, headers["content-encoding"]))
+}
+
+/** Closes the client, then counts: what was offered, what became of it, and what was told. */
+const conservation = (outcomes: ReadonlyArray<Outcome.Outcome>) =>
+  Layer.effectDiscard(
+    Effect.gen(function* () {
+      const analytics = yield* Analytics.Analytics
+      yield* Effect.addFinalizer(() =>
+        Effect.gen(function* () {
+          yield* analytics.close
+          const stats = yield* analytics.stats
+          const broken = violation(stats, outcomes)
+          if (broken !== undefined) return yield* Effect.die(new Error(`${broken}: ${JSON.stringify(stats)}`))
+        })
+      )
+    })
+  )
+
+const violation = (stats: Outcome.Stats, outcomes: ReadonlyArray<Outcome.Outcome>): string | undefined => {
+  if (stats.pending !== 0) return "a closed client still holds messages"
+  if (stats.offered !== stats.delivered + stats.dropped + stats.rejected) return "not every message is accounted for"
+  const told = { delivered: 0, dropped: 0, rejected: 0 }
+  const ids = new Set<Message.Message>()
+  for (const outcome of outcomes) {
+    if (outcome._tag === "Refused") told.rejected++
+    else if (outcome._tag === "Filtered") told.dropped++
+    else {
+      told[outcome._tag === "Delivered" ? "delivered" : "dropped"] += outcome.messages.length
+      for (const message of outcome.messages) {
+        if (ids.has(message)) return "a message ended twice"
+        ids.add(message)
+      }
+    }
+  }
+  const same =
+    told.delivered === stats.delivered && told.dropped === stats.dropped && told.rejected === stats.rejected
+  return same ? undefined : `the observer was told something else (${JSON.stringify(told)})`
+}

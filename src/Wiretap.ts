@@ -1,0 +1,70 @@
+/**
+ * A wire that goes nowhere, for tests: remembers every request, and answers from a script, else with success.
+ */
+import * as Schema from "effect/Schema"
+import * as Message from "./Message.ts"
+
+/**
+ * What a request is answered with: a status; more of an answer; a connection that breaks; no answer at all.
+ * `after` is in milliseconds.
+ */
+export type Answer =
+  | number
+  | {
+      readonly status: number
+      readonly headers?: Readonly<Record<string, string>> | undefined
+      readonly body?: string | undefined
+      readonly after?: number | undefined
+    }
+  | "network error"
+  | "never"
+
+/** A request as it went over the wire. */
+export interface Request {
+  readonly headers: Readonly<Record<string, string>>
+  /** The text of the body, after decompression. */
+  readonly text: string
+  readonly body: Message.Request
+  readonly answer: Answer
+}
+
+const Body = Schema.fromJsonString(Message.Request)
+const check = Schema.decodeUnknownSync(Body)
+
+export class Wiretap {
+  readonly requests: Array<Request> = []
+  readonly script: Array<Answer> = []
+
+  /** Remembers a request, and says how to answer it. Throws if no Tracking API could read it. */
+  answer(headers: Readonly<Record<string, string>>, text: string): Answer {
+    check(text)
+    const answer = this.script.shift() ?? 200
+    this.requests.push({ headers, text, body: JSON.parse(text), answer })
+    return answer
+  }
+
+  /** The batches that were answered with 2xx. */
+  get batches(): ReadonlyArray<ReadonlyArray<Message.Wire>> {
+    return this.requests.filter(isTaken).map(({ body }) => body.batch)
+  }
+}
+
+const statusOf = (answer: Answer): number => (typeof answer === "object" ? answer.status : Number(answer))
+
+const isTaken = ({ answer }: Request): boolean => statusOf(answer) >= 200 && statusOf(answer) < 300
+
+/** The answer as `fetch` would give it. */
+export const toResponse = (answer: Exclude<Answer, "network error" | "never">): Response => {
+  const { body, headers, status } = typeof answer === "object" ? answer : { status: answer }
+  const hasBody = ![204, 205, 304].includes(status)
+  return new Response(hasBody ? (body ?? `{"success":${status < 300}}`) : null, {
+    status,
+    headers: { "content-type": "application/json", ...headers }
+  })
+}
+
+/** The text of a request's body. */
+export const toText = (bytes: Uint8Array<ArrayBuffer>, encoding: string | undefined): Promise<string> => {
+  const stream = new Blob([bytes]).stream()
+  return new Response(encoding === "gzip" ? stream.pipeThrough(new DecompressionStream("gzip")) : stream).text()
+}

@@ -1,0 +1,58 @@
+/**
+ * For the tests of plain programs: the client of `createAnalytics`, with only the wire missing.
+ */
+import type * as Message from "./Message.ts"
+import { type Client, createAnalytics, type Settings } from "./plain.ts"
+import * as Wiretap from "./Wiretap.ts"
+
+export type { Answer, Request } from "./Wiretap.ts"
+
+export interface TestClient extends Client {
+  /** The messages that were answered with 2xx, as they went over the wire. `await flush()` first. */
+  readonly sent: ReadonlyArray<Message.Wire>
+  /** Every attempt, with headers and body. */
+  readonly requests: ReadonlyArray<Wiretap.Request>
+  /** Answers the next requests: `respond(503, 503, 200)`. After these it is 200 again. */
+  readonly respond: (...answers: ReadonlyArray<Wiretap.Answer>) => void
+}
+
+/**
+ * A client that sends nothing and remembers everything. Calls that are not valid throw (`strict`) unless you say
+ * otherwise: a test should hear of them.
+ */
+export const createTestAnalytics = (settings: Partial<Settings> = {}): TestClient => {
+  const wiretap = new Wiretap.Wiretap()
+  const client = createAnalytics({ writeKey: "test-write-key", strict: true, ...settings, fetch: fetchFrom(wiretap) })
+  return {
+    ...client,
+    get sent() {
+      return wiretap.batches.flat()
+    },
+    get requests() {
+      return [...wiretap.requests]
+    },
+    respond: (...answers) => void wiretap.script.push(...answers)
+  }
+}
+
+const fetchFrom =
+  (wiretap: Wiretap.Wiretap): typeof globalThis.fetch =>
+  async (_url, init) => {
+    const headers = Object.fromEntries(new Headers(init?.headers))
+    const body = init?.body as string | Uint8Array<ArrayBuffer>
+    const text = typeof body === "string" ? body : await Wiretap.toText(body, headers["content-encoding"])
+    const answer = wiretap.answer(headers, text)
+    if (answer === "network error") throw new TypeError("fetch failed")
+    await until(init?.signal ?? undefined, answer === "never" ? undefined : typeof answer === "object" ? answer.after : 0)
+    return Wiretap.toResponse(answer === "never" ? 200 : answer)
+  }
+
+/** Resolves after a time, or never; rejects when the signal says so. */
+const until = (signal: AbortSignal | undefined, after: number | undefined): Promise<void> =>
+  new Promise((resolve, reject) => {
+    const timer = after === undefined ? undefined : setTimeout(resolve, after)
+    signal?.addEventListener("abort", () => {
+      clearTimeout(timer)
+      reject(signal.reason)
+    })
+  })

@@ -1,0 +1,17 @@
+import { defineConfig } from "vitest/config"
+
+export default defineConfig({
+  test: {
+    environment: "node",
+    include: ["test/**/*.test.ts"],
+    // Threads start in half the time of forks; two, since a test server and its clients share a worker anyway.
+    pool: "threads",
+    maxWorkers: 2,
+    testTimeout: 10_000,
+    hookTimeout: 10_000,
+    teardownTimeout: 10_000,
+    unstubEnvs: true,
+    restoreMocks: true,
+    reporters: ["default"]
+  }
+})
