@@ -195,8 +195,7 @@ const isoClock = (clock: Clock.Clock) => {
 /** Over an `Outbox` and a `Transport` of yours. */
 export const layerNoDeps = (
   options?: CallOptions & Delivery.Options
-): Layer.Layer<Analytics, InvalidSetting, Outbox.Outbox | Transport.Transport> =>
-  Layer.effect(Analytics, make(options))
+): Layer.Layer<Analytics, InvalidSetting, Outbox.Outbox | Transport.Transport> => Layer.effect(Analytics, make(options))
 
 /** In memory, over the `HttpClient` that is provided. Called twice it is two clients; keep it in a constant. */
 export const layer = (options: Options): Layer.Layer<Analytics, InvalidSetting, HttpClient.HttpClient> =>
@@ -221,25 +220,29 @@ const optional = <A>(config: Config.Config<A>): Config.Config<A | undefined> =>
  * `_MAX_RETRIES`, `_REQUEST_TIMEOUT`, `_CLOSE_TIMEOUT` and `_GZIP`. Times are strings such as `10 seconds`.
  */
 export const layerFromConfig: Layer.Layer<Analytics, Config.ConfigError | InvalidSetting, HttpClient.HttpClient> =
-  layerConfig({
-    writeKey: Config.Redacted("ANALYTICS_WRITE_KEY"),
-    host: optional(Config.String("ANALYTICS_HOST")),
-    path: optional(Config.String("ANALYTICS_PATH")),
-    region: optional(Config.Literals(["us", "eu"], "ANALYTICS_REGION")),
-    batchSize: optional(Config.Int("ANALYTICS_BATCH_SIZE")),
-    flushInterval: optional(Config.Duration("ANALYTICS_FLUSH_INTERVAL")),
-    maxInFlight: optional(Config.Int("ANALYTICS_MAX_IN_FLIGHT")),
-    maxQueueSize: optional(Config.Int("ANALYTICS_MAX_QUEUE_SIZE")),
-    maxQueueBytes: optional(Config.Int("ANALYTICS_MAX_QUEUE_BYTES")),
-    overflow: optional(Config.Literals(["refuse", "drop-oldest", "wait"], "ANALYTICS_OVERFLOW")),
-    maxRetries: optional(Config.Int("ANALYTICS_MAX_RETRIES")),
-    requestTimeout: optional(Config.Duration("ANALYTICS_REQUEST_TIMEOUT")),
-    closeTimeout: optional(Config.Duration("ANALYTICS_CLOSE_TIMEOUT")),
-    gzip: optional(Config.Boolean("ANALYTICS_GZIP"))
-  })
+  /* @__PURE__ */ Layer.suspend(() =>
+    layerConfig({
+      writeKey: Config.Redacted("ANALYTICS_WRITE_KEY"),
+      host: optional(Config.String("ANALYTICS_HOST")),
+      path: optional(Config.String("ANALYTICS_PATH")),
+      region: optional(Config.Literals(["us", "eu"], "ANALYTICS_REGION")),
+      batchSize: optional(Config.Int("ANALYTICS_BATCH_SIZE")),
+      flushInterval: optional(Config.Duration("ANALYTICS_FLUSH_INTERVAL")),
+      maxInFlight: optional(Config.Int("ANALYTICS_MAX_IN_FLIGHT")),
+      maxQueueSize: optional(Config.Int("ANALYTICS_MAX_QUEUE_SIZE")),
+      maxQueueBytes: optional(Config.Int("ANALYTICS_MAX_QUEUE_BYTES")),
+      overflow: optional(Config.Literals(["refuse", "drop-oldest", "wait"], "ANALYTICS_OVERFLOW")),
+      maxRetries: optional(Config.Int("ANALYTICS_MAX_RETRIES")),
+      requestTimeout: optional(Config.Duration("ANALYTICS_REQUEST_TIMEOUT")),
+      closeTimeout: optional(Config.Duration("ANALYTICS_CLOSE_TIMEOUT")),
+      gzip: optional(Config.Boolean("ANALYTICS_GZIP"))
+    })
+  )
 
 /** Everything but the network: batches are answered with success, and logged at debug level. */
-export const layerStub = (options: Omit<Options, keyof Transport.Options> = {}): Layer.Layer<Analytics, InvalidSetting> =>
+export const layerStub = (
+  options: Omit<Options, keyof Transport.Options> = {}
+): Layer.Layer<Analytics, InvalidSetting> =>
   layerNoDeps(options).pipe(Layer.provide([Outbox.layerMemory(options), Transport.layerStub]))
 
 /** Takes every call, and does nothing with it. */

@@ -123,7 +123,6 @@ const violation = (stats: Outcome.Stats, outcomes: ReadonlyArray<Outcome.Outcome
       }
     }
   }
-  const same =
-    told.delivered === stats.delivered && told.dropped === stats.dropped && told.rejected === stats.rejected
+  const same = told.delivered === stats.delivered && told.dropped === stats.dropped && told.rejected === stats.rejected
   return same ? undefined : `the observer was told something else (${JSON.stringify(told)})`
 }

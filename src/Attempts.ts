@@ -144,39 +144,42 @@ export const make = Effect.fnUntraced(function* (options: {
     }
   })
 
-  const deliver = Effect.fn("Analytics.deliver")(function* (batch: Batch) {
-    const parts: Array<Part> = [{ messages: batch, attempts: 0 }]
-    let requests = 0
-    let searched = 0
-    let found = false
-    let status: number | undefined
-    for (let part = parts.shift(); part !== undefined; part = parts.shift()) {
-      // Once a smaller limit is known, no request is needed to learn it again.
-      if (part.messages.length > 1 && requestBytes(part) > maxBatchBytes) {
-        parts.unshift(...halve(part))
-        continue
+  const deliver = Effect.fnUntraced(
+    function* (batch: Batch) {
+      const parts: Array<Part> = [{ messages: batch, attempts: 0 }]
+      let requests = 0
+      let searched = 0
+      let found = false
+      let status: number | undefined
+      for (let part = parts.shift(); part !== undefined; part = parts.shift()) {
+        // Once a smaller limit is known, no request is needed to learn it again.
+        if (part.messages.length > 1 && requestBytes(part) > maxBatchBytes) {
+          parts.unshift(...halve(part))
+          continue
+        }
+        const before = part.attempts
+        const answer = yield* persist(part)
+        requests += part.attempts - before
+        status = facts(answer).status
+        found ||= answer._tag === "Delivered"
+        if (answer._tag !== "Rejected") continue
+        if (part.messages.length === 1) {
+          yield* dropped(part, "rejected", answer)
+        } else if (answer.status === 413) {
+          maxBatchBytes = Math.floor(requestBytes(part) / 2)
+          parts.unshift(...halve(part))
+        } else if (searched + 2 <= (hopeless ? hopelessBudget : searchBudget)) {
+          searched += 2
+          parts.unshift(...halve(part))
+        } else {
+          hopeless = !found
+          yield* dropped(part, "rejected", answer)
+        }
       }
-      const before = part.attempts
-      const answer = yield* persist(part)
-      requests += part.attempts - before
-      status = facts(answer).status
-      found ||= answer._tag === "Delivered"
-      if (answer._tag !== "Rejected") continue
-      if (part.messages.length === 1) {
-        yield* dropped(part, "rejected", answer)
-      } else if (answer.status === 413) {
-        maxBatchBytes = Math.floor(requestBytes(part) / 2)
-        parts.unshift(...halve(part))
-      } else if (searched + 2 <= (hopeless ? hopelessBudget : searchBudget)) {
-        searched += 2
-        parts.unshift(...halve(part))
-      } else {
-        hopeless = !found
-        yield* dropped(part, "rejected", answer)
-      }
-    }
-    yield* Effect.annotateCurrentSpan({ messages: batch.length, bytes: bytesOf(batch), attempts: requests, status })
-  })
+      yield* Effect.annotateCurrentSpan({ messages: batch.length, bytes: bytesOf(batch), attempts: requests, status })
+    },
+    Effect.withSpan("Analytics.deliver", { kind: "client" })
+  )
 
   const requestBytes = (part: Part) => transport.envelopeBytes + bytesOf(part.messages)
 

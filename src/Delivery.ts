@@ -4,13 +4,13 @@
  */
 import * as Arr from "effect/Array"
 import * as Cause from "effect/Cause"
+import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Fiber from "effect/Fiber"
-import * as FiberSet from "effect/FiberSet"
+import * as Exit from "effect/Exit"
 import * as Pull from "effect/Pull"
 import * as Schedule from "effect/Schedule"
-import type * as Scope from "effect/Scope"
+import * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
 import * as Sink from "effect/Sink"
 import * as Stream from "effect/Stream"
@@ -70,34 +70,42 @@ export const make = Effect.fnUntraced(function* (
   const outbox = yield* Outbox.Outbox
   const transport = yield* Transport.Transport
   const attempts = yield* Attempts.make({ maxRetries })
-  const requests = yield* FiberSet.make<void>()
+  const running = yield* Scope.make()
   const slots = yield* Semaphore.make(maxInFlight - 1)
 
   const batches = Stream.fromPull(Effect.succeed(outbox.take(batchSize))).pipe(
-    Stream.aggregateWithin(pack(batchSize, () => attempts.maxBatchBytes() - transport.envelopeBytes), window(flushInterval, outbox))
+    Stream.aggregateWithin(
+      pack(batchSize, () => attempts.maxBatchBytes() - transport.envelopeBytes),
+      window(flushInterval, outbox)
+    )
   )
 
   // The next batch is not formed before there is a slot for it: what arrives until then is part of it.
   const launch = (batch: Batch) =>
-    FiberSet.run(requests, Effect.ensuring(attempts.deliver(batch), slots.release(1))).pipe(
-      Effect.andThen(slots.take(1))
-    )
+    attempts
+      .deliver(batch)
+      .pipe(Effect.ensuring(slots.release(1)), Effect.forkIn(running), Effect.andThen(slots.take(1)))
 
-  const loop = yield* Stream.runForEach(batches, launch).pipe(Effect.forkScoped)
+  yield* Effect.forkIn(Stream.runForEach(batches, launch), running)
 
-  const close = yield* Effect.cached(
-    Effect.gen(function* () {
-      yield* outbox.close
-      const before = yield* outbox.counts
-      yield* Effect.timeoutOption(outbox.flush, closeTimeout)
-      yield* Fiber.interrupt(loop)
-      yield* FiberSet.clear(requests)
-      yield* outbox.abandon(new DeliveryError({ reason: "closed", attempts: 0 }))
-      const after = yield* outbox.counts
-      return { delivered: after.delivered - before.delivered, dropped: after.dropped - before.dropped }
-    })
-  )
-  // Added after the fork, so it runs before the scope interrupts the loop.
+  const end = Effect.gen(function* () {
+    yield* outbox.close
+    const before = yield* outbox.counts
+    yield* Effect.timeoutOption(outbox.flush, closeTimeout)
+    yield* Scope.close(running, Exit.void)
+    yield* outbox.abandon(new DeliveryError({ reason: "closed", attempts: 0 }))
+    const after = yield* outbox.counts
+    return { delivered: after.delivered - before.delivered, dropped: after.dropped - before.dropped }
+  })
+
+  const ended = yield* Deferred.make<Outbox.Flushed>()
+  let ending = false
+  const close = Effect.suspend(() => {
+    if (ending) return Deferred.await(ended)
+    ending = true
+    // Begun, it is bounded: who interrupts one close must not leave the next one waiting.
+    return Effect.uninterruptible(Effect.tap(end, (flushed) => Deferred.succeed(ended, flushed)))
+  })
   yield* Effect.addFinalizer(() => close)
 
   return { close }
@@ -136,7 +144,7 @@ const pack = (maxMessages: number, maxBytes: () => number): Sink.Sink<Batch, Mes
 /** How long a group stays open: for the interval, unless a flush is waiting; and never while more could join it. */
 const window = (interval: number, outbox: Outbox.Outbox["Service"]) => {
   const open = interval === 0 ? Effect.void : Effect.raceFirst(Effect.sleep(interval), outbox.hurried)
-  const quiet = Effect.yieldNow.pipe(Effect.repeat({ until: () => outbox.isEmpty() }))
+  const quiet: Effect.Effect<void> = Effect.flatMap(Effect.yieldNow, () => (outbox.isEmpty() ? Effect.void : quiet))
   const step = Effect.as(Effect.andThen(open, quiet), [undefined, Duration.zero] as [undefined, Duration.Duration])
   return Schedule.fromStep(Effect.succeed(() => step))
 }

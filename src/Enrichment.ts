@@ -42,8 +42,10 @@ export const mergeContext = (outer: Json.Data | Json.Fault, inner: Json.Data): J
 export const withContext: {
   (context: Json.Data): <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
   <A, E, R>(self: Effect.Effect<A, E, R>, context: Json.Data): Effect.Effect<A, E, R>
-} = dual(2, <A, E, R>(self: Effect.Effect<A, E, R>, context: Json.Data): Effect.Effect<A, E, R> =>
-  Effect.updateService(self, CurrentContext, (outer) => mergeContext(outer, context))
+} = dual(
+  2,
+  <A, E, R>(self: Effect.Effect<A, E, R>, context: Json.Data): Effect.Effect<A, E, R> =>
+    Effect.updateService(self, CurrentContext, (outer) => mergeContext(outer, context))
 )
 
 /**
@@ -75,11 +77,17 @@ export const surroundings = (context: Context.Context<never>): Surroundings => (
  * A call about another user than the one around it gets nothing of that one's identity: a visitor's id at the wrong
  * user would join the two for ever.
  */
-export const surround = (data: Record<string, unknown>, { context, identity }: Surroundings): Json.Fault | undefined => {
+export const surround = (
+  data: Record<string, unknown>,
+  { context, identity }: Surroundings
+): Json.Fault | undefined => {
   // JSON's word for an id that is not there.
   if (data.userId === null) delete data.userId
   if (data.anonymousId === null) delete data.anonymousId
-  if (identity !== undefined && (data.userId === undefined || String(data.userId) === String(identity.userId ?? data.userId))) {
+  if (
+    identity !== undefined &&
+    (data.userId === undefined || String(data.userId) === String(identity.userId ?? data.userId))
+  ) {
     if (identity.userId !== undefined) data.userId ??= identity.userId
     if (identity.anonymousId !== undefined) data.anonymousId ??= identity.anonymousId
   }

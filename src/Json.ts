@@ -4,7 +4,6 @@
  * Everything of the caller's (getters, `toJSON`, proxies) is read exactly once and never changed; whoever works with
  * the copy is safe from it.
  */
-import * as DateTime from "effect/DateTime"
 import { limits } from "./Settings.ts"
 
 /** An object, whatever is in it. `any`, so that interfaces without an index signature are objects as well. */
@@ -33,7 +32,7 @@ const maxCharacters = 8 * limits.messageBytes
 /**
  * Copies a value as `JSON.stringify` would see it: a `Date` is its ISO string (`null` if it is invalid), `NaN` and
  * `Infinity` are `null`, `undefined`, functions and symbols are left out (`null` in arrays), a `Map` or a `Set` is `{}`.
- * Beyond that a `BigInt` is its digits, and a `DateTime` its ISO string in UTC.
+ * Beyond that a `BigInt` is its digits.
  *
  * What has no text is a `Fault`: circular references, more than 64 levels, what throws when it is read.
  */
@@ -94,7 +93,7 @@ class Copier {
     if (toJSON === dateToJSON && value instanceof Date) {
       return Number.isNaN(value.getTime()) ? null : value.toISOString()
     }
-    return DateTime.isDateTime(value) ? DateTime.formatIso(value) : toJSON.call(value, String(key))
+    return toJSON.call(value, String(key))
   }
 
   private array(array: ReadonlyArray<unknown>): Array<unknown> {
@@ -113,7 +112,12 @@ class Copier {
   private object(object: object, key: string | number): unknown {
     const prototype = Object.getPrototypeOf(object)
     if (prototype !== Object.prototype && prototype !== null) {
-      if (object instanceof Number || object instanceof String || object instanceof Boolean || object instanceof BigInt) {
+      if (
+        object instanceof Number ||
+        object instanceof String ||
+        object instanceof Boolean ||
+        object instanceof BigInt
+      ) {
         return this.value(object.valueOf(), key)
       }
     }
@@ -161,7 +165,9 @@ const escapes = /\\(?:(ud[89a-f]..)|.)/g
 /** The JSON text of a copy; lone surrogates are U+FFFD, so that its UTF-8 bytes say the same. */
 export const stringify = (data: unknown): string => {
   const text = JSON.stringify(data)
-  return text.includes("\\ud") ? text.replace(escapes, (escape, lone) => (lone === undefined ? escape : "\ufffd")) : text
+  return text.includes("\\ud")
+    ? text.replace(escapes, (escape, lone) => (lone === undefined ? escape : "\ufffd"))
+    : text
 }
 
 const buffer = (globalThis as { readonly Buffer?: { readonly byteLength: (text: string) => number } }).Buffer

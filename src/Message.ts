@@ -18,6 +18,9 @@ export const library = { name: "effect-analytics", version: "0.1.0" } as const
 // Fields
 // ---------------------------------------------------------------------------------------------------------------------
 
+/** Marks what a bundler may leave out where nobody uses it: the schemas for peers and tests are no part of a client. */
+const lazily = <A>(make: () => A): A => make()
+
 const NonBlank = Schema.String.check(Schema.isPattern(/\S/, { expected: "a string that is not blank" }))
 
 /** The id of a user, a visitor or a group. Numbers become strings on the wire. */
@@ -34,7 +37,7 @@ const Iso = Schema.String.check(isTime)
 
 /** Properties, traits, context: whatever an object can hold. See `Json.copy` for what becomes of it on the wire. */
 export type Data = Json.Data
-const Data = Schema.Record(Schema.String, Schema.Json) as unknown as Schema.Codec<Data>
+const Data = /* @__PURE__ */ Schema.Record(Schema.String, Schema.Json) as unknown as Schema.Codec<Data>
 
 // For copies: what is in them needs no second look.
 const Opaque = Schema.Unknown.check(Schema.makeFilter(Json.isData, { expected: "an object" }))
@@ -42,7 +45,7 @@ const Time = Schema.Unknown.check(isTime)
 
 /** Which destinations get the message: `{ All: false, KISSmetrics: true }`. A destination's options are objects. */
 export type Integrations = { readonly [destination: string]: boolean | Data }
-const Integrations = Schema.Record(Schema.String, Schema.Union([Schema.Boolean, Data]))
+const Integrations = /* @__PURE__ */ lazily(() => Schema.Record(Schema.String, Schema.Union([Schema.Boolean, Data])))
 const Switches = Schema.Record(Schema.String, Schema.Union([Schema.Boolean, Opaque]))
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -104,25 +107,26 @@ const alternatives = <D extends Schema.Constraint, I extends Schema.Constraint, 
   } as const
 }
 
-const said = alternatives(Data, Integrations, Schema.Union([Schema.Date, Schema.DateTimeUtc, Schema.DateTimeZoned, Iso]))
+const said = () =>
+  alternatives(Data, Integrations, Schema.Union([Schema.Date, Schema.DateTimeUtc, Schema.DateTimeZoned, Iso]))
 
 /** Who a user is: `traits`. */
-export const Identify = Schema.Union(said.identify)
+export const Identify = /* @__PURE__ */ lazily(() => Schema.Union(said().identify))
 export type Identify = typeof Identify.Type
 /** What a user did: `event`, `properties`. */
-export const Track = Schema.Union(said.track)
+export const Track = /* @__PURE__ */ lazily(() => Schema.Union(said().track))
 export type Track = typeof Track.Type
 /** The page a user saw. A `category` needs a `name`. */
-export const Page = Schema.Union(said.page)
+export const Page = /* @__PURE__ */ lazily(() => Schema.Union(said().page))
 export type Page = typeof Page.Type
 /** The screen of an app a user saw. A `category` needs a `name`. */
-export const Screen = Schema.Union(said.screen)
+export const Screen = /* @__PURE__ */ lazily(() => Schema.Union(said().screen))
 export type Screen = typeof Screen.Type
 /** The group (company, account) a user belongs to: `groupId`, `traits`. */
-export const Group = Schema.Union(said.group)
+export const Group = /* @__PURE__ */ lazily(() => Schema.Union(said().group))
 export type Group = typeof Group.Type
 /** Joins two ids of one user: `previousId`, and `userId`, the new one. */
-export const Alias = Schema.Union(said.alias)
+export const Alias = /* @__PURE__ */ lazily(() => Schema.Union(said().alias))
 export type Alias = typeof Alias.Type
 
 /** The calls by name. */
@@ -158,7 +162,8 @@ const parsers = (() => {
 export const check = (type: Type, data: Data): InvalidCall | undefined => {
   // The alternative is chosen by what is there: one is tried, and the error is about that one.
   const user = data.userId !== undefined ? 0 : 1
-  const unnamed = (type === "page" || type === "screen") && data.name === undefined && data.category === undefined ? 2 : 0
+  const unnamed =
+    (type === "page" || type === "screen") && data.name === undefined && data.category === undefined ? 2 : 0
   const parse = parsers[type][Math.min(user + unnamed, parsers[type].length - 1)]
   const result = parse?.(data)
   return result === undefined || Result.isSuccess(result) ? undefined : explain(type, result.failure)
@@ -195,22 +200,26 @@ const wire = <const T extends Type, const Fields extends Schema.Struct.Fields>(t
   })
 
 /** A message as it goes over the wire: ids are strings, times are ISO strings, everything in it is plain JSON. */
-export const Wire = Schema.Union([
-  wire("identify", { traits: Data }),
-  wire("track", { event: NonBlank, properties: Data }),
-  wire("page", { name: Schema.optionalKey(NonBlank), category: Schema.optionalKey(NonBlank), properties: Data }),
-  wire("screen", { name: Schema.optionalKey(NonBlank), category: Schema.optionalKey(NonBlank), properties: Data }),
-  wire("group", { groupId: NonBlank, traits: Data }),
-  wire("alias", { userId: NonBlank, previousId: NonBlank })
-])
+export const Wire = /* @__PURE__ */ lazily(() =>
+  Schema.Union([
+    wire("identify", { traits: Data }),
+    wire("track", { event: NonBlank, properties: Data }),
+    wire("page", { name: Schema.optionalKey(NonBlank), category: Schema.optionalKey(NonBlank), properties: Data }),
+    wire("screen", { name: Schema.optionalKey(NonBlank), category: Schema.optionalKey(NonBlank), properties: Data }),
+    wire("group", { groupId: NonBlank, traits: Data }),
+    wire("alias", { userId: NonBlank, previousId: NonBlank })
+  ])
+)
 export type Wire = typeof Wire.Type
 
 /** The body of a request. */
-export const Request = Schema.Struct({
-  batch: Schema.Array(Wire),
-  writeKey: Schema.String,
-  sentAt: Iso
-})
+export const Request = /* @__PURE__ */ lazily(() =>
+  Schema.Struct({
+    batch: Schema.Array(Wire),
+    writeKey: Schema.String,
+    sentAt: Iso
+  })
+)
 export type Request = typeof Request.Type
 
 /** Puts on a valid call what the protocol wants on it. `data` is a copy, and not used after. */

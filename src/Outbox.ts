@@ -5,7 +5,7 @@
  * `layerMemory` is a bounded Effect `Queue`; what it holds is lost with the process.
  */
 import * as Arr from "effect/Array"
-import * as Cause from "effect/Cause"
+import type * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
@@ -96,7 +96,11 @@ const settings = (options: Options) =>
   Settings.read(() => ({
     maxQueueSize: Settings.integer("maxQueueSize", options.maxQueueSize, 1),
     maxQueueBytes: Settings.integer("maxQueueBytes", options.maxQueueBytes, Settings.limits.messageBytes),
-    overflow: Settings.oneOf("overflow", options.overflow, Settings.defaults.overflow, ["refuse", "drop-oldest", "wait"])
+    overflow: Settings.oneOf("overflow", options.overflow, Settings.defaults.overflow, [
+      "refuse",
+      "drop-oldest",
+      "wait"
+    ])
   }))
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -282,7 +286,11 @@ export const makeMemory = Effect.fnUntraced(function* (
 
   const abandon: Outbox["Service"]["abandon"] = (error) =>
     Effect.suspend(() => {
-      for (let next = Queue.takeUnsafe(queue); next !== undefined && Exit.isSuccess(next); next = Queue.takeUnsafe(queue)) {
+      for (
+        let next = Queue.takeUnsafe(queue);
+        next !== undefined && Exit.isSuccess(next);
+        next = Queue.takeUnsafe(queue)
+      ) {
         leave([next.value])
       }
       const messages = Array.from(taken.keys())

@@ -121,7 +121,9 @@ export const countUnsafe = (outcome: Outcome, context: Context.Context<never>): 
 const depths = new WeakMap<Metric.MetricRegistry, Set<() => number>>()
 
 /** Adds a client's depth to `queueDepth` for as long as the scope lasts. Costs nothing until the gauge is read. */
-export const watchDepth = Effect.fnUntraced(function* (depth: () => number): Effect.fn.Return<void, never, Scope.Scope> {
+export const watchDepth = Effect.fnUntraced(function* (
+  depth: () => number
+): Effect.fn.Return<void, never, Scope.Scope> {
   const context = yield* Effect.context<never>()
   const registry = Context.get(context, Metric.MetricRegistry)
   const watched = depths.get(registry) ?? new Set()

@@ -79,7 +79,9 @@ export const millis = (
 ): number => {
   const given = value ?? (defaults[setting] as number)
   const time =
-    typeof given === "number" ? given : Duration.toMillis(Option.getOrElse(Duration.fromInput(given), () => Duration.infinity))
+    typeof given === "number"
+      ? given
+      : Duration.toMillis(Option.getOrElse(Duration.fromInput(given), () => Duration.infinity))
   return Number.isFinite(time) && time >= min
     ? time
     : invalid(setting, `must be a length of time of at least ${min} ms: milliseconds or a string such as "10 seconds"`)

@@ -5,18 +5,15 @@
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Data from "effect/Data"
-import * as Duration from "effect/Duration"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as FetchHttpClient from "effect/http/FetchHttpClient"
-import * as Headers from "effect/http/Headers"
 import * as HttpBody from "effect/http/HttpBody"
 import * as HttpClient from "effect/http/HttpClient"
-import type * as HttpClientError from "effect/http/HttpClientError"
 import * as HttpClientRequest from "effect/http/HttpClientRequest"
 import type * as HttpClientResponse from "effect/http/HttpClientResponse"
 import * as Layer from "effect/Layer"
 import type * as Redacted from "effect/Redacted"
-import * as Result from "effect/Result"
 import * as Stream from "effect/Stream"
 import type { InvalidSetting } from "./AnalyticsError.ts"
 import { library, type Message } from "./Message.ts"
@@ -87,20 +84,34 @@ const settings = (options: Options) =>
 // Constructor
 // ---------------------------------------------------------------------------------------------------------------------
 
-/** Bytes of an answer that are read, at most. */
-const maxAnswerBytes = 64 * 1024
+/** A request, and what comes back: all that an attempt needs of HTTP. */
+interface Request {
+  readonly url: string
+  readonly headers: Readonly<Record<string, string>>
+  readonly body: string | Uint8Array<ArrayBuffer>
+}
+interface Reply {
+  readonly status: number
+  readonly header: (name: "content-type" | "retry-after") => string | undefined
+  /** Of the body at most `maxReplyBytes`; empty if it breaks. */
+  readonly text: Effect.Effect<string>
+}
+/** Fails with the code of what went wrong, such as `ECONNREFUSED`. */
+type Exchange = (request: Request) => Effect.Effect<Reply, string>
 
-/** Over whatever `HttpClient` there is. */
-export const make = Effect.fnUntraced(function* (
-  options: Options
-): Effect.fn.Return<Transport["Service"], InvalidSetting, HttpClient.HttpClient> {
+const maxReplyBytes = 64 * 1024
+
+const makeWith = Effect.fnUntraced(function* (
+  options: Options,
+  exchange: Exchange
+): Effect.fn.Return<Transport["Service"], InvalidSetting> {
   const { endpoint, gzip, requestTimeout, writeKey } = yield* settings(options)
-  const client = yield* HttpClient.HttpClient
-  const request = HttpClientRequest.post(endpoint).pipe(
-    HttpClientRequest.basicAuth(options.writeKey, ""),
-    HttpClientRequest.setHeader("user-agent", `${library.name}/${library.version}`),
-    gzip ? HttpClientRequest.setHeader("content-encoding", "gzip") : (self) => self
-  )
+  const headers = {
+    authorization: `Basic ${btoa(`${writeKey}:`)}`,
+    "content-type": "application/json",
+    "user-agent": `${library.name}/${library.version}`,
+    ...(gzip ? { "content-encoding": "gzip" } : {})
+  }
   const envelope = (batch: string, sentAt: string) =>
     `{"batch":[${batch}],"writeKey":${JSON.stringify(writeKey)},"sentAt":"${sentAt}"}`
 
@@ -108,49 +119,115 @@ export const make = Effect.fnUntraced(function* (
     function* (messages, attempt) {
       const startedAt = yield* Clock.currentTimeMillis
       const json = envelope(messages.map((message) => message.json).join(","), new Date(startedAt).toISOString())
-      const body = gzip
-        ? HttpBody.uint8Array(yield* Effect.promise(() => compress(json)), "application/json")
-        : HttpBody.text(json, "application/json")
-      const response = yield* request.pipe(
-        HttpClientRequest.setBody(body),
-        attempt === 0 ? (self) => self : HttpClientRequest.setHeader("x-retry-count", String(attempt)),
-        client.execute,
-        Effect.timeout(requestTimeout)
+      const reply = yield* Effect.timeout(
+        exchange({
+          url: endpoint,
+          headers: attempt === 0 ? headers : { ...headers, "x-retry-count": String(attempt) },
+          body: gzip ? yield* Effect.promise(() => compress(json)) : json
+        }),
+        requestTimeout
       )
       const now = yield* Clock.currentTimeMillis
-      // The status has decided by now: a body that breaks or stalls changes nothing, but a whole one can.
-      const answer = yield* readBody(response).pipe(
-        Effect.timeout(Math.max(0, requestTimeout - (now - startedAt))),
-        Effect.orElseSucceed(() => "")
-      )
-      return read(response, answer, now)
+      // The status has decided by now: a body that stalls changes nothing, but a whole one can.
+      const left = Math.max(0, requestTimeout - (now - startedAt))
+      const text = yield* Effect.orElseSucceed(Effect.timeout(reply.text, left), () => "")
+      return read(reply, text, now)
     },
-    Effect.catchTags({
-      HttpClientError: (error) => Effect.succeed(Answer.Transient({ detail: failureOf(error) })),
-      TimeoutError: () => Effect.succeed(Answer.Transient({ detail: "timeout" }))
-    }),
-    // `fetch` would follow a redirect of a POST with a GET that is answered 200: a silent loss.
-    Effect.provideService(FetchHttpClient.RequestInit, { redirect: "manual" }),
-    // The span is the batch's; one for each attempt would say the same again, with the address.
-    Effect.provideService(HttpClient.TracerDisabledWhen, () => true)
+    Effect.catch((failure) =>
+      Effect.succeed(Answer.Transient({ detail: typeof failure === "string" ? failure : "timeout" }))
+    )
   )
 
   return Transport.of({ send, envelopeBytes: envelope("", new Date(0).toISOString()).length })
 })
 
-const compress = async (text: string): Promise<Uint8Array> =>
-  new Uint8Array(
-    await new Response(new Blob([text]).stream().pipeThrough(new CompressionStream("gzip"))).arrayBuffer()
-  )
+const compress = async (text: string): Promise<Uint8Array<ArrayBuffer>> =>
+  new Uint8Array(await new Response(new Blob([text]).stream().pipeThrough(new CompressionStream("gzip"))).arrayBuffer())
 
-const readBody = (response: HttpClientResponse.HttpClientResponse): Effect.Effect<string, HttpClientError.HttpClientError> => {
-  if (Number(response.headers["content-length"] ?? Number.NaN) <= maxAnswerBytes) return response.text
-  let bytes = 0
+/** Over whatever `HttpClient` there is. */
+export const make = /* @__PURE__ */ Effect.fnUntraced(function* (
+  options: Options
+): Effect.fn.Return<Transport["Service"], InvalidSetting, HttpClient.HttpClient> {
+  const client = yield* HttpClient.HttpClient
+  return yield* makeWith(options, ({ body, headers, url }) =>
+    HttpClientRequest.post(url, {
+      headers,
+      body:
+        typeof body === "string"
+          ? HttpBody.text(body, headers["content-type"])
+          : HttpBody.uint8Array(body, headers["content-type"])
+    }).pipe(
+      client.execute,
+      Effect.map((response) => ({
+        status: response.status,
+        header: (name: string) => response.headers[name],
+        text: Effect.orElseSucceed(textOf(response), () => "")
+      })),
+      Effect.mapError((error) => codeOf(error.reason.cause)),
+      // `fetch` would follow a redirect of a POST with a GET that is answered 200: a silent loss.
+      Effect.provideService(FetchHttpClient.RequestInit, { redirect: "manual" }),
+      // The span is the batch's; one for each attempt would say the same again, with the address.
+      Effect.provideService(HttpClient.TracerDisabledWhen, () => true)
+    )
+  )
+})
+
+const isSmall = (contentLength: string | null | undefined) => Number(contentLength ?? Number.NaN) <= maxReplyBytes
+
+const textOf = (response: HttpClientResponse.HttpClientResponse) => {
+  if (isSmall(response.headers["content-length"])) return response.text
+  let room = maxReplyBytes
   return response.stream.pipe(
-    Stream.takeUntil((chunk) => (bytes += chunk.byteLength) >= maxAnswerBytes),
+    Stream.takeUntil((chunk) => {
+      room -= chunk.byteLength
+      return room <= 0
+    }),
     Stream.decodeText(),
     Stream.mkString
   )
+}
+
+/** Over a `fetch`, without an `HttpClient` between: what plain programs bundle and run is the less for it. */
+export const makeFetch = (options: Options, fetch: typeof globalThis.fetch) =>
+  makeWith(options, ({ body, headers, url }) =>
+    Effect.suspend(() => {
+      const controller = new AbortController()
+      const end = Effect.sync(() => controller.abort())
+      return Effect.tryPromise({
+        try: () => fetch(url, { method: "POST", headers, body, redirect: "manual", signal: controller.signal }),
+        catch: codeOf
+      }).pipe(
+        Effect.map((response) => ({
+          status: response.status,
+          header: (name: string) => response.headers.get(name) ?? undefined,
+          text: Effect.promise(() => textOfFetched(response).catch(() => "")).pipe(Effect.ensuring(end))
+        })),
+        Effect.onError(() => end)
+      )
+    })
+  )
+
+const textOfFetched = async (response: Response): Promise<string> => {
+  if (isSmall(response.headers.get("content-length"))) return response.text()
+  const decoder = new TextDecoder()
+  let room = maxReplyBytes
+  let text = ""
+  for await (const chunk of response.body ?? []) {
+    text += decoder.decode(chunk, { stream: true })
+    room -= chunk.byteLength
+    if (room <= 0) break
+  }
+  return text
+}
+
+/** The code of a failed connection, such as `ECONNREFUSED` or `CERT_HAS_EXPIRED`. Its text could quote the request. */
+const codeOf = (failure: unknown): string => {
+  let cause = failure
+  for (let depth = 0; depth < 5 && typeof cause === "object" && cause !== null; depth++) {
+    if ("code" in cause && typeof cause.code === "string") return cause.code
+    cause = "cause" in cause ? cause.cause : undefined
+  }
+  return "network"
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -166,22 +243,22 @@ const isTransient = (status: number) =>
 
 const rejected = new Set([400, 413, 422])
 
-const read = (response: HttpClientResponse.HttpClientResponse, body: string, now: number): Answer => {
-  const { headers, status } = response
+const read = ({ header, status }: Reply, body: string, now: number): Answer => {
   if (isSuccess(status)) {
-    if (isPage(headers, body)) return Answer.Transient({ status, detail: "an HTML page instead of an API's answer" })
+    if (isPage(header("content-type"), body))
+      return Answer.Transient({ status, detail: "an HTML page instead of an API's answer" })
     return saysNo(body) ? Answer.Rejected({ status, detail: "success: false" }) : Answer.Delivered({ status })
   }
   if (isTransient(status)) {
-    const delay = askedDelay(headers, now)
+    const delay = askedDelay(header("retry-after"), now)
     return delay === undefined ? Answer.Transient({ status }) : Answer.Limited({ status, delay })
   }
   return rejected.has(status) ? Answer.Rejected({ status }) : Answer.Misconfigured({ status })
 }
 
 /** What a captive portal answers. */
-const isPage = (headers: Headers.Headers, body: string) =>
-  /^\s*(text\/html|application\/xhtml)/i.test(headers["content-type"] ?? "") || /^\s*<(!doctype|html)/i.test(body)
+const isPage = (contentType: string | undefined, body: string) =>
+  /^\s*(text\/html|application\/xhtml)/i.test(contentType ?? "") || /^\s*<(!doctype|html)/i.test(body)
 
 const saysNo = (body: string): boolean => {
   if (!body.includes("success")) return false
@@ -192,21 +269,12 @@ const saysNo = (body: string): boolean => {
   }
 }
 
-const askedDelay = (headers: Headers.Headers, now: number): number | undefined => {
-  const asked = headers["retry-after"]
-  if (asked === undefined) return undefined
-  const parsed = Headers.parseRetryAfter(asked)
-  return Result.isSuccess(parsed) ? Duration.toMillis(Headers.retryAfterDelay(parsed.success, now)) : undefined
-}
-
-/** The code of a failed connection, such as `ECONNREFUSED` or `CERT_HAS_EXPIRED`. Its text could quote the request. */
-const failureOf = (error: HttpClientError.HttpClientError): string => {
-  let cause: unknown = error.reason.cause
-  for (let depth = 0; depth < 5 && typeof cause === "object" && cause !== null; depth++) {
-    if ("code" in cause && typeof cause.code === "string") return cause.code
-    cause = "cause" in cause ? cause.cause : undefined
-  }
-  return "network"
+/** Whole seconds, or an HTTP date; what is neither was not said. */
+const askedDelay = (retryAfter: string | undefined, now: number): number | undefined => {
+  const asked = retryAfter?.trim() ?? ""
+  if (/^\d+$/.test(asked)) return Number(asked) * 1_000
+  const date = /^[A-Z][a-z]{2,8}, .+ GMT$/.test(asked) ? Date.parse(asked) : Number.NaN
+  return Number.isNaN(date) ? undefined : Math.max(0, date - now)
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -216,6 +284,12 @@ const failureOf = (error: HttpClientError.HttpClientError): string => {
 /** Sends over the `HttpClient` that is provided. */
 export const layer = (options: Options): Layer.Layer<Transport, InvalidSetting, HttpClient.HttpClient> =>
   Layer.effect(Transport, make(options))
+
+/** Sends over this `fetch`. */
+export const layerFetch = (
+  options: Options,
+  fetch: typeof globalThis.fetch = globalThis.fetch
+): Layer.Layer<Transport, InvalidSetting> => Layer.effect(Transport, makeFetch(options, fetch))
 
 /** Sends nothing: every batch is answered with success, and logged at debug level. */
 export const layerStub: Layer.Layer<Transport> = Layer.succeed(Transport, {

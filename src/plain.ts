@@ -6,18 +6,19 @@
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import * as FetchHttpClient from "effect/http/FetchHttpClient"
+import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
-import * as ManagedRuntime from "effect/ManagedRuntime"
 import * as Redacted from "effect/Redacted"
 import * as References from "effect/References"
+import * as Scope from "effect/Scope"
 import * as Analytics from "./Analytics.ts"
 import { type CallError, InvalidSetting, type LossReason } from "./AnalyticsError.ts"
 import * as Enrichment from "./Enrichment.ts"
 import type * as Message from "./Message.ts"
-import type * as Outbox from "./Outbox.ts"
+import * as Outbox from "./Outbox.ts"
 import * as Outcome from "./Outcome.ts"
+import * as Transport from "./Transport.ts"
 
 export { drop, type Identity, type Transform } from "./Enrichment.ts"
 export type { Flushed } from "./Outbox.ts"
@@ -107,16 +108,12 @@ export const createAnalytics = (settings: Settings): Client => {
     return logLosses(outcome)
   }
 
-  const client =
-    stub === true ? Analytics.layerStub(options) : Analytics.layerFetch({ ...options, writeKey: Redacted.make(writeKey) })
-  const surroundings = Layer.mergeAll(
-    Outcome.layerObserver(observer),
-    Layer.succeed(FetchHttpClient.Fetch, fetch ?? globalThis.fetch),
-    logTo(logger)
-  )
-  const runtime = ManagedRuntime.make(Layer.provideMerge(client, surroundings))
-  // Later runs use the services and not the runtime: a closed client still answers.
-  const services = runtime.runSync(Effect.context<Analytics.Analytics>())
+  const transport =
+    stub === true ? Transport.layerStub : Transport.layerFetch({ ...options, writeKey: Redacted.make(writeKey) }, fetch)
+  const client = Layer.provide(Analytics.layerNoDeps(options), [Outbox.layerMemory(options), transport])
+  const surroundings = Layer.merge(Outcome.layerObserver(observer), logTo(logger))
+  const scope = Scope.makeUnsafe()
+  const services = Effect.runSync(Layer.buildWithScope(Layer.provideMerge(client, surroundings), scope))
   const analytics = Context.get(services, Analytics.Analytics)
 
   const say = (type: Message.Type) => (call: unknown) => {
@@ -139,7 +136,7 @@ export const createAnalytics = (settings: Settings): Client => {
 
   let closing: Promise<Outbox.Flushed> | undefined
   const close = () => {
-    closing ??= Effect.runPromiseWith(services)(analytics.close).finally(runtime.dispose)
+    closing ??= Effect.runPromiseWith(services)(Effect.ensuring(analytics.close, Scope.close(scope, Exit.void)))
     return closing
   }
 
@@ -175,7 +172,6 @@ const blame = (outcome: Outcome.Outcome, onError: (failure: Failure) => void): v
 }
 
 const logTo = (logger: Log | undefined): Layer.Layer<never> => {
-  // biome-ignore lint/suspicious/noConsole: the default of a setting
   const log = logger ?? console
   const write = Logger.make<unknown, void>(({ logLevel, message }) => {
     const line = `effect-analytics: ${Array.isArray(message) ? message.map(String).join(" ") : String(message)}`

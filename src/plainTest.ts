@@ -43,7 +43,10 @@ const fetchFrom =
     const text = typeof body === "string" ? body : await Wiretap.toText(body, headers["content-encoding"])
     const answer = wiretap.answer(headers, text)
     if (answer === "network error") throw new TypeError("fetch failed")
-    await until(init?.signal ?? undefined, answer === "never" ? undefined : typeof answer === "object" ? answer.after : 0)
+    await until(
+      init?.signal ?? undefined,
+      answer === "never" ? undefined : typeof answer === "object" ? answer.after : 0
+    )
     return Wiretap.toResponse(answer === "never" ? 200 : answer)
   }
 
