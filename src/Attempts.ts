@@ -94,7 +94,10 @@ export const make = Effect.fnUntraced(function* (options: {
 
   const attempt = Effect.fnUntraced(function* (part: Part) {
     const startedAt = yield* Clock.currentTimeMillis
-    const answer = yield* transport.send(part.messages, part.attempts)
+    const answer = yield* Effect.catchDefect(transport.send(part.messages, part.attempts), () =>
+      // A transport that breaks its promise never to fail must not take messages with it.
+      Effect.succeed(Transport.Answer.Transient({ detail: "the transport threw" }))
+    )
     const now = yield* Clock.currentTimeMillis
     if (part.attempts++ > 0) yield* Metric.update(Outcome.retriesTotal, 1)
     yield* Metric.update(Outcome.requestDuration, now - startedAt)
@@ -178,7 +181,7 @@ export const make = Effect.fnUntraced(function* (options: {
       }
       yield* Effect.annotateCurrentSpan({ messages: batch.length, bytes: bytesOf(batch), attempts: requests, status })
     },
-    Effect.withSpan("Analytics.deliver", { kind: "client" })
+    Effect.withSpan("Analytics.deliver", { kind: "client", root: true })
   )
 
   const requestBytes = (part: Part) => transport.envelopeBytes + bytesOf(part.messages)

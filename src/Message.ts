@@ -67,7 +67,11 @@ const alternatives = <D extends Schema.Constraint, I extends Schema.Constraint, 
     context: Schema.optional(data),
     integrations: Schema.optional(integrations)
   }
-  const user = { ...common, userId: Id, anonymousId: Schema.optional(Id) }
+  const user = {
+    ...common,
+    userId: Id.annotateKey({ messageMissingKey: "a userId is needed" }),
+    anonymousId: Schema.optional(Id)
+  }
   const visitor = {
     ...common,
     userId: Schema.optional(Schema.Undefined),
