@@ -129,7 +129,7 @@ export const make = Effect.fnUntraced(function* (options: {
           return answer
         case "Limited":
           limitedSince ??= now
-          limitedUntil = now + Math.min(longestPause, Math.max(shortestPause, answer.delay))
+          limitedUntil = Math.max(limitedUntil, now + Math.min(longestPause, Math.max(shortestPause, answer.delay)))
           if (now - limitedSince <= patience && part.attempts <= lastAttempt) continue
           yield* dropped(part, "limited", answer)
           return answer

@@ -200,9 +200,9 @@ export const makeFetch = (options: Options, fetch: typeof globalThis.fetch) =>
         Effect.map((response) => ({
           status: response.status,
           header: (name: string) => response.headers.get(name) ?? undefined,
-          text: Effect.promise(() => textOfFetched(response).catch(() => "")).pipe(Effect.ensuring(end))
+          text: Effect.promise(() => textOfFetched(response).catch(() => "")).pipe(Effect.onInterrupt(() => end))
         })),
-        Effect.onError(() => end)
+        Effect.onInterrupt(() => end)
       )
     })
   )
