@@ -1,3 +1,6 @@
+// Without its parser dependency-cruiser would see no TypeScript at all, and be content.
+require("@swc/core")
+
 /**
  * Who may import whom. A room may import the rooms before it, never those after it: adding a room is adding its name
  * where it belongs. A file without a place in the list is refused, so that nobody forgets.
@@ -156,7 +159,6 @@ module.exports = {
     // TypeScript 7 has no compiler API that dependency-cruiser could parse with.
     // What swc's visitor does not see, imports inside types, is refused by .ci/src.grit.
     parser: "swc",
-    tsPreCompilationDeps: true,
     doNotFollow: { path: "node_modules" },
     enhancedResolveOptions: {
       exportsFields: ["exports"],

@@ -201,7 +201,8 @@ export const makeMemory = Effect.fnUntraced(function* (
   const offerUnsafe: Outbox["Service"]["offerUnsafe"] = (message) => {
     if (closed) return new Closed()
     const evicted = overflow === "drop-oldest" && !hasRoom(message) ? evictFor(message) : undefined
-    if (!hasRoom(message)) {
+    // Nobody overtakes those who wait.
+    if (waiters.size > 0 || !hasRoom(message)) {
       return counts.pending >= maxQueueSize
         ? new QueueFull({ bound: "maxQueueSize", limit: maxQueueSize })
         : new QueueFull({ bound: "maxQueueBytes", limit: maxQueueBytes })
@@ -222,7 +223,6 @@ export const makeMemory = Effect.fnUntraced(function* (
 
   const offer: Outbox["Service"]["offer"] = (message) =>
     Effect.suspend(() => {
-      // Nobody overtakes those who wait.
       if (overflow === "wait" && !closed && (waiters.size > 0 || !hasRoom(message))) return waitForRoom(message)
       const answer = offerUnsafe(message)
       if (answer === undefined) return Effect.void
