@@ -1,6 +1,8 @@
 import { defineConfig } from "vitest/config"
 
 export default defineConfig({
+  // `effect-analytics/…` is the source here.
+  ssr: { resolve: { conditions: ["effect-analytics-source", "module", "node", "development|production"] } },
   test: {
     environment: "node",
     include: ["test/**/*.test.ts"],

@@ -27,6 +27,8 @@ export interface Attempts {
   readonly deliver: (batch: Batch) => Effect.Effect<void>
   /** UTF-8 bytes of a request, at most: the API's limit, or less once it answered 413. */
   readonly maxBatchBytes: () => number
+  /** What stands in the way of deliveries at the moment, if anything does. */
+  readonly trouble: () => Facts
 }
 
 /** Failing, or being limited, for longer than this is the end of a batch. */
@@ -57,11 +59,13 @@ export const make = Effect.fnUntraced(function* (options: {
   let maxBatchBytes: number = Settings.limits.batchBytes
   let hopeless = false
   let saidMisconfigured = false
+  let trouble: Facts = {}
 
   const delivered = (part: Part, status: number) => {
     limitedUntil = 0
     limitedSince = failingSince = undefined
     hopeless = saidMisconfigured = false
+    trouble = {}
     return outbox.settle(Outcome.Outcome.Delivered({ messages: part.messages, status, attempts: part.attempts }))
   }
 
@@ -78,7 +82,7 @@ export const make = Effect.fnUntraced(function* (options: {
     if (saidMisconfigured) return loss
     saidMisconfigured = true
     return Effect.andThen(
-      annotate(Effect.logError("the API refuses this client: check the write key and the host"), facts(answer)),
+      annotate(Effect.logError("the API refuses this client: check the write key and the host"), { ...facts(answer) }),
       loss
     )
   }
@@ -128,12 +132,14 @@ export const make = Effect.fnUntraced(function* (options: {
           yield* misconfigured(part, answer)
           return answer
         case "Limited":
+          trouble = facts(answer)
           limitedSince ??= now
           limitedUntil = Math.max(limitedUntil, now + Math.min(longestPause, Math.max(shortestPause, answer.delay)))
           if (now - limitedSince <= patience && part.attempts <= lastAttempt) continue
           yield* dropped(part, "limited", answer)
           return answer
         case "Transient": {
+          trouble = facts(answer)
           failingSince ??= now
           const spent = now - failingSince > patience ? "expired" : retries === maxRetries ? "retries" : undefined
           if (spent !== undefined) {
@@ -186,7 +192,7 @@ export const make = Effect.fnUntraced(function* (options: {
 
   const requestBytes = (part: Part) => transport.envelopeBytes + bytesOf(part.messages)
 
-  return { deliver, maxBatchBytes: () => maxBatchBytes }
+  return { deliver, maxBatchBytes: () => maxBatchBytes, trouble: () => trouble }
 })
 
 /** Bytes of messages in a request: each, and a comma or the closing bracket. */
@@ -201,8 +207,13 @@ const halve = ({ attempts, messages }: Part): [Part, Part] => {
 }
 
 /** What is known of an answer, for errors, logs and spans. */
-const facts = (answer: Transport.Answer): { readonly status?: number; readonly detail?: string } => {
-  const { detail, status } = answer as { readonly status?: number; readonly detail?: string }
+interface Facts {
+  readonly status?: number
+  readonly detail?: string
+}
+
+const facts = (answer: Transport.Answer): Facts => {
+  const { detail, status } = answer as Facts
   return { ...(status === undefined ? {} : { status }), ...(detail === undefined ? {} : { detail }) }
 }
 

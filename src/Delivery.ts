@@ -93,7 +93,7 @@ export const make = Effect.fnUntraced(function* (
     const before = yield* outbox.counts
     yield* Effect.timeoutOption(outbox.flush, closeTimeout)
     yield* Scope.close(running, Exit.void)
-    yield* outbox.abandon(new DeliveryError({ reason: "closed", attempts: 0 }))
+    yield* outbox.abandon(new DeliveryError({ reason: "closed", attempts: 0, ...attempts.trouble() }))
     const after = yield* outbox.counts
     return { delivered: after.delivered - before.delivered, dropped: after.dropped - before.dropped }
   })
