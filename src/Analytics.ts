@@ -20,6 +20,7 @@ import * as Message from "./Message.ts"
 import { MessageIds } from "./MessageId.ts"
 import * as Outbox from "./Outbox.ts"
 import * as Outcome from "./Outcome.ts"
+import * as Settings from "./Settings.ts"
 import * as Transport from "./Transport.ts"
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -89,7 +90,7 @@ export const make = Effect.fnUntraced(function* (
   const tell = yield* Outcome.makeTell
   const clock = yield* Clock.Clock
   const messageIds = yield* MessageIds
-  const { transform } = options
+  const transform = yield* Settings.read(() => Settings.optionalFunction("transform", options.transform))
   let rejected = 0
   let filtered = 0
 

@@ -55,15 +55,17 @@ export const make = Effect.fnUntraced(function* (options: {
   // Shared by all requests, so that a limit stops them all.
   let limitedUntil = 0
   let limitedSince: number | undefined
-  let failingSince: number | undefined
+  /** The most retries of any batch since the last delivery: an outage that is known is not probed eagerly again. */
+  let outage = 0
   let maxBatchBytes: number = Settings.limits.batchBytes
   let hopeless = false
   let saidMisconfigured = false
   let trouble: Facts = {}
 
-  const delivered = (part: Part, status: number) => {
-    limitedUntil = 0
-    limitedSince = failingSince = undefined
+  const delivered = (part: Part, status: number, now: number) => {
+    // An answer to a request that left before the limit says nothing about it.
+    if (limitedUntil <= now) limitedSince = undefined
+    outage = 0
     hopeless = saidMisconfigured = false
     trouble = {}
     return outbox.settle(Outcome.Outcome.Delivered({ messages: part.messages, status, attempts: part.attempts }))
@@ -117,6 +119,7 @@ export const make = Effect.fnUntraced(function* (options: {
   /** Tries until the part is settled, or rejected: then it answers with the rejection. */
   const persist = Effect.fnUntraced(function* (part: Part) {
     const lastAttempt = part.attempts + maxRetries + extraAttempts
+    let failingSince: number | undefined
     let retries = 0
     while (true) {
       yield* pause
@@ -124,7 +127,7 @@ export const make = Effect.fnUntraced(function* (options: {
       const now = yield* Clock.currentTimeMillis
       switch (answer._tag) {
         case "Delivered":
-          yield* delivered(part, answer.status)
+          yield* delivered(part, answer.status, now)
           return answer
         case "Rejected":
           return answer
@@ -146,8 +149,9 @@ export const make = Effect.fnUntraced(function* (options: {
             yield* dropped(part, spent, answer)
             return answer
           }
+          outage = Math.max(outage, retries++)
           const chance = yield* Random.next
-          yield* Effect.sleep(chance * Math.min(longestBackoff, firstBackoff * 2 ** retries++))
+          yield* Effect.sleep(chance * Math.min(longestBackoff, firstBackoff * 2 ** outage))
         }
       }
     }
@@ -156,6 +160,7 @@ export const make = Effect.fnUntraced(function* (options: {
   const deliver = Effect.fnUntraced(
     function* (batch: Batch) {
       const parts: Array<Part> = [{ messages: batch, attempts: 0 }]
+      const limitBefore = maxBatchBytes
       let requests = 0
       let searched = 0
       let found = false
@@ -173,6 +178,8 @@ export const make = Effect.fnUntraced(function* (options: {
         found ||= answer._tag === "Delivered"
         if (answer._tag !== "Rejected") continue
         if (part.messages.length === 1) {
+          // It was this message and not the number of them: what was learnt on the way to it is void.
+          if (answer.status === 413) maxBatchBytes = limitBefore
           yield* dropped(part, "rejected", answer)
         } else if (answer.status === 413) {
           maxBatchBytes = Math.floor(requestBytes(part) / 2)
@@ -195,8 +202,8 @@ export const make = Effect.fnUntraced(function* (options: {
   return { deliver, maxBatchBytes: () => maxBatchBytes, trouble: () => trouble }
 })
 
-/** Bytes of messages in a request: each, and a comma or the closing bracket. */
-const bytesOf = (messages: Batch): number => messages.reduce((sum, message) => sum + message.bytes + 1, 0)
+/** Bytes of messages in a request, with the commas between them. */
+const bytesOf = (messages: Batch): number => messages.reduce((sum, message) => sum + message.bytes + 1, -1)
 
 const halve = ({ attempts, messages }: Part): [Part, Part] => {
   const [left, right] = Arr.splitAtNonEmpty(messages, Math.ceil(messages.length / 2))

@@ -123,8 +123,7 @@ const pack = (maxMessages: number, maxBytes: () => number): Sink.Sink<Batch, Mes
     return upstream.pipe(
       Effect.flatMap((messages) => {
         for (const [index, message] of messages.entries()) {
-          // A comma, or the closing bracket.
-          const size = message.bytes + 1
+          const size = message.bytes + (batch.length === 0 ? 0 : 1)
           if (batch.length === maxMessages || (batch.length > 0 && bytes + size > room)) {
             leftover = messages.slice(index)
             return Cause.done()

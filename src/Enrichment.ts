@@ -116,16 +116,18 @@ export type Transform = (message: Message.Wire) => Message.Wire | Drop
 
 /** Applies a transform. */
 export const apply = (transform: Transform, message: Message.Wire): Json.Data | Drop | InvalidCall => {
-  const invalid = (problem: string, path: ReadonlyArray<string | number> = []) =>
-    new InvalidCall({ call: message.type, path, problem: `transform ${problem}` })
+  const invalid = ({ path, problem }: Json.Fault) => new InvalidCall({ call: message.type, path, problem })
+  // A copy: parts of a message (the context around it, the library) belong to others as well.
+  const own = Json.copy(message)
+  if (own instanceof Json.Fault) return invalid(own)
   try {
-    const answer: unknown = transform(message)
+    const answer: unknown = transform(own as Message.Wire)
     if (answer instanceof Drop) return answer
     const copied = Json.copy(answer)
-    if (copied instanceof Json.Fault) return invalid(copied.problem, copied.path)
-    if (!Json.isData(copied)) return invalid("must answer with a message, or with drop(reason)")
-    return copied.type === message.type ? copied : invalid("must not change the type of a message")
+    if (copied instanceof Json.Fault) return invalid(copied)
+    if (Json.isData(copied) && copied.type === message.type) return copied
+    return invalid(new Json.Fault("transform must answer with a message of the same type, or with drop(reason)", []))
   } catch {
-    return invalid("threw")
+    return invalid(new Json.Fault("transform threw", []))
   }
 }

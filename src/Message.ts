@@ -31,7 +31,12 @@ export type Id = typeof Id.Type
 const MessageId = Schema.String.check(Schema.isBetweenLength(1, limits.messageId))
 
 const isoDate = /^\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d(:?\d\d)?)?)?$/i
-const isIso = (text: unknown) => typeof text === "string" && isoDate.test(text) && !Number.isNaN(Date.parse(text))
+const isIso = (text: unknown) => {
+  if (typeof text !== "string" || !isoDate.test(text) || Number.isNaN(Date.parse(text))) return false
+  // `Date.parse` takes the 30th of February for the 2nd of March.
+  const lastOfMonth = new Date(Date.UTC(Number(text.slice(0, 4)), Number(text.slice(5, 7)), 0))
+  return Number(text.slice(8, 10)) <= lastOfMonth.getUTCDate()
+}
 const isTime = Schema.makeFilter(isIso, { expected: "a valid Date, a DateTime or an ISO 8601 string" })
 const Iso = Schema.String.check(isTime)
 
@@ -111,8 +116,21 @@ const alternatives = <D extends Schema.Constraint, I extends Schema.Constraint, 
   } as const
 }
 
-const said = () =>
-  alternatives(Data, Integrations, Schema.Union([Schema.Date, Schema.DateTimeUtc, Schema.DateTimeZoned, Iso]))
+const said = () => {
+  // ISO 8601 has four digits for a year.
+  const [minimum, maximum] = [new Date("0000-01-01T00:00:00Z"), new Date("9999-12-31T23:59:59.999Z")] as const
+  const isCommon = Schema.makeFilter(
+    ({ epochMilliseconds }: { readonly epochMilliseconds: number }) =>
+      epochMilliseconds >= minimum.getTime() && epochMilliseconds <= maximum.getTime()
+  )
+  const time = Schema.Union([
+    Schema.Date.check(Schema.isBetweenDate({ minimum, maximum })),
+    Schema.DateTimeUtc.check(isCommon),
+    Schema.DateTimeZoned.check(isCommon),
+    Iso
+  ])
+  return alternatives(Data, Integrations, time)
+}
 
 /** Who a user is: `traits`. */
 export const Identify = /* @__PURE__ */ lazily(() => Schema.Union(said().identify))
@@ -295,5 +313,5 @@ export const encode = (wire: Wire): Message | InvalidCall => {
         size: bytes,
         limit: limits.messageBytes
       })
-    : new Message(wire.type, wire.messageId, json, bytes)
+    : new Message(wire.type, wire.messageId.toWellFormed(), json, bytes)
 }

@@ -15,7 +15,7 @@ const idsInBlock = 64
 export const makeUuids = (): MessageIds => {
   const random = new Uint8Array(10 * idsInBlock)
   let at = random.length
-  let last = -1
+  let last = Number.NaN
   let prefix = ""
   const byte = () => hex[random[at++] as number] as string
   return (now) => {

@@ -54,7 +54,8 @@ export const read = <A>(settings: () => A): Effect.Effect<A, InvalidSetting> =>
     }
   })
 
-const invalid = (setting: string, problem: string): never => {
+/** Throws what `read` turns into a failure. */
+export const invalid = (setting: string, problem: string): never => {
   throw new InvalidSetting({ setting, problem })
 }
 
@@ -87,6 +88,14 @@ export const millis = (
     : invalid(setting, `must be a length of time of at least ${min} ms: milliseconds or a string such as "10 seconds"`)
 }
 
+/** A switch. */
+export const flag = (setting: string, value: boolean | undefined): boolean =>
+  value === undefined || typeof value === "boolean" ? value === true : invalid(setting, "must be true or false")
+
+/** A function, if there is one. */
+export const optionalFunction = <F>(setting: string, value: F | undefined): F | undefined =>
+  value === undefined || typeof value === "function" ? value : invalid(setting, "must be a function")
+
 /** One of a few words. */
 export const oneOf = <const Word extends string>(
   setting: string,
@@ -115,6 +124,7 @@ export const endpoint = (options: {
   readonly region?: Region | undefined
   readonly allowInsecureHost?: boolean | undefined
 }): string => {
+  const insecure = flag("allowInsecureHost", options.allowInsecureHost)
   const region = oneOf("region", options.region, defaults.region, Object.keys(regions) as Array<Region>)
   if (options.host !== undefined && options.region !== undefined) {
     return invalid("region", "has no meaning beside host: give one of the two")
@@ -125,7 +135,7 @@ export const endpoint = (options: {
   if (url.username !== "" || url.password !== "") return invalid("host", "must not carry user info")
   if (url.search !== "" || url.hash !== "") return invalid("host", "must not carry a query or a fragment")
   if (url.protocol !== "https:" && url.protocol !== "http:") return invalid("host", "must be an https URL")
-  if (url.protocol === "http:" && !loopback.test(url.hostname) && options.allowInsecureHost !== true) {
+  if (url.protocol === "http:" && !loopback.test(url.hostname) && !insecure) {
     return invalid("host", "must be https: plain http is for loopback, or for allowInsecureHost: true")
   }
   const path = options.path ?? defaults.path

@@ -77,7 +77,7 @@ const settings = (options: Options) =>
     writeKey: Settings.writeKey(options.writeKey),
     endpoint: Settings.endpoint(options),
     requestTimeout: Settings.millis("requestTimeout", options.requestTimeout, 1),
-    gzip: options.gzip === true
+    gzip: Settings.flag("gzip", options.gzip)
   }))
 
 // ---------------------------------------------------------------------------------------------------------------------

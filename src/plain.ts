@@ -13,11 +13,12 @@ import * as Redacted from "effect/Redacted"
 import * as References from "effect/References"
 import * as Scope from "effect/Scope"
 import * as Analytics from "./Analytics.ts"
-import { type CallError, InvalidSetting, type LossReason } from "./AnalyticsError.ts"
+import type { CallError, LossReason } from "./AnalyticsError.ts"
 import * as Enrichment from "./Enrichment.ts"
 import type * as Message from "./Message.ts"
 import * as Outbox from "./Outbox.ts"
 import * as Outcome from "./Outcome.ts"
+import { flag, invalid, optionalFunction } from "./Settings.ts"
 import * as Transport from "./Transport.ts"
 
 export { drop, type Identity, type Transform } from "./Enrichment.ts"
@@ -93,13 +94,20 @@ export interface Client extends Calls {
 
 /** Makes a client. Throws an `InvalidSetting` that names the setting that cannot work. */
 export const createAnalytics = (settings: Settings): Client => {
-  const { fetch, logger, onError, onOutcome, strict, stub, writeKey, ...options } = settings
+  const { fetch, logger, onError, onOutcome, writeKey, ...options } = settings
   if ((options.overflow as Outbox.Overflow | undefined) === "wait") {
-    throw new InvalidSetting({ setting: "overflow", problem: `must not be "wait": a plain call cannot wait` })
+    return invalid("overflow", `must not be "wait": a plain call cannot wait`)
   }
-  if (fetch !== undefined && typeof fetch !== "function") {
-    throw new InvalidSetting({ setting: "fetch", problem: "must be a function" })
+  optionalFunction("fetch", fetch)
+  optionalFunction("onError", onError)
+  optionalFunction("onOutcome", onOutcome)
+  for (const level of ["debug", "info", "warn", "error"] as const) {
+    if (logger !== undefined && typeof logger?.[level] !== "function") {
+      return invalid("logger", `must have a function ${level}, as console has`)
+    }
   }
+  const strict = flag("strict", settings.strict)
+  const stub = flag("stub", settings.stub)
 
   const logLosses = onError === undefined ? Outcome.makeLogLosses() : () => Effect.void
   const observer: Outcome.Observer = (outcome) => {
@@ -108,8 +116,9 @@ export const createAnalytics = (settings: Settings): Client => {
     return logLosses(outcome)
   }
 
-  const transport =
-    stub === true ? Transport.layerStub : Transport.layerFetch({ ...options, writeKey: Redacted.make(writeKey) }, fetch)
+  const transport = stub
+    ? Transport.layerStub
+    : Transport.layerFetch({ ...options, writeKey: Redacted.make(writeKey) }, fetch)
   const client = Layer.provide(Analytics.layerNoDeps(options), [Outbox.layerMemory(options), transport])
   const surroundings = Layer.merge(Outcome.layerObserver(observer), logTo(logger))
   const scope = Scope.makeUnsafe()
@@ -121,7 +130,7 @@ export const createAnalytics = (settings: Settings): Client => {
     if (outcome === undefined) return true
     Outcome.countUnsafe(outcome, services)
     Effect.runForkWith(services)(observer(outcome))
-    if (outcome._tag === "Refused" && strict === true) throw outcome.error
+    if (outcome._tag === "Refused" && strict) throw outcome.error
     return outcome._tag !== "Refused"
   }
 

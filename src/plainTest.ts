@@ -43,10 +43,8 @@ const fetchFrom =
     const text = typeof body === "string" ? body : await Wiretap.toText(body, headers["content-encoding"])
     const answer = wiretap.answer(headers, text)
     if (answer === "network error") throw new TypeError("fetch failed")
-    await until(
-      init?.signal ?? undefined,
-      answer === "never" ? undefined : typeof answer === "object" ? answer.after : 0
-    )
+    const after = typeof answer === "object" ? (answer.after ?? 0) : 0
+    await until(init?.signal ?? undefined, answer === "never" ? undefined : after)
     return Wiretap.toResponse(answer === "never" ? 200 : answer)
   }
 

@@ -1,9 +1,16 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import * as HttpClient from "effect/http/HttpClient"
+import * as HttpClientResponse from "effect/http/HttpClientResponse"
+import * as Layer from "effect/Layer"
+import * as Redacted from "effect/Redacted"
+import * as Scope from "effect/Scope"
 import * as Analytics from "../src/Analytics.ts"
 import * as AnalyticsTest from "../src/AnalyticsTest.ts"
-import { breathe, events, numbered, pass, sizes, trackMany } from "./support.ts"
+import { toResponse } from "../src/Wiretap.ts"
+import { breathe, chance, elapse, events, losses, numbered, pass, sizes, trackMany } from "./support.ts"
 
 describe("Delivery", () => {
   it.effect("sends the first message at once when idle, and what arrives during its request as the next batch", () =>
@@ -87,5 +94,260 @@ describe("Delivery", () => {
       assert.deepStrictEqual(yield* analytics.close, { delivered: 100, dropped: 150 })
       assert.strictEqual((yield* Effect.flip(analytics.track({ userId: "u1", event: "late" })))._tag, "Closed")
     }).pipe(Effect.provide(AnalyticsTest.layer({ closeTimeout: "2 seconds" })))
+  )
+})
+
+describe("Delivery: the size of a batch", () => {
+  /** The UTF-8 bytes of each request. */
+  const requestBytes = AnalyticsTest.Sent.use((sent) =>
+    Effect.map(sent.requests, (all) => all.map(({ text }) => new TextEncoder().encode(text).length))
+  )
+
+  /** Tracks messages that are so many bytes long, or a little less: of characters of three bytes each. */
+  const trackLarge = Effect.fnUntraced(function* (count: number, bytes: number) {
+    const analytics = yield* Analytics.Analytics
+    for (let n = 1; n <= count; n++) {
+      const properties = { text: "€".repeat(Math.floor((bytes - 330) / 3)) }
+      yield* analytics.track({ userId: "u1", event: `event ${n}`, properties })
+    }
+  })
+
+  it.effect.each([32_700, 20_000, 7_001])(
+    "H17 is at most 500,000 bytes with its envelope, with messages of %i",
+    (bytes) =>
+      Effect.gen(function* () {
+        const analytics = yield* Analytics.Analytics
+        yield* trackLarge(150, bytes)
+        yield* analytics.flush
+        const sent = yield* requestBytes
+        assert.isTrue(sent.every((size) => size <= 500_000))
+        // And it is used: no more of them fit.
+        assert.isTrue(sent.slice(0, -1).every((size) => size > 500_000 - bytes))
+        assert.deepStrictEqual(yield* events, numbered(1, 150))
+      }).pipe(Effect.provide(AnalyticsTest.layer({ batchSize: 2_500, flushInterval: 10 })))
+  )
+
+  it.effect("H17 is at most 500,000 bytes, all but to the byte", () =>
+    Effect.gen(function* () {
+      const analytics = yield* Analytics.Analytics
+      const sent = yield* AnalyticsTest.Sent
+      // One to learn what a message and an envelope weigh.
+      const properties = (length: number) => ({ text: "x".repeat(length) })
+      const call = (event: string, length: number) =>
+        analytics.track({ userId: "u1", messageId: event, event, properties: properties(length) })
+      yield* call("event 00", 0)
+      yield* analytics.flush
+      const [request] = yield* sent.requests
+      const message = JSON.stringify(request?.body.batch[0]).length
+      const envelope = (request?.text.length ?? 0) - message
+      // Sixteen that fill a request but for one byte, then sixteen that are one byte too many.
+      const room = 499_999 - envelope - 15
+      const each = Math.floor(room / 16) - message
+      for (const extra of [0, 2]) {
+        for (let n = 1; n <= 16; n++) {
+          yield* call(`event ${10 + n}`, each + (n === 16 ? room - 16 * (each + message) + extra : 0))
+        }
+        yield* analytics.flush
+      }
+      assert.deepStrictEqual(yield* sizes, [1, 16, 15, 1])
+      assert.strictEqual((yield* requestBytes)[1], 499_999)
+    }).pipe(Effect.provide(AnalyticsTest.layer({ flushInterval: 10 })))
+  )
+
+  it.effect("grows with the load, up to batchSize", () =>
+    Effect.gen(function* () {
+      const analytics = yield* Analytics.Analytics
+      const sent = yield* AnalyticsTest.Sent
+      yield* sent.respond(...Array.from({ length: 8 }, () => ({ status: 200, after: 100 })))
+      let tracked = 0
+      for (const load of [1, 2, 5, 10, 50, 250]) {
+        yield* trackMany(tracked + 1, tracked + load)
+        tracked += load
+        yield* pass(100)
+      }
+      yield* elapse("1 seconds", 100)
+      yield* analytics.flush
+      assert.deepStrictEqual(yield* sizes, [1, 2, 5, 10, 50, 100, 100, 50])
+    }).pipe(Effect.provide(AnalyticsTest.layer()))
+  )
+})
+
+describe("Delivery: a flush", () => {
+  it.effect("waits for what was accepted before it, and not for what comes later", () =>
+    Effect.gen(function* () {
+      const analytics = yield* Analytics.Analytics
+      const sent = yield* AnalyticsTest.Sent
+      yield* sent.respond({ status: 200, after: 1_000 }, { status: 401, after: 1_000 }, "never")
+      yield* trackMany(1, 20)
+      const flush = yield* Effect.forkChild(analytics.flush)
+      yield* breathe
+      yield* trackMany(21, 30)
+      const later = yield* Effect.forkChild(analytics.flush)
+      yield* elapse("1999 millis", 999)
+      assert.isUndefined(flush.pollUnsafe())
+      yield* elapse(3, 1)
+      assert.deepStrictEqual(yield* Fiber.join(flush), { delivered: 10, dropped: 10 })
+      assert.isUndefined(later.pollUnsafe())
+    }).pipe(Effect.provide(AnalyticsTest.layer({ batchSize: 10 })))
+  )
+
+  it.effect("hurries only what is there: the next window is as long as ever", () =>
+    Effect.gen(function* () {
+      const analytics = yield* Analytics.Analytics
+      yield* trackMany(1, 3)
+      yield* Effect.all([analytics.flush, analytics.flush, analytics.flush], { concurrency: 3 })
+      yield* trackMany(4, 4)
+      yield* pass("59 minutes")
+      assert.deepStrictEqual(yield* sizes, [3])
+    }).pipe(Effect.provide(AnalyticsTest.layer({ flushInterval: "1 hours" })))
+  )
+})
+
+describe("Delivery: a close", () => {
+  interface State {
+    readonly name: string
+    readonly options?: AnalyticsTest.Options
+    readonly answers?: ReadonlyArray<AnalyticsTest.Answer>
+    /** How many messages are accepted, and how long the client has had for them. */
+    readonly messages: number
+    readonly after?: number
+    readonly delivered: number
+    readonly dropped: number
+  }
+
+  const states: ReadonlyArray<State> = [
+    { name: "idle", messages: 0, delivered: 0, dropped: 0 },
+    { name: "grouping", options: { flushInterval: "1 hours" }, messages: 7, after: 1_000, delivered: 7, dropped: 0 },
+    { name: "about to begin", messages: 250, delivered: 250, dropped: 0 },
+    {
+      name: "in flight",
+      answers: [{ status: 200, after: 2_000 }],
+      messages: 5,
+      after: 1_000,
+      delivered: 5,
+      dropped: 0
+    },
+    {
+      name: "in flight, without an answer",
+      answers: ["never", "never"],
+      messages: 5,
+      after: 1,
+      delivered: 0,
+      dropped: 5
+    },
+    { name: "in backoff", answers: [503, 503, 503], messages: 1, after: 300, delivered: 1, dropped: 0 },
+    {
+      name: "in backoff, for longer",
+      answers: Array(20).fill(503),
+      messages: 5,
+      after: 60_000,
+      delivered: 0,
+      dropped: 5
+    },
+    {
+      name: "rate limited",
+      answers: [{ status: 429, headers: { "retry-after": "2" } }],
+      messages: 1,
+      after: 500,
+      delivered: 1,
+      dropped: 0
+    },
+    {
+      name: "rate limited for longer",
+      answers: [{ status: 429, headers: { "retry-after": "60" } }],
+      messages: 250,
+      after: 500,
+      delivered: 0,
+      dropped: 250
+    }
+  ]
+
+  const layer = (options: AnalyticsTest.Options = {}) =>
+    AnalyticsTest.layer({ closeTimeout: "5 seconds", ...options }).pipe(Layer.provide(chance(0.5)))
+
+  const begin = Effect.fnUntraced(function* ({ after, answers, messages }: State) {
+    const sent = yield* AnalyticsTest.Sent
+    yield* sent.respond(...(answers ?? []))
+    yield* trackMany(1, messages)
+    if (after !== undefined) yield* elapse(after, 100)
+  })
+
+  /** The same client without the test layer, which would close it by itself. */
+  const unattended = ({ answers, options }: State) => {
+    const script = [...(answers ?? [])]
+    const wire = HttpClient.make((request) =>
+      Effect.gen(function* () {
+        const answer = script.shift() ?? 200
+        if (answer === "never" || answer === "network error") return yield* Effect.never
+        if (typeof answer === "object") yield* Effect.sleep(answer.after ?? 0)
+        return HttpClientResponse.fromWeb(request, toResponse(answer))
+      })
+    )
+    return Analytics.layer({ writeKey: Redacted.make("test-write-key"), closeTimeout: "5 seconds", ...options }).pipe(
+      Layer.provide([Layer.succeed(HttpClient.HttpClient, wire), chance(0.5)])
+    )
+  }
+
+  it.effect.each(states)("while $name ends in its time, says what became of it, and says it again", (state) =>
+    Effect.gen(function* () {
+      const analytics = yield* Analytics.Analytics
+      const { delivered, dropped, messages } = state
+      yield* begin(state)
+      const first = yield* Effect.forkChild(analytics.close)
+      const second = yield* Effect.forkChild(analytics.close)
+      yield* breathe
+      assert.strictEqual((yield* Effect.flip(analytics.track({ userId: "u1", event: "late" })))._tag, "Closed")
+      yield* elapse("5 seconds", 100)
+      assert.deepStrictEqual(yield* Fiber.join(first), { delivered, dropped })
+      assert.deepStrictEqual(yield* Fiber.join(second), { delivered, dropped })
+      assert.deepStrictEqual(yield* analytics.close, { delivered, dropped })
+      assert.deepStrictEqual(yield* analytics.flush, { delivered: 0, dropped: 0 })
+      assert.include(yield* analytics.stats, { offered: messages + 1, pending: 0, rejected: 1, inFlight: 0 })
+      assert.isTrue((yield* losses).every(([reason]) => reason === "closed"))
+      // What is closed does nothing more.
+      const sent = yield* AnalyticsTest.Sent
+      const requests = (yield* sent.requests).length
+      yield* elapse("1 hours", "1 minutes")
+      assert.strictEqual((yield* sent.requests).length, requests)
+    }).pipe(Effect.provide(layer(state.options)))
+  )
+
+  it.effect.each(states)("while $name is what the end of the scope is", (state) =>
+    Effect.gen(function* () {
+      const scope = yield* Scope.make()
+      const context = yield* Layer.buildWithScope(unattended(state), scope)
+      yield* Effect.gen(function* () {
+        const analytics = yield* Analytics.Analytics
+        yield* trackMany(1, state.messages)
+        if (state.after !== undefined) yield* elapse(state.after, 100)
+        const closing = yield* Effect.forkChild(Scope.close(scope, Exit.void))
+        yield* elapse("5 seconds", 100)
+        yield* Fiber.join(closing)
+        const { delivered, dropped, pending } = yield* analytics.stats
+        assert.deepStrictEqual(
+          { delivered, dropped, pending },
+          { delivered: state.delivered, dropped: state.dropped, pending: 0 }
+        )
+        assert.strictEqual((yield* Effect.flip(analytics.track({ userId: "u1", event: "late" })))._tag, "Closed")
+      }).pipe(Effect.provide(context))
+    })
+  )
+
+  it.effect("while the queue is full refuses those who wait for room, and delivers those who had it", () =>
+    Effect.gen(function* () {
+      const analytics = yield* Analytics.Analytics
+      const sent = yield* AnalyticsTest.Sent
+      yield* sent.respond({ status: 200, after: 1_000 })
+      yield* trackMany(1, 3)
+      const waiting = yield* Effect.forEach([4, 5, 6], (n) => Effect.forkChild(Effect.flip(trackMany(n, n))))
+      yield* pass(500)
+      const close = yield* Effect.forkChild(analytics.close)
+      yield* breathe
+      for (const one of waiting) assert.strictEqual((yield* Fiber.join(one))._tag, "Closed")
+      yield* elapse("1 seconds", 100)
+      assert.deepStrictEqual(yield* Fiber.join(close), { delivered: 3, dropped: 0 })
+      assert.deepStrictEqual(yield* events, numbered(1, 3))
+      assert.include(yield* analytics.stats, { offered: 6, delivered: 3, rejected: 3 })
+    }).pipe(Effect.provide(layer({ maxQueueSize: 3, overflow: "wait" })))
   )
 })

@@ -1,0 +1,443 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as Layer from "effect/Layer"
+import * as TestClock from "effect/testing/TestClock"
+import * as Analytics from "../src/Analytics.ts"
+import * as AnalyticsTest from "../src/AnalyticsTest.ts"
+import {
+  attemptedAt,
+  breathe,
+  chance,
+  elapse,
+  events,
+  Judged,
+  type Line,
+  layerJudged,
+  layerLog,
+  losses,
+  lossesOf,
+  numbered,
+  pass,
+  sizes,
+  trackMany
+} from "./support.ts"
+
+const again = <A>(times: number, answer: A): Array<A> => Array.from({ length: times }, () => answer)
+
+const limited = (seconds: string, status = 429) => ({ status, headers: { "retry-after": seconds } })
+
+const layer = (options: AnalyticsTest.Options = {}, luck = 0.5) =>
+  AnalyticsTest.layer(options).pipe(Layer.provide(chance(luck)))
+
+describe("Attempts: what may go well the next time", () => {
+  it.effect.each([0, 0.25, 0.5, 0.984375])(
+    "H2 waits a part of 500 ms · 2^n, at most of 60 s, before each retry: %s of it",
+    (luck) =>
+      Effect.gen(function* () {
+        const sent = yield* AnalyticsTest.Sent
+        yield* sent.respond(...again(10, 503))
+        yield* trackMany(1, 1)
+        yield* breathe
+        const expected = [0]
+        for (let n = 0; n < 10; n++) {
+          const wait = luck * Math.min(60_000, 500 * 2 ** n)
+          yield* pass(wait)
+          expected.push((expected.at(-1) ?? 0) + wait)
+        }
+        assert.deepStrictEqual(yield* attemptedAt, expected.map(Math.floor))
+        assert.deepStrictEqual(yield* events, ["event 1"])
+      }).pipe(Effect.provide(layer({}, luck)))
+  )
+
+  it.effect.each([0, 1, 3])("gives up after %i retries, and says with which status", (maxRetries) =>
+    Effect.gen(function* () {
+      const analytics = yield* Analytics.Analytics
+      const sent = yield* AnalyticsTest.Sent
+      yield* sent.respond(...again(20, 503))
+      yield* trackMany(1, 2)
+      yield* elapse("1 minutes", "250 millis")
+      assert.deepStrictEqual(yield* analytics.flush, { delivered: 0, dropped: 0 })
+      const outcomes = yield* sent.outcomes
+      assert.strictEqual(outcomes.length, 1)
+      const [outcome] = outcomes
+      assert(outcome?._tag === "Dropped")
+      const { attempts, reason, status } = outcome.error
+      assert.deepStrictEqual({ attempts, reason, status }, { attempts: maxRetries + 1, reason: "retries", status: 503 })
+      assert.isTrue(outcome.error.retryable)
+      assert.strictEqual((yield* sent.requests).length, maxRetries + 1)
+    }).pipe(Effect.provide(layer({ maxRetries, flushInterval: 10 })))
+  )
+
+  it.effect("counts in X-Retry-Count the attempts made before, waits included, and says nothing on the first", () =>
+    Effect.gen(function* () {
+      const sent = yield* AnalyticsTest.Sent
+      yield* sent.respond(503, limited("1"), 503)
+      yield* trackMany(1, 1)
+      yield* elapse("10 seconds", "250 millis")
+      const requests = yield* sent.requests
+      assert.deepStrictEqual(
+        requests.map(({ headers }) => headers["x-retry-count"]),
+        [undefined, "1", "2", "3"]
+      )
+    }).pipe(Effect.provide(layer()))
+  )
+
+  it.effect("tries a network error and a timeout again, and tells them apart at the end", () =>
+    Effect.gen(function* () {
+      const sent = yield* AnalyticsTest.Sent
+      yield* sent.respond("network error", "never", "never", "network error")
+      yield* trackMany(1, 1)
+      yield* elapse("30 seconds", "250 millis")
+      yield* trackMany(2, 2)
+      yield* elapse("30 seconds", "250 millis")
+      const details = (yield* sent.outcomes).map((outcome) => outcome._tag === "Dropped" && outcome.error.detail)
+      assert.deepStrictEqual(details, ["timeout", "network"])
+    }).pipe(Effect.provide(layer({ maxRetries: 1 })))
+  )
+
+  it.effect("sends the same messageIds and the same text again, with a sentAt of its own", () =>
+    Effect.gen(function* () {
+      const sent = yield* AnalyticsTest.Sent
+      yield* sent.respond("network error", 503)
+      yield* trackMany(1, 3)
+      yield* elapse("5 seconds", "250 millis")
+      const requests = yield* sent.requests
+      assert.strictEqual(requests.length, 3)
+      assert.strictEqual(new Set(requests.map(({ text }) => text.replace(/"sentAt":.*/, ""))).size, 1)
+      assert.strictEqual(new Set(requests.map(({ body }) => body.sentAt)).size, 3)
+    }).pipe(Effect.provide(layer()))
+  )
+
+  it.effect("keeps the order of the batches while one is tried again", () =>
+    Effect.gen(function* () {
+      const sent = yield* AnalyticsTest.Sent
+      yield* sent.respond(503, 200, "network error", limited("2"), 200, 500)
+      yield* trackMany(1, 55)
+      yield* elapse("1 minutes", "250 millis")
+      assert.deepStrictEqual(yield* events, numbered(1, 55))
+    }).pipe(Effect.provide(layer({ batchSize: 10 })))
+  )
+
+  it.effect("H2 gives up after 12 hours of failures, however many retries are left", () =>
+    Effect.gen(function* () {
+      const sent = yield* AnalyticsTest.Sent
+      yield* sent.respond(...again(2_000, 503))
+      yield* trackMany(1, 1)
+      yield* elapse("11 hours", "30 seconds")
+      assert.deepStrictEqual(yield* losses, [])
+      yield* elapse("65 minutes", "30 seconds")
+      assert.deepStrictEqual(yield* losses, [["expired", 1]])
+      const times = yield* attemptedAt
+      assert.isAbove(times.at(-1) ?? 0, 12 * 3_600_000)
+      assert.isAtMost(times.at(-2) ?? 0, 12 * 3_600_000)
+    }).pipe(Effect.provide(layer({ maxRetries: 1_000 }, 0.984375)))
+  )
+
+  let up = false
+
+  it.effect("H2 24 hours of outage: neither a storm nor a silent loss, and afterwards all is well", () =>
+    Effect.gen(function* () {
+      up = false
+      const analytics = yield* Analytics.Analytics
+      const judged = yield* Judged
+      const minutes = 24 * 60
+      for (let minute = 1; minute <= minutes; minute++) {
+        yield* trackMany(minute, minute)
+        yield* pass("1 minutes")
+      }
+      assert.isAtLeast(judged.requests.length, 24)
+      assert.isAtMost(judged.requests.length, 2 * minutes)
+      const { delivered, dropped, pending } = yield* analytics.stats
+      assert.deepStrictEqual([delivered, dropped + pending], [0, minutes])
+      assert.isTrue(lossesOf(judged.outcomes).every(([reason]) => reason === "retries" || reason === "expired"))
+      up = true
+      yield* trackMany(minutes + 1, minutes + 100)
+      yield* pass("1 minutes")
+      assert.deepStrictEqual(yield* analytics.stats.pipe(Effect.map(({ pending }) => pending)), 0)
+      assert.deepStrictEqual(judged.taken().slice(-100), numbered(minutes + 1, minutes + 100))
+    }).pipe(Effect.provide(layerJudged(() => (up ? 200 : 503)).pipe(Layer.provide(chance(0.984375)))))
+  )
+})
+
+describe("Attempts: Retry-After", () => {
+  const now = Date.UTC(2026, 0, 2, 3, 4, 5)
+  const backoff = 250
+
+  it.effect.each([
+    ["seconds", "7", 7_000],
+    ["an HTTP date", "Fri, 02 Jan 2026 03:05:35 GMT", 90_000],
+    ["a date that is past", "Fri, 02 Jan 2026 03:00:00 GMT", 1_000],
+    ["a date far ahead", "Sat, 02 Jan 2027 03:00:00 GMT", 300_000],
+    ["zero", "0", 1_000],
+    ["a day", "86400", 300_000],
+    ["more digits than a number has", "9".repeat(30), 300_000],
+    ["a negative number, which is none", "-5", backoff],
+    ["garbage, which is none", "soon", backoff],
+    ["nothing, which is none", "", backoff]
+  ] as const)("H1 as %s", ([, value, wait]) =>
+    Effect.gen(function* () {
+      yield* TestClock.setTime(now)
+      const sent = yield* AnalyticsTest.Sent
+      yield* sent.respond(limited(value))
+      yield* trackMany(1, 1)
+      yield* pass(wait - 1)
+      assert.deepStrictEqual(yield* attemptedAt, [now])
+      yield* pass(1)
+      assert.deepStrictEqual(yield* attemptedAt, [now, now + wait])
+      assert.deepStrictEqual(yield* events, ["event 1"])
+    }).pipe(Effect.provide(layer()))
+  )
+
+  it.effect("H1 missing: a retry with backoff", () =>
+    Effect.gen(function* () {
+      const sent = yield* AnalyticsTest.Sent
+      yield* sent.respond(429)
+      yield* trackMany(1, 1)
+      yield* pass(backoff)
+      assert.deepStrictEqual(yield* attemptedAt, [0, backoff])
+    }).pipe(Effect.provide(layer()))
+  )
+
+  it.effect("H1 a limit uses up no retries", () =>
+    Effect.gen(function* () {
+      const sent = yield* AnalyticsTest.Sent
+      yield* sent.respond(...again(5, limited("2", 503)))
+      yield* trackMany(1, 1)
+      yield* elapse("10 seconds", "1 seconds")
+      assert.deepStrictEqual(yield* events, ["event 1"])
+      assert.strictEqual((yield* sent.requests).length, 6)
+    }).pipe(Effect.provide(layer({ maxRetries: 0 })))
+  )
+
+  it.effect("H1 stops all requests of the client, and not only the one that was answered", () =>
+    Effect.gen(function* () {
+      const sent = yield* AnalyticsTest.Sent
+      yield* sent.respond({ status: 503, after: 2_000 }, { status: 503, after: 3_000 }, limited("10"))
+      yield* trackMany(1, 60)
+      yield* breathe
+      assert.deepStrictEqual(yield* attemptedAt, [0, 0, 0])
+      yield* elapse("9 seconds", "1 seconds")
+      yield* pass(999)
+      assert.deepStrictEqual(yield* attemptedAt, [0, 0, 0])
+      yield* pass(1)
+      assert.deepStrictEqual(yield* attemptedAt, [0, 0, 0, 10_000, 10_000, 10_000, 10_000, 10_000, 10_000])
+      assert.deepStrictEqual((yield* events).toSorted(), numbered(1, 60).toSorted())
+    }).pipe(Effect.provide(layer({ batchSize: 10, maxInFlight: 3 })))
+  )
+
+  it.effect("H1 an endless one ends after maxRetries + 20 waits", () =>
+    Effect.gen(function* () {
+      const sent = yield* AnalyticsTest.Sent
+      yield* sent.respond(...again(100, limited("1")))
+      yield* trackMany(1, 1)
+      yield* elapse("40 seconds", "1 seconds")
+      assert.deepStrictEqual(yield* losses, [["limited", 1]])
+      assert.strictEqual((yield* sent.requests).length, 31)
+    }).pipe(Effect.provide(layer({ maxRetries: 10 })))
+  )
+
+  it.effect("H1 an endless one ends after 12 hours", () =>
+    Effect.gen(function* () {
+      const sent = yield* AnalyticsTest.Sent
+      yield* sent.respond(...again(200, limited("300")))
+      yield* trackMany(1, 1)
+      yield* elapse("12 hours", "5 minutes")
+      assert.deepStrictEqual(yield* losses, [])
+      yield* pass("5 minutes")
+      assert.deepStrictEqual(yield* losses, [["limited", 1]])
+    }).pipe(Effect.provide(layer({ maxRetries: 1_000 })))
+  )
+})
+
+describe("Attempts: what is refused", () => {
+  it.effect("H8 413 halves the batch until it fits, loses nothing, and asks with no larger one again", () =>
+    Effect.gen(function* () {
+      const analytics = yield* Analytics.Analytics
+      const judged = yield* Judged
+      yield* trackMany(1, 100)
+      assert.deepStrictEqual(yield* analytics.flush, { delivered: 100, dropped: 0 })
+      assert.deepStrictEqual(judged.taken(), numbered(1, 100))
+      const refused = judged.requests.filter(({ status }) => status === 413)
+      assert.isAtLeast(refused.length, 1)
+      const learned = judged.requests.length
+      yield* trackMany(101, 500)
+      assert.deepStrictEqual(yield* analytics.flush, { delivered: 400, dropped: 0 })
+      assert.isTrue(judged.requests.slice(learned).every(({ status }) => status === 200))
+      assert.deepStrictEqual(judged.taken(), numbered(1, 500))
+    }).pipe(Effect.provide(layerJudged((_, bytes) => (bytes > 4_000 ? 413 : 200), { flushInterval: 10 })))
+  )
+
+  it.effect("H8 413 for a single message drops it, and only it", () =>
+    Effect.gen(function* () {
+      const analytics = yield* Analytics.Analytics
+      const judged = yield* Judged
+      yield* trackMany(1, 8)
+      assert.deepStrictEqual(yield* analytics.flush, { delivered: 7, dropped: 1 })
+      assert.deepStrictEqual(
+        judged.taken(),
+        numbered(1, 8).filter((event) => event !== "event 5")
+      )
+      const lost = judged.outcomes.find((outcome) => outcome._tag === "Dropped")
+      assert(lost?._tag === "Dropped")
+      const { attempts, reason, status } = lost.error
+      assert.deepStrictEqual({ attempts, reason, status }, { attempts: 3, reason: "rejected", status: 413 })
+      assert.isFalse(lost.error.retryable)
+    }).pipe(Effect.provide(layerJudged((events) => (events.includes("event 5") ? 413 : 200), { flushInterval: 10 })))
+  )
+
+  for (const status of [400, 422]) {
+    it.effect.each([1, 2, 37, 50, 51, 99, 100])(
+      `H9 finds one poison in 100 within 2 · log2 n requests more, and delivers the rest (${status}, at %i)`,
+      (at) => {
+        const poison = `event ${at}`
+        return Effect.gen(function* () {
+          const analytics = yield* Analytics.Analytics
+          const judged = yield* Judged
+          yield* trackMany(1, 100)
+          assert.deepStrictEqual(yield* analytics.flush, { delivered: 99, dropped: 1 })
+          assert.isAtMost(judged.requests.length - 1, 2 * Math.ceil(Math.log2(100)))
+          assert.deepStrictEqual(
+            judged.taken(),
+            numbered(1, 100).filter((event) => event !== poison)
+          )
+          assert.deepStrictEqual(lossesOf(judged.outcomes), [["rejected", 1]])
+        }).pipe(
+          Effect.provide(layerJudged((events) => (events.includes(poison) ? status : 200), { flushInterval: 10 }))
+        )
+      }
+    )
+  }
+
+  it.effect("H9 finds two poisons side by side, and two far apart", () =>
+    Effect.gen(function* () {
+      const analytics = yield* Analytics.Analytics
+      const judged = yield* Judged
+      yield* trackMany(1, 100)
+      assert.deepStrictEqual(yield* analytics.flush, { delivered: 98, dropped: 2 })
+      yield* trackMany(101, 200)
+      assert.deepStrictEqual(yield* analytics.flush, { delivered: 98, dropped: 2 })
+      assert.deepStrictEqual(judged.taken().length, 196)
+    }).pipe(
+      Effect.provide(
+        layerJudged((events) => (events.some((event) => / (40|41|103|188)$/.test(event)) ? 400 : 200), {
+          flushInterval: 10
+        })
+      )
+    )
+  )
+
+  it.effect("H9 many poisons: none is delivered, no good one is lost unsaid, and the search has an end", () =>
+    Effect.gen(function* () {
+      const analytics = yield* Analytics.Analytics
+      const judged = yield* Judged
+      yield* trackMany(1, 100)
+      const { delivered, dropped } = yield* analytics.flush
+      assert.strictEqual(delivered + dropped, 100)
+      assert.isAtLeast(dropped, 10)
+      assert.isAtLeast(delivered, 1)
+      assert.isAtMost(judged.requests.length, 33)
+      assert.isFalse(judged.taken().some((event) => event.endsWith("7")))
+    }).pipe(
+      Effect.provide(
+        layerJudged((events) => (events.some((event) => event.endsWith("7")) ? 400 : 200), { flushInterval: 10 })
+      )
+    )
+  )
+
+  it.effect("H10 400 for everything costs 32 requests more, then 8 a batch, and every loss is told", () =>
+    Effect.gen(function* () {
+      const analytics = yield* Analytics.Analytics
+      const judged = yield* Judged
+      yield* trackMany(1, 100)
+      assert.deepStrictEqual(yield* analytics.flush, { delivered: 0, dropped: 100 })
+      assert.strictEqual(judged.requests.length, 33)
+      yield* trackMany(101, 200)
+      assert.deepStrictEqual(yield* analytics.flush, { delivered: 0, dropped: 100 })
+      assert.strictEqual(judged.requests.length, 33 + 9)
+      assert.isTrue(lossesOf(judged.outcomes).every(([reason]) => reason === "rejected"))
+    }).pipe(Effect.provide(layerJudged(() => 400, { flushInterval: 10 })))
+  )
+
+  it.effect(
+    "H10 after a hopeless search the good ones are delivered still, and the next search is thorough again",
+    () =>
+      Effect.gen(function* () {
+        const analytics = yield* Analytics.Analytics
+        const judged = yield* Judged
+        yield* trackMany(1, 100)
+        assert.deepStrictEqual(yield* analytics.flush, { delivered: 0, dropped: 100 })
+        yield* trackMany(101, 200)
+        const second = yield* analytics.flush
+        assert.isAtLeast(second.delivered, 90)
+        assert.isFalse(judged.taken().includes("event 150"))
+        yield* trackMany(201, 300)
+        assert.deepStrictEqual(yield* analytics.flush, { delivered: 99, dropped: 1 })
+      }).pipe(
+        Effect.provide(
+          layerJudged(
+            (events) =>
+              events.some((event) => /^event (\d|\d\d|100)$/.test(event) || / (150|250)$/.test(event)) ? 400 : 200,
+            { flushInterval: 10 }
+          )
+        )
+      )
+  )
+
+  it.effect("H12 success: false is a refusal: the batch is searched, the culprit dropped", () =>
+    Effect.gen(function* () {
+      const analytics = yield* Analytics.Analytics
+      const sent = yield* AnalyticsTest.Sent
+      const no = { status: 200, body: `{"success":false}` }
+      yield* sent.respond(no, 200, no)
+      yield* trackMany(1, 2)
+      assert.deepStrictEqual(yield* analytics.flush, { delivered: 1, dropped: 1 })
+      assert.deepStrictEqual(yield* losses, [["rejected", 1]])
+    }).pipe(Effect.provide(layer({ flushInterval: 10 })))
+  )
+
+  const lines: Array<Line> = []
+
+  it.effect.each([301, 302, 303, 307, 308, 401, 403, 404, 409, 418, 501, 505, 511])(
+    "H3 H13 %i: one attempt for each batch, every message dropped, one loud error for all",
+    (status) =>
+      Effect.gen(function* () {
+        lines.length = 0
+        const analytics = yield* Analytics.Analytics
+        const sent = yield* AnalyticsTest.Sent
+        yield* sent.respond(...again(3, status))
+        yield* trackMany(1, 30)
+        assert.deepStrictEqual(yield* analytics.flush, { delivered: 0, dropped: 30 })
+        assert.strictEqual((yield* sent.requests).length, 3)
+        assert.deepStrictEqual(yield* losses, again(3, ["misconfigured", 10] as const))
+        assert.strictEqual(lines.filter(({ level }) => level === "Error").length, 1)
+        assert.strictEqual(lines.find(({ level }) => level === "Error")?.annotations.status, status)
+      }).pipe(Effect.provide(layer({ batchSize: 10, flushInterval: 10 }).pipe(Layer.provide(layerLog(lines)))))
+  )
+
+  it.effect("H10 says it again once a delivery has gone well in between", () =>
+    Effect.gen(function* () {
+      lines.length = 0
+      const analytics = yield* Analytics.Analytics
+      const sent = yield* AnalyticsTest.Sent
+      yield* sent.respond(401, 401, 200, 401, 401)
+      yield* trackMany(1, 50)
+      yield* analytics.flush
+      assert.deepStrictEqual(yield* sizes, [10])
+      assert.strictEqual(lines.filter(({ level }) => level === "Error").length, 2)
+    }).pipe(Effect.provide(layer({ batchSize: 10, flushInterval: 10 }).pipe(Layer.provide(layerLog(lines)))))
+  )
+
+  it.effect("a part of a split batch that fails otherwise is tried again by itself", () =>
+    Effect.gen(function* () {
+      const analytics = yield* Analytics.Analytics
+      const sent = yield* AnalyticsTest.Sent
+      yield* sent.respond(400, 503, 200, 400)
+      yield* trackMany(1, 2)
+      const flush = yield* Effect.forkChild(analytics.flush)
+      yield* elapse("1 seconds", "250 millis")
+      assert.deepStrictEqual(yield* Fiber.join(flush), { delivered: 1, dropped: 1 })
+      assert.deepStrictEqual(yield* events, ["event 1"])
+    }).pipe(Effect.provide(layer({ flushInterval: 10 })))
+  )
+})

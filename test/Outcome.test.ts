@@ -1,0 +1,253 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Metric from "effect/Metric"
+import * as Tracer from "effect/Tracer"
+import * as Analytics from "../src/Analytics.ts"
+import * as AnalyticsTest from "../src/AnalyticsTest.ts"
+import * as Outcome from "../src/Outcome.ts"
+import { elapse, events, type Line, layerLog, numbered, pass, trackMany } from "./support.ts"
+
+const invalid = { userId: "u1", event: " " } as const
+
+describe("Outcome.Observer", () => {
+  const lines: Array<Line> = []
+
+  it.effect(
+    "by default logs losses at warning level: at most one line in 10 s of each kind, with the count since",
+    () =>
+      Effect.gen(function* () {
+        lines.length = 0
+        const analytics = yield* Analytics.Analytics
+        const sent = yield* AnalyticsTest.Sent
+        const warnings = () => lines.filter(({ level }) => level === "Warn").map(({ text }) => text)
+        yield* sent.respond(400, 400, 400)
+        for (let n = 0; n < 50; n++) yield* Effect.ignore(analytics.track(invalid))
+        assert.strictEqual(warnings().length, 1)
+        assert.match(warnings()[0] ?? "", /^1 message lost: track: .*\["event"\]/)
+        // Another kind has a line of its own.
+        yield* trackMany(1, 3)
+        yield* analytics.flush
+        assert.strictEqual(warnings().length, 2)
+        assert.match(warnings()[1] ?? "", /^1 message lost: refused by the API \(status 400, 3 attempts\)/)
+        yield* pass("9999 millis")
+        yield* Effect.ignore(analytics.track(invalid))
+        assert.strictEqual(warnings().length, 2)
+        yield* pass(1)
+        yield* Effect.ignore(analytics.track(invalid))
+        assert.match(warnings()[2] ?? "", /^51 messages lost: track: /)
+        assert.deepStrictEqual(
+          lines.filter(({ level }) => level === "Warn").map(({ annotations }) => annotations.reason),
+          ["InvalidCall", "rejected", "InvalidCall"]
+        )
+      }).pipe(Effect.provide(AnalyticsTest.layer({ flushInterval: 10 }).pipe(Layer.provideMerge(layerLog(lines)))))
+  )
+
+  it.effect("by default says nothing of what goes well, nor of what transform drops on purpose", () =>
+    Effect.gen(function* () {
+      lines.length = 0
+      const analytics = yield* Analytics.Analytics
+      yield* trackMany(1, 10)
+      yield* analytics.flush
+      assert.deepStrictEqual(
+        lines.filter(({ level }) => level !== "Debug"),
+        []
+      )
+      assert.isAbove(lines.length, 0)
+    }).pipe(Effect.provide(AnalyticsTest.layer().pipe(Layer.provideMerge(layerLog(lines)))))
+  )
+
+  const said: Array<readonly [number | undefined, string]> = []
+
+  it.effect("layerOnError is told of every loss with status and message, and of nothing else", () =>
+    Effect.gen(function* () {
+      const analytics = yield* Analytics.Analytics
+      const sent = yield* AnalyticsTest.Sent
+      yield* sent.respond(200, 401, "network error")
+      yield* trackMany(1, 1)
+      yield* analytics.flush
+      assert.deepStrictEqual(said, [])
+      yield* trackMany(2, 2)
+      yield* analytics.flush
+      yield* trackMany(3, 3)
+      yield* analytics.flush
+      yield* Effect.ignore(analytics.track(invalid))
+      assert.deepStrictEqual(
+        said.map(([status]) => status),
+        [401, undefined, undefined]
+      )
+      assert.match(said[0]?.[1] ?? "", /check the write key/)
+      assert.match(said[1]?.[1] ?? "", /network/)
+      assert.match(said[2]?.[1] ?? "", /track: .*event/)
+    }).pipe(
+      Effect.provide(
+        AnalyticsTest.layer({ maxRetries: 0 }).pipe(
+          Layer.provide(Outcome.layerOnError((status, message) => said.push([status, message])))
+        )
+      )
+    )
+  )
+
+  it.effect.each([
+    [
+      "throws",
+      () => {
+        throw new Error("boom")
+      }
+    ],
+    ["dies", () => Effect.die("boom")],
+    ["is interrupted", () => Effect.interrupt]
+  ] as ReadonlyArray<readonly [string, Outcome.Observer]>)("that %s harms nobody, and is logged", ([, observer]) => {
+    const failures: Array<Line> = []
+    return Effect.gen(function* () {
+      const analytics = yield* Analytics.Analytics
+      const sent = yield* AnalyticsTest.Sent
+      yield* sent.respond(200, 401, 200)
+      yield* trackMany(1, 30)
+      assert.strictEqual((yield* Effect.flip(analytics.track(invalid)))._tag, "InvalidCall")
+      assert.deepStrictEqual(yield* analytics.flush, { delivered: 20, dropped: 10 })
+      assert.deepStrictEqual(yield* events, [...numbered(1, 10), ...numbered(21, 30)])
+      const told = failures.filter(({ text }) => text.includes("an outcome observer failed"))
+      assert.strictEqual(told.length, 4)
+    }).pipe(
+      Effect.provide(
+        AnalyticsTest.layer({ batchSize: 10, flushInterval: 10 }).pipe(
+          Layer.provide(Outcome.layerObserver(observer)),
+          Layer.provideMerge(layerLog(failures))
+        )
+      )
+    )
+  })
+})
+
+describe("Outcome: metrics", () => {
+  /** The values of all metrics, by name and attributes. */
+  const read = Effect.map(Metric.snapshot, (all) =>
+    Object.fromEntries(
+      all
+        .filter(({ id }) => id.startsWith("analytics_"))
+        .map(({ attributes, id, state }) => {
+          const labels = Object.entries(attributes ?? {})
+            .toSorted()
+            .map(([, value]) => value)
+          const { count, sum, value } = state as { count?: number; sum?: number; value?: number }
+          return [[id, ...labels].join(" "), value ?? (sum === undefined ? count : { count, sum })]
+        })
+    )
+  )
+
+  const fresh = <A, E>(effect: Effect.Effect<A, E>) =>
+    Effect.suspend(() => Effect.provideService(effect, Metric.MetricRegistry, new Map()))
+
+  it.effect("count messages by type, outcome and reason, bytes by outcome, batches, requests and retries", () =>
+    Effect.gen(function* () {
+      const analytics = yield* Analytics.Analytics
+      const sent = yield* AnalyticsTest.Sent
+      yield* sent.respond({ status: 200, after: 30 }, 503, 401)
+      yield* trackMany(1, 3)
+      yield* analytics.identify({ userId: "u1" })
+      yield* elapse("1 seconds", 10)
+      yield* Effect.ignore(analytics.track(invalid))
+      yield* trackMany(4, 5)
+      yield* elapse("2 seconds", 10)
+      const bytes = (yield* sent.outcomes).map((outcome) =>
+        "messages" in outcome ? outcome.messages.reduce((sum, { bytes }) => sum + bytes, 0) : 0
+      )
+      const metrics = yield* read
+      assert.deepStrictEqual(metrics, {
+        "analytics_messages_total delivered ok track": 3,
+        "analytics_messages_total delivered ok identify": 1,
+        "analytics_messages_total refused InvalidCall track": 1,
+        "analytics_messages_total dropped misconfigured track": 2,
+        "analytics_bytes_total delivered": bytes[0],
+        "analytics_bytes_total dropped": bytes[2],
+        analytics_queue_depth: 0,
+        analytics_batch_size: { count: 3, sum: 8 },
+        analytics_request_duration_ms: { count: 3, sum: 30 },
+        analytics_retries_total: 1
+      })
+    }).pipe(Effect.provide(AnalyticsTest.layer({ flushInterval: 10 })), fresh)
+  )
+
+  it.effect("say how deep the queues of all clients are, and forget a client that is gone", () =>
+    Effect.gen(function* () {
+      const depth = Effect.map(read, (metrics) => metrics.analytics_queue_depth)
+      const client = (messages: number) =>
+        Effect.provide(
+          Effect.gen(function* () {
+            yield* trackMany(1, messages)
+            return yield* depth
+          }),
+          AnalyticsTest.layer({ flushInterval: "1 hours" }),
+          { local: true }
+        )
+      assert.strictEqual(yield* client(3), 3)
+      yield* Effect.provide(
+        Effect.gen(function* () {
+          yield* trackMany(1, 4)
+          assert.strictEqual(yield* client(3), 7)
+          assert.strictEqual(yield* depth, 4)
+          yield* Analytics.Analytics.use(({ flush }) => flush)
+          assert.strictEqual(yield* depth, 0)
+        }),
+        AnalyticsTest.layer({ flushInterval: "1 hours" }),
+        { local: true }
+      )
+      assert.strictEqual(yield* depth, 0)
+    }).pipe(fresh)
+  )
+})
+
+describe("Outcome: spans", () => {
+  it.effect("there is exactly one for each batch, and none for a call or an attempt", () => {
+    const spans: Array<Tracer.NativeSpan> = []
+    const tracer = Tracer.make({
+      span: (options) => {
+        const span = new Tracer.NativeSpan(options)
+        spans.push(span)
+        return span
+      }
+    })
+    return Effect.gen(function* () {
+      const analytics = yield* Analytics.Analytics
+      const sent = yield* AnalyticsTest.Sent
+      yield* sent.respond(503, 200, 401)
+      yield* trackMany(1, 20)
+      yield* elapse("1 seconds", 50)
+      yield* analytics.flush
+      const told = spans.map(({ attributes, name, status }) => [name, status._tag, Object.fromEntries(attributes)])
+      const bytes = (yield* sent.outcomes).map((outcome) =>
+        "messages" in outcome ? outcome.messages.reduce((sum, { bytes }) => sum + bytes, 0) : 0
+      )
+      const facts = told.map(([name, ended, attributes]) => {
+        const { attempts, bytes, messages, status } = attributes as Record<string, number>
+        return { name, ended, attempts, messages, status, bytes }
+      })
+      assert.deepStrictEqual(facts, [
+        {
+          name: "Analytics.deliver",
+          ended: "Ended",
+          attempts: 2,
+          messages: 10,
+          status: 200,
+          bytes: (bytes[0] ?? 0) + 9
+        },
+        {
+          name: "Analytics.deliver",
+          ended: "Ended",
+          attempts: 1,
+          messages: 10,
+          status: 401,
+          bytes: (bytes[1] ?? 0) + 9
+        }
+      ])
+    }).pipe(
+      Effect.provide(
+        AnalyticsTest.layer({ batchSize: 10, flushInterval: 10 }).pipe(
+          Layer.provide(Layer.succeed(Tracer.Tracer, tracer))
+        )
+      ),
+      Effect.provideService(Tracer.Tracer, tracer)
+    )
+  })
+})

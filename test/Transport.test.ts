@@ -1,0 +1,459 @@
+import * as Zlib from "node:zlib"
+import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
+import { assert, describe, it } from "@effect/vitest"
+import type * as Arr from "effect/Array"
+import * as Effect from "effect/Effect"
+import * as FetchHttpClient from "effect/http/FetchHttpClient"
+import * as HttpClient from "effect/http/HttpClient"
+import * as HttpClientError from "effect/http/HttpClientError"
+import type * as HttpClientRequest from "effect/http/HttpClientRequest"
+import * as HttpClientResponse from "effect/http/HttpClientResponse"
+import * as Layer from "effect/Layer"
+import * as Redacted from "effect/Redacted"
+import * as Schema from "effect/Schema"
+import * as TestClock from "effect/testing/TestClock"
+import { library, Request } from "../src/Message.ts"
+import * as Transport from "../src/Transport.ts"
+import { breathe, type message, messages, pass, peer } from "./support.ts"
+
+const writeKey = Redacted.make("test-write-key")
+
+/** Sends three messages as the attempt of this number. */
+const send = (attempt = 0) =>
+  Transport.Transport.use((transport) =>
+    transport.send(messages(1, 3) as Arr.NonEmptyArray<ReturnType<typeof message>>, attempt)
+  )
+
+/** A transport over a wire that answers every request like this. */
+const over = (
+  answer: (
+    request: HttpClientRequest.HttpClientRequest
+  ) => Response | Effect.Effect<Response, HttpClientError.HttpClientError>,
+  options: Partial<Transport.Options> = {}
+) =>
+  Transport.layer({ writeKey, ...options }).pipe(
+    Layer.provide(
+      Layer.succeed(
+        HttpClient.HttpClient,
+        HttpClient.make((request) => {
+          const given = answer(request)
+          return Effect.map(given instanceof Response ? Effect.succeed(given) : given, (response) =>
+            HttpClientResponse.fromWeb(request, response)
+          )
+        })
+      )
+    )
+  )
+
+/** An answer of any status; `Response` itself knows none below 200. */
+const response = (status: number, headers: Record<string, string> = {}, body: string | null = null) => {
+  const made = new Response(status === 204 ? null : body, { status: Math.max(200, status), headers })
+  return Object.defineProperty(made, "status", { value: status })
+}
+
+const bytesOf = ({ body }: HttpClientRequest.HttpClientRequest): Uint8Array =>
+  body._tag === "Uint8Array" ? body.body : new Uint8Array()
+
+const asked = (options: Partial<Transport.Options>, attempt = 0) =>
+  Effect.gen(function* () {
+    const requests: Array<HttpClientRequest.HttpClientRequest> = []
+    const layer = over((request) => {
+      requests.push(request)
+      return response(200)
+    }, options)
+    yield* Effect.provide(send(attempt), layer)
+    const [request] = requests
+    assert(request !== undefined)
+    return request
+  })
+
+describe("Transport: the request", () => {
+  it.effect("is a POST of JSON with the key as Basic auth and the library as user agent", () =>
+    Effect.gen(function* () {
+      const { headers, method, url } = yield* asked({})
+      assert.strictEqual(method, "POST")
+      assert.strictEqual(url, "https://api.segment.io/v1/batch")
+      assert.strictEqual(headers["content-type"], "application/json")
+      assert.strictEqual(headers.authorization, `Basic ${btoa("test-write-key:")}`)
+      assert.strictEqual(headers["user-agent"], `effect-analytics/${library.version}`)
+      assert.isUndefined(headers["x-retry-count"])
+      assert.isUndefined(headers["content-encoding"])
+    })
+  )
+
+  it.effect.each([
+    [{ region: "us" }, "https://api.segment.io/v1/batch"],
+    [{ region: "eu" }, "https://events.eu1.segmentapis.com/v1/batch"],
+    [{ host: "https://cdp.example" }, "https://cdp.example/v1/batch"],
+    [{ host: "https://cdp.example/" }, "https://cdp.example/v1/batch"],
+    [{ host: "https://cdp.example/segment/api/" }, "https://cdp.example/segment/api/v1/batch"],
+    [{ host: "https://cdp.example/segment", path: "/import" }, "https://cdp.example/segment/import"],
+    [{ path: "/v1/import" }, "https://api.segment.io/v1/import"],
+    [{ host: "http://127.0.0.1:8080" }, "http://127.0.0.1:8080/v1/batch"],
+    [{ host: "http://cdp.internal", allowInsecureHost: true }, "http://cdp.internal/v1/batch"]
+  ] as const)("with %j goes to %s", ([options, url]) =>
+    Effect.gen(function* () {
+      assert.strictEqual((yield* asked(options)).url, url)
+    })
+  )
+
+  it.effect.each([1, 2, 17])("says in X-Retry-Count that %i attempts were made before", (attempt) =>
+    Effect.gen(function* () {
+      assert.strictEqual((yield* asked({}, attempt)).headers["x-retry-count"], String(attempt))
+    })
+  )
+
+  it.effect("has the messages byte for byte as they were encoded, the key, and the time at which it leaves", () =>
+    Effect.gen(function* () {
+      yield* TestClock.setTime(Date.UTC(2026, 0, 2, 3, 4, 5, 678))
+      const text = new TextDecoder().decode(bytesOf(yield* asked({})))
+      const batch = messages(1, 3).map(({ json }) => json)
+      assert.strictEqual(
+        text,
+        `{"batch":[${batch.join(",")}],"writeKey":"test-write-key","sentAt":"2026-01-02T03:04:05.678Z"}`
+      )
+      assert.isTrue(Schema.is(Schema.fromJsonString(Request).from)(text))
+    })
+  )
+
+  it.effect("is stamped anew on every attempt", () =>
+    Effect.gen(function* () {
+      const sentAt = (request: HttpClientRequest.HttpClientRequest) =>
+        JSON.parse(new TextDecoder().decode(bytesOf(request))).sentAt
+      yield* TestClock.setTime(1_000)
+      assert.strictEqual(sentAt(yield* asked({})), "1970-01-01T00:00:01.000Z")
+      yield* TestClock.adjust(500)
+      assert.strictEqual(sentAt(yield* asked({}, 1)), "1970-01-01T00:00:01.500Z")
+    })
+  )
+
+  it.effect("H17 says how many bytes it has besides the messages", () =>
+    Effect.gen(function* () {
+      const transport = yield* Transport.Transport
+      for (const key of ["k", `"\\`.repeat(20)]) {
+        const options = { writeKey: Redacted.make(key) }
+        const own = yield* Effect.provide(
+          Transport.Transport,
+          over(() => response(200), options)
+        )
+        const bytes = bytesOf(yield* asked(options)).byteLength
+        const inside = messages(1, 3).reduce((sum, one) => sum + one.bytes + 1, -1)
+        assert.strictEqual(own.envelopeBytes, bytes - inside)
+      }
+      assert.isAbove(transport.envelopeBytes, 0)
+    }).pipe(Effect.provide(over(() => response(200))))
+  )
+
+  it.effect("with gzip is compressed, and says so", () =>
+    Effect.gen(function* () {
+      const plain = yield* asked({})
+      const zipped = yield* asked({ gzip: true })
+      assert.strictEqual(zipped.headers["content-encoding"], "gzip")
+      assert.strictEqual(zipped.headers["content-type"], "application/json")
+      assert.deepStrictEqual(Zlib.gunzipSync(bytesOf(zipped)).toString(), Buffer.from(bytesOf(plain)).toString())
+      assert.isBelow(bytesOf(zipped).byteLength, bytesOf(plain).byteLength)
+    })
+  )
+
+  it.effect("the stub sends nothing, and calls it delivered", () =>
+    Effect.gen(function* () {
+      assert.deepStrictEqual(yield* send(), Transport.Answer.Delivered({ status: 200 }))
+    }).pipe(Effect.provide(Transport.layerStub))
+  )
+})
+
+// One row for each status of wire.md: what it is, and what it is with `Retry-After: 7`.
+const table: ReadonlyArray<
+  readonly [status: number, plain: Transport.Answer["_tag"], limited: Transport.Answer["_tag"]]
+> = [
+  ...[200, 201, 202, 204, 299].map((status) => [status, "Delivered", "Delivered"] as const),
+  ...[100, 103, 199, 408, 410, 425, 429, 460].map((status) => [status, "Transient", "Limited"] as const),
+  ...[500, 502, 503, 504, 506, 507, 508, 520, 529, 599].map((status) => [status, "Transient", "Limited"] as const),
+  ...[400, 413, 422].map((status) => [status, "Rejected", "Rejected"] as const),
+  ...[300, 301, 302, 303, 304, 307, 308].map((status) => [status, "Misconfigured", "Misconfigured"] as const),
+  ...[401, 402, 403, 404, 405, 406, 409, 411, 414, 415, 418, 421, 431, 451, 499].map(
+    (status) => [status, "Misconfigured", "Misconfigured"] as const
+  ),
+  ...[501, 505, 511].map((status) => [status, "Misconfigured", "Misconfigured"] as const)
+]
+
+describe("Transport: the answer", () => {
+  it.effect.each(table)("H14 %i is %s, and with Retry-After %s", ([status, plain, limited]) =>
+    Effect.gen(function* () {
+      const without = yield* Effect.provide(
+        send(),
+        over(() => response(status))
+      )
+      const asking = yield* Effect.provide(
+        send(),
+        over(() => response(status, { "retry-after": "7" }))
+      )
+      assert.deepStrictEqual([without._tag, without.status], [plain, status])
+      assert.deepStrictEqual([asking._tag, asking.status], [limited, status])
+      if (asking._tag === "Limited") assert.strictEqual(asking.delay, 7_000)
+    })
+  )
+
+  const json = { "content-type": "application/json" }
+  const html = { "content-type": "text/html; charset=utf-8" }
+
+  it.effect.each([
+    ["H11 an HTML page by its type", html, "Welcome to the airport", "Transient"],
+    ["H11 an HTML page by its type, empty", html, "", "Transient"],
+    ["H11 an HTML page by its text", { "content-type": "text/plain" }, "\n <!DOCTYPE html><p>Log in", "Transient"],
+    ["H11 an HTML page without a type", {}, "<html><body>Log in</body></html>", "Transient"],
+    ["H11 an XHTML page", { "content-type": "application/xhtml+xml" }, "<p/>", "Transient"],
+    ["H12 success: false", json, `{"success": false}`, "Rejected"],
+    ["H12 success: false without a type", {}, ` { "error": "no", "success" : false } `, "Rejected"],
+    ["success: true", json, `{"success":true}`, "Delivered"],
+    ["success: false deeper inside", json, `{"data":{"success":false}}`, "Delivered"],
+    ["a text that looks like JSON", json, `{"success":false`, "Delivered"],
+    ["null", json, "null success", "Delivered"],
+    ["plain text", { "content-type": "text/plain" }, "OK, <html> is not here", "Delivered"],
+    ["nothing", {}, "", "Delivered"]
+  ] as const)("200 with %s", ([, headers, body, expected]) =>
+    Effect.gen(function* () {
+      const answer = yield* Effect.provide(
+        send(),
+        over(() => response(200, headers, body))
+      )
+      assert.strictEqual(answer._tag, expected)
+      assert.strictEqual(answer.status, 200)
+    })
+  )
+
+  it.effect("H16 no answer in time is a timeout, and the request is let go", () =>
+    Effect.gen(function* () {
+      let ended = false
+      const never = Effect.onInterrupt(Effect.never, () =>
+        Effect.sync(() => {
+          ended = true
+        })
+      )
+      const fiber = yield* Effect.forkChild(
+        Effect.provide(
+          send(),
+          over(() => never, { requestTimeout: "3 seconds" })
+        )
+      )
+      yield* pass(2_999)
+      assert.isUndefined(fiber.pollUnsafe())
+      yield* pass(1)
+      assert.deepStrictEqual(
+        fiber.pollUnsafe(),
+        yield* Effect.exit(Effect.succeed(Transport.Answer.Transient({ detail: "timeout" })))
+      )
+      assert.isTrue(ended)
+    })
+  )
+
+  it.effect("H5 the body of an answer gets what is left of the time, and no more", () =>
+    Effect.gen(function* () {
+      const stalled = () => new Response(new ReadableStream({}), { status: 200 })
+      const slow = Effect.delay(Effect.sync(stalled), "2 seconds")
+      const fiber = yield* Effect.forkChild(
+        Effect.provide(
+          send(),
+          over(() => slow, { requestTimeout: "3 seconds" })
+        )
+      )
+      yield* pass(2_999)
+      assert.isUndefined(fiber.pollUnsafe())
+      yield* pass(1)
+      yield* breathe
+      assert.strictEqual((yield* Effect.fromNullishOr(fiber.pollUnsafe()))._tag, "Success")
+    })
+  )
+
+  it.effect("a failed connection is told by its code, not by its text", () =>
+    Effect.gen(function* () {
+      const failing = (cause: unknown) =>
+        over(
+          (request) =>
+            new HttpClientError.HttpClientError({ reason: new HttpClientError.TransportError({ request, cause }) })
+        )
+      const inner = Object.assign(new Error("secret"), { code: "CERT_HAS_EXPIRED" })
+      const coded = yield* Effect.provide(send(), failing(new TypeError("fetch failed", { cause: inner })))
+      assert.deepStrictEqual(coded, Transport.Answer.Transient({ detail: "CERT_HAS_EXPIRED" }))
+      const bare = yield* Effect.provide(send(), failing(new TypeError("secret")))
+      assert.deepStrictEqual(bare, Transport.Answer.Transient({ detail: "network" }))
+    })
+  )
+})
+
+const http = (client: Layer.Layer<HttpClient.HttpClient>) => (options: Transport.Options) =>
+  Transport.layer(options).pipe(Layer.provide(client))
+
+const transports = [
+  [
+    "bare fetch",
+    (options: Transport.Options) => Layer.effect(Transport.Transport, Transport.makeFetch(options, fetch))
+  ],
+  ["HttpClient over fetch", http(FetchHttpClient.layer)],
+  ["HttpClient over node:http", http(NodeHttpClient.layerNodeHttp)],
+  ["HttpClient over undici", http(NodeHttpClient.layerUndici)]
+] as const
+
+for (const [name, transport] of transports) {
+  /** One attempt over a real connection. */
+  const attempt = (host: string, options: Partial<Transport.Options> = {}) =>
+    send().pipe(Effect.provide(transport({ writeKey, host, ...options })))
+
+  describe(`Transport: over ${name} and a real socket`, () => {
+    it.live("delivers what was encoded", () =>
+      Effect.gen(function* () {
+        const { host, received } = yield* peer()
+        const answer = yield* attempt(`${host}/prefix`)
+        assert.deepStrictEqual(answer, Transport.Answer.Delivered({ status: 200 }))
+        const [request] = received
+        assert.deepStrictEqual([request?.method, request?.url], ["POST", "/prefix/v1/batch"])
+        assert.strictEqual(request?.headers.authorization, `Basic ${btoa("test-write-key:")}`)
+        assert.strictEqual(request?.headers["user-agent"], `effect-analytics/${library.version}`)
+        assert.include(
+          request?.body.toString(),
+          messages(1, 3)
+            .map(({ json }) => json)
+            .join(",")
+        )
+      })
+    )
+
+    it.live("delivers it compressed", () =>
+      Effect.gen(function* () {
+        const { host, received } = yield* peer()
+        assert.strictEqual((yield* attempt(host, { gzip: true }))._tag, "Delivered")
+        const [request] = received
+        assert.strictEqual(request?.headers["content-encoding"], "gzip")
+        assert.strictEqual(JSON.parse(Zlib.gunzipSync(request?.body ?? "").toString()).batch.length, 3)
+      })
+    )
+
+    it.live("sends no header that traces it", () =>
+      Effect.gen(function* () {
+        const { host, received } = yield* peer()
+        yield* Effect.withSpan(attempt(host), "around")
+        assert.isUndefined(received[0]?.headers.traceparent)
+        assert.isUndefined(received[0]?.headers.b3)
+      })
+    )
+
+    it.live.each([301, 302, 303, 307, 308])("H13 does not follow %i", (status) =>
+      Effect.gen(function* () {
+        const { host, received } = yield* peer((response, { url }) => {
+          if (url === "/elsewhere") response.writeHead(200).end()
+          else response.writeHead(status, { location: "/elsewhere" }).end()
+        })
+        assert.deepStrictEqual(yield* attempt(host), Transport.Answer.Misconfigured({ status }))
+        assert.deepStrictEqual(
+          received.map(({ method, url }) => [method, url]),
+          [["POST", "/v1/batch"]]
+        )
+      })
+    )
+
+    it.live("H14 takes 204 without a body", () =>
+      Effect.gen(function* () {
+        const { host } = yield* peer((response) => void response.writeHead(204).end())
+        assert.deepStrictEqual(yield* attempt(host), Transport.Answer.Delivered({ status: 204 }))
+      })
+    )
+
+    it.live("H4 a body that breaks after a 2xx changes nothing: it is delivered", () =>
+      Effect.gen(function* () {
+        const { host } = yield* peer((response, _, socket) => {
+          response.writeHead(200, { "content-type": "application/json", "content-length": "1000" })
+          response.write(`{"success":`, () => socket.destroy())
+        })
+        assert.deepStrictEqual(yield* attempt(host), Transport.Answer.Delivered({ status: 200 }))
+      })
+    )
+
+    it.live("H5 a body that stalls after a 2xx is delivered when the time is over, and the connection let go", () =>
+      Effect.gen(function* () {
+        const { host, quiet } = yield* peer((response) => {
+          response.writeHead(200, { "content-type": "application/json" })
+          response.write(`{"success":`)
+        })
+        assert.deepStrictEqual(
+          yield* attempt(host, { requestTimeout: 150 }),
+          Transport.Answer.Delivered({ status: 200 })
+        )
+        yield* Effect.promise(quiet)
+      })
+    )
+
+    it.live("H5 a body without end is read up to 64 KB, and the connection let go", () =>
+      Effect.gen(function* () {
+        const { host, quiet } = yield* peer((response, _, socket) => {
+          response.writeHead(200, { "content-type": "text/plain" })
+          const more = () => {
+            while (!socket.destroyed && response.write("x".repeat(8_192)));
+            if (!socket.destroyed) response.once("drain", more)
+          }
+          more()
+        })
+        assert.deepStrictEqual(
+          yield* attempt(host, { requestTimeout: "1 hour" }),
+          Transport.Answer.Delivered({ status: 200 })
+        )
+        yield* Effect.promise(quiet)
+      })
+    )
+
+    it.live("H5 an answer that claims to be endless is not waited for either", () =>
+      Effect.gen(function* () {
+        const { host, quiet } = yield* peer((response) => {
+          response.writeHead(200, { "content-type": "text/plain", "content-length": "1000000000000" })
+          response.write("x".repeat(100_000))
+        })
+        assert.strictEqual((yield* attempt(host, { requestTimeout: "1 hour" }))._tag, "Delivered")
+        yield* Effect.promise(quiet)
+      })
+    )
+
+    it.live("H5 no answer in time is a timeout, and the connection let go", () =>
+      Effect.gen(function* () {
+        const { host, quiet } = yield* peer(() => {})
+        assert.deepStrictEqual(
+          yield* attempt(host, { requestTimeout: 150 }),
+          Transport.Answer.Transient({ detail: "timeout" })
+        )
+        yield* Effect.promise(quiet)
+      })
+    )
+
+    it.live("H4 a connection that breaks before an answer may go well the next time", () =>
+      Effect.gen(function* () {
+        const { host } = yield* peer((_, __, socket) => void socket.resetAndDestroy())
+        const answer = yield* attempt(host)
+        assert(answer._tag === "Transient")
+        assert.isUndefined(answer.status)
+        assert.include(["ECONNRESET", "UND_ERR_SOCKET", "network"], answer.detail)
+      })
+    )
+
+    it.live("H6 a refused connection says ECONNREFUSED", () =>
+      Effect.gen(function* () {
+        const { host } = yield* Effect.scoped(peer())
+        assert.deepStrictEqual(yield* attempt(host), Transport.Answer.Transient({ detail: "ECONNREFUSED" }))
+      })
+    )
+
+    it.live("H6 a name that nobody knows may be known the next time", () =>
+      Effect.gen(function* () {
+        const answer = yield* attempt("https://nobody.invalid")
+        assert(answer._tag === "Transient")
+        assert.include(["ENOTFOUND", "EAI_AGAIN"], answer.detail)
+      })
+    )
+
+    it.live("H11 a captive portal is no delivery", () =>
+      Effect.gen(function* () {
+        const { host } = yield* peer(
+          (response) => void response.writeHead(200, { "content-type": "text/html" }).end("<h1>Pay here</h1>")
+        )
+        assert.strictEqual((yield* attempt(host))._tag, "Transient")
+      })
+    )
+  })
+}

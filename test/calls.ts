@@ -1,0 +1,56 @@
+/** What the tests of the calls say: makes a call, and sees what of it went over the wire, or why it did not. */
+import { assert } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Analytics from "../src/Analytics.ts"
+import { InvalidCall } from "../src/AnalyticsError.ts"
+import * as AnalyticsTest from "../src/AnalyticsTest.ts"
+import type * as Message from "../src/Message.ts"
+
+/** Makes a call as JavaScript can: with anything. */
+export const say = (type: Message.Type, call: unknown) =>
+  Analytics.Analytics.use((analytics) => analytics[type](call as never))
+
+/** Makes a call and answers with its message as it went over the wire. */
+export const sent = Effect.fnUntraced(function* (type: Message.Type, call: unknown) {
+  const analytics = yield* Analytics.Analytics
+  const wire = yield* AnalyticsTest.Sent
+  const before = (yield* wire.messages).length
+  yield* say(type, call)
+  yield* analytics.flush
+  const messages = yield* wire.messages
+  assert.strictEqual(messages.length, before + 1)
+  return messages[before] as Message.Wire & { readonly [key: string]: unknown }
+})
+
+/** Makes a call that is refused as invalid, and answers with the error; nothing of it goes over the wire. */
+export const refused = Effect.fnUntraced(function* (type: Message.Type, call: unknown) {
+  const wire = yield* AnalyticsTest.Sent
+  const analytics = yield* Analytics.Analytics
+  const before = (yield* wire.requests).length
+  const error = yield* Effect.match(say(type, call), { onFailure: (error) => error, onSuccess: () => "accepted" })
+  assert.instanceOf(error, InvalidCall)
+  assert.strictEqual(error.call, type)
+  yield* analytics.flush
+  assert.strictEqual((yield* wire.requests).length, before)
+  return error
+})
+
+/** What a tracked event with these properties has on the wire. */
+export const properties = (given: unknown) =>
+  Effect.map(sent("track", { userId: "u1", event: "e", properties: given }), (wire) => wire.properties as unknown)
+
+/** Why an event with these properties is refused: the path below `properties`, and the rule. */
+export const propertiesRefused = (given: unknown) =>
+  Effect.map(refused("track", { userId: "u1", event: "e", properties: given }), ({ path, problem }) => {
+    assert.strictEqual(path[0], "properties")
+    return { path: path.slice(1), problem }
+  })
+
+/** Freezes a value and everything in it. */
+export const deepFreeze = <A>(value: A): A => {
+  if (typeof value === "object" && value !== null && !Object.isFrozen(value)) {
+    Object.freeze(value)
+    for (const key of Reflect.ownKeys(value)) deepFreeze((value as Record<PropertyKey, unknown>)[key])
+  }
+  return value
+}

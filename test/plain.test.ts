@@ -1,0 +1,542 @@
+import { createHook } from "node:async_hooks"
+import { assert, describe, it, vi } from "@effect/vitest"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import { InvalidSetting } from "../src/AnalyticsError.ts"
+import type { Message } from "../src/index.ts"
+import { type Client, createAnalytics, drop, type Failure, type Settings } from "../src/plain.ts"
+import { createTestAnalytics } from "../src/plainTest.ts"
+
+const quiet = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} }
+
+const track = { userId: "u1", event: "Purchased Item", properties: { revenue: 39.95 } } as const
+
+const eventOf = (wire: Message.Wire) => (wire.type === "track" ? wire.event : wire.type)
+
+/** What the making of a client throws. */
+const refused = (settings: Partial<Settings>): InvalidSetting => {
+  try {
+    createAnalytics({ writeKey: "test-write-key", logger: quiet, ...settings })
+  } catch (error) {
+    assert.instanceOf(error, InvalidSetting)
+    return error
+  }
+  return assert.fail(`was taken: ${JSON.stringify(settings)}`)
+}
+
+/** A `fetch` that answers 200 and remembers. */
+const recording = () => {
+  const requests: Array<{ readonly url: string; readonly init: RequestInit | undefined }> = []
+  const fetch: typeof globalThis.fetch = async (url, init) => {
+    requests.push({ url: String(url), init })
+    return new Response(`{"success":true}`, { status: 200 })
+  }
+  return { requests, fetch }
+}
+
+describe("createAnalytics: what a call answers", () => {
+  it("is whether the message was accepted; a flush says what became of it", async () => {
+    const { fetch, requests } = recording()
+    const analytics = createAnalytics({ writeKey: "test-write-key", fetch })
+    assert.isTrue(analytics.track(track))
+    assert.isTrue(analytics.identify({ userId: "u1", traits: { plan: "free" } }))
+    assert.isTrue(analytics.page({ anonymousId: "a1", name: "Home" }))
+    assert.isTrue(analytics.screen({ userId: 42, name: "Start" }))
+    assert.isTrue(analytics.group({ userId: "u1", groupId: "g1" }))
+    assert.isTrue(analytics.alias({ userId: "u2", previousId: "u1" }))
+    assert.deepStrictEqual(await analytics.flush(), { delivered: 6, dropped: 0 })
+    assert.deepStrictEqual(await analytics.flush(), { delivered: 0, dropped: 0 })
+    await analytics.close()
+    const read = ({ init }: { readonly init: RequestInit | undefined }) => new Response(init?.body).json()
+    const bodies = (await Promise.all(requests.map(read))) as Array<Message.Request>
+    assert.deepStrictEqual(
+      bodies.flatMap(({ batch }) => batch.map(({ type }) => type)),
+      ["track", "identify", "page", "screen", "group", "alias"]
+    )
+  })
+
+  it("is false for a call that is not valid, and onError is told why", async () => {
+    const failures: Array<Failure> = []
+    const analytics = createTestAnalytics({ strict: false, onError: (failure) => failures.push(failure) })
+    assert.isFalse(analytics.track({ userId: "u1", event: " " }))
+    // @ts-expect-error no identity
+    assert.isFalse(analytics.track({ event: "e" }))
+    // @ts-expect-error no call at all
+    assert.isFalse(analytics.track(undefined))
+    await analytics.close()
+    assert.deepStrictEqual(
+      failures.map(({ messages, reason, status }) => ({ messages, reason, status })),
+      Array.from({ length: 3 }, () => ({ messages: [], reason: "InvalidCall" as const, status: undefined }))
+    )
+    assert.match(failures[0]?.message ?? "", /event/)
+    assert.match(failures[1]?.message ?? "", /userId or an anonymousId/)
+    assert.deepStrictEqual(analytics.sent, [])
+    assert.strictEqual(analytics.stats().rejected, 3)
+  })
+
+  it("is false when the queue is full; the message concerned is told as plain data", async () => {
+    const failures: Array<Failure> = []
+    const analytics = createTestAnalytics({
+      strict: false,
+      maxQueueSize: 1,
+      flushInterval: "1 hour",
+      onError: (failure) => failures.push(failure)
+    })
+    assert.isTrue(analytics.track(track))
+    assert.isFalse(analytics.track({ ...track, event: "one too many" }))
+    const [failure] = failures
+    assert.deepStrictEqual([failure?.reason, failure?.messages.map(eventOf)], ["QueueFull", ["one too many"]])
+    assert.isFalse(Object.hasOwn(failure ?? {}, "status"))
+    await analytics.close()
+    assert.deepStrictEqual(analytics.sent.map(eventOf), ["Purchased Item"])
+  })
+
+  it("is true when an older one had to go for it, which is told", async () => {
+    const failures: Array<Failure> = []
+    const analytics = createTestAnalytics({
+      overflow: "drop-oldest",
+      maxQueueSize: 1,
+      flushInterval: "1 hour",
+      onError: (failure) => failures.push(failure)
+    })
+    assert.isTrue(analytics.track({ ...track, event: "old" }))
+    assert.isTrue(analytics.track({ ...track, event: "new" }))
+    assert.deepStrictEqual(
+      failures.map(({ messages, reason }) => [reason, messages.map(eventOf)]),
+      [["evicted", ["old"]]]
+    )
+    await analytics.close()
+    assert.deepStrictEqual(analytics.sent.map(eventOf), ["new"])
+  })
+
+  it("is true for what transform drops on purpose, which is no error", async () => {
+    const failures: Array<Failure> = []
+    const outcomes: Array<string> = []
+    const analytics = createTestAnalytics({
+      transform: (message) => (message.type === "identify" ? message : drop("no consent")),
+      onError: (failure) => failures.push(failure),
+      onOutcome: ({ _tag }) => outcomes.push(_tag)
+    })
+    assert.isTrue(analytics.track(track))
+    await analytics.close()
+    assert.deepStrictEqual([failures, outcomes, analytics.sent], [[], ["Filtered"], []])
+    assert.include(analytics.stats(), { offered: 1, dropped: 1, delivered: 0, pending: 0, rejected: 0 })
+  })
+
+  it("with strict is an exception", async () => {
+    const failures: Array<Failure> = []
+    const analytics = createAnalytics({
+      writeKey: "test-write-key",
+      strict: true,
+      stub: true,
+      logger: quiet,
+      onError: (failure) => failures.push(failure)
+    })
+    assert.throws(() => analytics.track({ userId: "u1", event: "" }), /event/)
+    assert.isTrue(analytics.track(track))
+    await analytics.close()
+    assert.throws(() => analytics.track(track), /closed/)
+    assert.deepStrictEqual(
+      failures.map(({ reason }) => reason),
+      ["InvalidCall", "Closed"]
+    )
+  })
+})
+
+describe("createAnalytics: what went wrong later", () => {
+  it("is told with the status and the messages as plain data, and flush says how much", async () => {
+    const failures: Array<Failure> = []
+    const analytics = createTestAnalytics({
+      flushInterval: 5,
+      logger: quiet,
+      onError: (failure) => failures.push(failure)
+    })
+    analytics.respond(401)
+    analytics.track({ ...track, messageId: "m1" })
+    analytics.track({ ...track, messageId: "m2" })
+    assert.deepStrictEqual(await analytics.flush(), { delivered: 0, dropped: 2 })
+    assert.strictEqual(failures.length, 1)
+    const [failure] = failures
+    assert.deepStrictEqual(Object.keys(failure ?? {}).toSorted(), ["message", "messages", "reason", "status"])
+    assert.deepStrictEqual([failure?.status, failure?.reason], [401, "misconfigured"])
+    assert.match(failure?.message ?? "", /write key.*401/)
+    const [first] = failure?.messages ?? []
+    assert(first?.type === "track")
+    assert.deepStrictEqual([first.messageId, first.properties], ["m1", { revenue: 39.95 }])
+    await analytics.close()
+  })
+
+  it("has no status when there was no answer", async () => {
+    const failures: Array<Failure> = []
+    const analytics = createTestAnalytics({ maxRetries: 0, onError: (failure) => failures.push(failure) })
+    analytics.respond("network error")
+    analytics.track(track)
+    await analytics.flush()
+    const [failure] = failures
+    assert.deepStrictEqual([failure?.reason, Object.hasOwn(failure ?? {}, "status")], ["retries", false])
+    await analytics.close()
+  })
+
+  it("is a loss to onError, and an outcome to onOutcome, as deliveries are", async () => {
+    const outcomes: Array<string> = []
+    const analytics = createTestAnalytics({ onError: () => {}, onOutcome: ({ _tag }) => outcomes.push(_tag) })
+    analytics.track(track)
+    await analytics.flush()
+    analytics.respond(400)
+    analytics.track(track)
+    await analytics.flush()
+    await analytics.close()
+    assert.deepStrictEqual(outcomes, ["Delivered", "Dropped"])
+  })
+
+  it("harms nobody when the callbacks throw", async () => {
+    const { fetch, requests } = recording()
+    const boom = () => {
+      throw new Error("boom")
+    }
+    const logger = { debug: boom, info: boom, warn: boom, error: boom }
+    const analytics = createAnalytics({
+      writeKey: "test-write-key",
+      fetch,
+      onError: boom,
+      onOutcome: boom,
+      logger
+    })
+    assert.isFalse(analytics.track({ userId: "u1", event: "" }))
+    assert.isTrue(analytics.track(track))
+    assert.deepStrictEqual(await analytics.flush(), { delivered: 1, dropped: 0 })
+    assert.deepStrictEqual(await analytics.close(), { delivered: 0, dropped: 0 })
+    assert.isFalse(analytics.track(track))
+    assert.strictEqual(requests.length, 1)
+  })
+
+  it("is logged as a warning if nobody else is told, and not a line for each", async () => {
+    const lines: Array<string> = []
+    const logger = { ...quiet, warn: (line: string) => lines.push(line) }
+    const analytics = createAnalytics({ writeKey: "test-write-key", stub: true, logger })
+    for (let n = 0; n < 100; n++) analytics.track({ userId: "u1", event: "" })
+    await analytics.close()
+    analytics.track(track)
+    assert.strictEqual(lines.length, 2)
+    assert.match(lines[0] ?? "", /^effect-analytics: 1 message lost: track: .*event/)
+    assert.match(lines[1] ?? "", /closed/)
+  })
+
+  it("is not logged as a warning if onError is told", async () => {
+    const lines: Array<string> = []
+    const logger = { ...quiet, warn: (line: string) => lines.push(line) }
+    const analytics = createAnalytics({ writeKey: "test-write-key", stub: true, logger, onError: () => {} })
+    analytics.track({ userId: "u1", event: "" })
+    await analytics.close()
+    assert.deepStrictEqual(lines, [])
+  })
+})
+
+describe("createAnalytics: settings", () => {
+  it.each([
+    ["writeKey", { writeKey: "" }],
+    ["writeKey", { writeKey: "  " }],
+    ["writeKey", { writeKey: "key\r\nx-header: 1" }],
+    ["writeKey", { writeKey: "schlüssel" }],
+    ["writeKey", { writeKey: undefined as unknown as string }],
+    ["host", { host: "api.segment.io" }],
+    ["host", { host: "" }],
+    ["host", { host: "ftp://api.segment.io" }],
+    ["host", { host: "http://api.segment.io" }],
+    ["host", { host: "https://api.segment.io@evil.example" }],
+    ["host", { host: "https://user:password@api.segment.io" }],
+    ["host", { host: "https://api.segment.io\\@evil.example" }],
+    ["host", { host: "https://api.segment.io?x=1" }],
+    ["host", { host: "http://127.0.0.1.evil.example" }],
+    ["path", { path: "v1/batch" }],
+    ["path", { path: "/v1/batch?x" }],
+    ["region", { region: "asia" as "eu" }],
+    ["region", { region: "eu", host: "https://cdp.example" }],
+    ["batchSize", { batchSize: 0 }],
+    ["batchSize", { batchSize: 2_501 }],
+    ["batchSize", { batchSize: 1.5 }],
+    ["batchSize", { batchSize: Number.NaN }],
+    ["batchSize", { batchSize: "100" as unknown as number }],
+    ["flushInterval", { flushInterval: -1 }],
+    ["flushInterval", { flushInterval: "soon" as "1 second" }],
+    ["flushInterval", { flushInterval: Number.POSITIVE_INFINITY }],
+    ["maxQueueSize", { maxQueueSize: 0 }],
+    ["maxQueueBytes", { maxQueueBytes: 32_767 }],
+    ["maxInFlight", { maxInFlight: 0 }],
+    ["overflow", { overflow: "explode" as "refuse" }],
+    ["overflow", { overflow: "wait" as "refuse" }],
+    ["maxRetries", { maxRetries: -1 }],
+    ["requestTimeout", { requestTimeout: 0 }],
+    ["closeTimeout", { closeTimeout: -1 }],
+    ["fetch", { fetch: "fetch" as unknown as typeof fetch }]
+  ] as ReadonlyArray<readonly [string, Partial<Settings>]>)(
+    "%s that cannot work throws, and is named: %j",
+    (setting, settings) => {
+      const error = refused(settings)
+      assert.strictEqual(error.setting, setting)
+      assert.match(error.message, new RegExp(`^${setting} `))
+    }
+  )
+
+  it.each([
+    { host: "http://localhost:8080" },
+    { host: "http://127.0.0.1" },
+    { host: "http://[::1]:8080" },
+    { host: "http://cdp.internal", allowInsecureHost: true },
+    { region: "eu" },
+    { batchSize: 2_500, maxQueueBytes: 32_768, maxQueueSize: 1, maxRetries: 0, closeTimeout: 0, flushInterval: 0 },
+    { flushInterval: "10 seconds", requestTimeout: Duration.seconds(3), closeTimeout: 1_000 },
+    { overflow: "drop-oldest" },
+    { gzip: true }
+  ] as ReadonlyArray<Partial<Settings>>)("takes %j", async (settings) => {
+    const analytics = createAnalytics({ writeKey: "test-write-key", logger: quiet, ...settings })
+    assert.deepStrictEqual(await analytics.close(), { delivered: 0, dropped: 0 })
+  })
+
+  it("host, path and gzip say where and how the batch goes", async () => {
+    const { fetch, requests } = recording()
+    const options = { writeKey: "k", host: "https://cdp.example/in", path: "/import", gzip: true, fetch }
+    const analytics = createAnalytics(options)
+    analytics.track(track)
+    await analytics.close()
+    const [request] = requests
+    assert.strictEqual(request?.url, "https://cdp.example/in/import")
+    assert.strictEqual(request?.init?.redirect, "manual")
+    const headers = new Headers(request?.init?.headers)
+    assert.strictEqual(headers.get("content-encoding"), "gzip")
+    assert.strictEqual(headers.get("authorization"), `Basic ${btoa("k:")}`)
+  })
+
+  it("batchSize and flushInterval say how messages are grouped, maxInFlight how many batches are out", async () => {
+    const analytics = createTestAnalytics({ batchSize: 2, flushInterval: "1 hour", maxInFlight: 2 })
+    for (let n = 1; n <= 5; n++) analytics.track({ userId: "u1", event: `event ${n}` })
+    assert.deepStrictEqual(await analytics.flush(), { delivered: 5, dropped: 0 })
+    assert.deepStrictEqual(
+      analytics.requests.map(({ body }) => body.batch.length),
+      [2, 2, 1]
+    )
+    await analytics.close()
+  })
+
+  it("requestTimeout ends an attempt, closeTimeout a close", async () => {
+    const failures: Array<Failure> = []
+    const onError = (failure: Failure) => failures.push(failure)
+    const slow = createTestAnalytics({ requestTimeout: 20, maxRetries: 0, onError })
+    slow.respond("never")
+    slow.track(track)
+    assert.deepStrictEqual(await slow.flush(), { delivered: 0, dropped: 1 })
+    await slow.close()
+    const dead = createTestAnalytics({ closeTimeout: 20, onError })
+    dead.respond("never")
+    dead.track(track)
+    assert.deepStrictEqual(await dead.close(), { delivered: 0, dropped: 1 })
+    assert.deepStrictEqual(
+      failures.map(({ reason }) => reason),
+      ["retries", "closed"]
+    )
+    assert.match(failures[0]?.message ?? "", /timeout/)
+  })
+
+  it("stub delivers without a wire, and without a key", async () => {
+    const { fetch, requests } = recording()
+    const debug: Array<string> = []
+    const logger = { ...quiet, debug: (line: string) => debug.push(line) }
+    const analytics = createAnalytics({ writeKey: "", stub: true, fetch, logger })
+    analytics.track(track)
+    assert.deepStrictEqual(await analytics.flush(), { delivered: 1, dropped: 0 })
+    await analytics.close()
+    assert.deepStrictEqual(requests, [])
+    assert.isTrue(debug.some((line) => line.includes("stub: 1 messages not sent")))
+  })
+
+  it("logger gets the way of a batch at debug level, and the loud error", async () => {
+    const lines: Array<string> = []
+    const logger = {
+      debug: (line: string) => lines.push(`debug ${line}`),
+      info: (line: string) => lines.push(`info ${line}`),
+      warn: (line: string) => lines.push(`warn ${line}`),
+      error: (line: string) => lines.push(`error ${line}`)
+    }
+    const fetch = async () => new Response(null, { status: 401 })
+    const analytics = createAnalytics({ writeKey: "test-write-key", fetch, logger })
+    analytics.track(track)
+    await analytics.close()
+    assert.deepStrictEqual(lines, [
+      "debug effect-analytics: batch: Misconfigured",
+      "error effect-analytics: the API refuses this client: check the write key and the host",
+      "warn effect-analytics: 1 message lost: the API refuses this client: check the write key and the host (status 401, 1 attempt)"
+    ])
+  })
+
+  it("fetch is the one of the moment in which the client is made, if none is given", async () => {
+    const { fetch, requests } = recording()
+    vi.stubGlobal("fetch", fetch)
+    const analytics = createAnalytics({ writeKey: "test-write-key" })
+    vi.unstubAllGlobals()
+    analytics.track(track)
+    await analytics.close()
+    assert.strictEqual(requests.length, 1)
+  })
+})
+
+describe("createAnalytics: flush and close", () => {
+  it("a close delivers what is there, is one however often it is asked for, and ends the calls", async () => {
+    const failures: Array<Failure> = []
+    const analytics = createTestAnalytics({
+      strict: false,
+      flushInterval: "1 hour",
+      onError: (failure) => failures.push(failure)
+    })
+    for (let n = 1; n <= 250; n++) analytics.track({ userId: "u1", event: `event ${n}` })
+    const [first, second] = await Promise.all([analytics.close(), analytics.close()])
+    assert.deepStrictEqual(
+      [first, second],
+      [
+        { delivered: 250, dropped: 0 },
+        { delivered: 250, dropped: 0 }
+      ]
+    )
+    assert.deepStrictEqual(await analytics.close(), { delivered: 250, dropped: 0 })
+    assert.isFalse(analytics.track(track))
+    assert.deepStrictEqual(await analytics.flush(), { delivered: 0, dropped: 0 })
+    assert.deepStrictEqual(
+      failures.map(({ messages, reason }) => [reason, messages.map(eventOf)]),
+      [["Closed", ["Purchased Item"]]]
+    )
+    assert.deepStrictEqual(
+      analytics.sent.map(eventOf),
+      Array.from({ length: 250 }, (_, n) => `event ${n + 1}`)
+    )
+  })
+
+  it("a call in the moment of a close is refused, or delivered, but never lost", async () => {
+    const analytics = createTestAnalytics({ strict: false, onError: () => {} })
+    let accepted = 0
+    const close = analytics.close()
+    for (let n = 0; n < 100; n++) {
+      if (analytics.track(track)) accepted++
+      if (n % 10 === 0) await Promise.resolve()
+    }
+    const { delivered } = await close
+    assert.strictEqual(delivered, accepted)
+    assert.include(analytics.stats(), { offered: 100, delivered: accepted, rejected: 100 - accepted, pending: 0 })
+  })
+
+  it("await using closes", async () => {
+    const client = createTestAnalytics({ flushInterval: "1 hour", logger: quiet })
+    {
+      await using analytics = client
+      analytics.track(track)
+    }
+    assert.strictEqual(client.sent.length, 1)
+    assert.throws(() => client.track(track), /closed/)
+  })
+
+  it("flushes overlap", async () => {
+    const analytics = createTestAnalytics({ flushInterval: "1 hour" })
+    analytics.track(track)
+    const first = analytics.flush()
+    analytics.track(track)
+    const sums = await Promise.all([first, analytics.flush(), analytics.flush()])
+    assert.deepStrictEqual(
+      sums.map(({ delivered }) => delivered),
+      [1, 2, 2]
+    )
+    await analytics.close()
+  })
+
+  it("stats account for every call at every moment", async () => {
+    const analytics = createTestAnalytics({ strict: false, flushInterval: "1 hour", onError: () => {} })
+    const law = () => {
+      const { delivered, dropped, offered, pending, rejected } = analytics.stats()
+      assert.strictEqual(offered, delivered + pending + dropped + rejected)
+      return { delivered, dropped, pending, rejected }
+    }
+    analytics.track(track)
+    analytics.track({ userId: "u1", event: "" })
+    assert.deepStrictEqual(law(), { delivered: 0, dropped: 0, pending: 1, rejected: 1 })
+    await analytics.flush()
+    analytics.respond(400)
+    analytics.track(track)
+    await analytics.flush()
+    assert.deepStrictEqual(law(), { delivered: 1, dropped: 1, pending: 0, rejected: 1 })
+    await analytics.close()
+  })
+})
+
+describe("createAnalytics: what a call costs", () => {
+  /** Fibers are numbered, so two of ours tell how many were started between them. */
+  const fibers = () => Effect.runSync(Effect.fiberId)
+
+  /** What a piece of code starts: fibers, and by kind promises, timers and ticks. */
+  const startedBy = (body: () => void) => {
+    const resources: Record<string, number> = {}
+    const hook = createHook({
+      init: (_, kind) => {
+        resources[kind] = (resources[kind] ?? 0) + 1
+      }
+    })
+    const before = fibers()
+    hook.enable()
+    body()
+    hook.disable()
+    return { fibers: fibers() - before - 1, ...resources }
+  }
+
+  const fiftyCalls = (analytics: Client) => () => {
+    for (let n = 0; n < 50; n++) analytics.track(track)
+  }
+
+  it("an accepted call starts no fiber and no promise, and sets no timer", async () => {
+    const analytics = createTestAnalytics({ flushInterval: "1 hour" })
+    // The first call wakes the loop, and starts no fiber either. What follows is the calls' own.
+    assert.strictEqual(startedBy(() => analytics.track(track)).fibers, 0)
+    assert.deepStrictEqual(startedBy(fiftyCalls(analytics)), { fibers: 0 })
+    assert.deepStrictEqual(await analytics.close(), { delivered: 51, dropped: 0 })
+  })
+
+  it("which is seen here where there are some", () => {
+    const { fibers, PROMISE } = startedBy(() => {
+      Effect.runFork(Effect.sync(() => {}))
+      void Promise.resolve()
+    }) as Record<string, number>
+    assert.deepStrictEqual({ fibers, PROMISE }, { fibers: 1, PROMISE: 1 })
+  })
+})
+
+describe("createTestAnalytics", () => {
+  it("is the real client over a wire that remembers, and is answered from a script", async () => {
+    const analytics = createTestAnalytics()
+    analytics.respond({ status: 503, headers: { "content-type": "text/plain" }, body: "busy" }, 200)
+    analytics.track(track)
+    await analytics.flush()
+    assert.deepStrictEqual(analytics.sent.map(eventOf), ["Purchased Item"])
+    assert.deepStrictEqual(
+      analytics.requests.map(({ answer, headers }) => [
+        typeof answer === "object" ? answer.status : answer,
+        headers["x-retry-count"]
+      ]),
+      [
+        [503, undefined],
+        [200, "1"]
+      ]
+    )
+    assert.strictEqual(analytics.requests[0]?.body.writeKey, "test-write-key")
+    await analytics.close()
+  })
+
+  it("throws at a call that is not valid, unless told otherwise", async () => {
+    const strict = createTestAnalytics({ onError: () => {} })
+    assert.throws(() => strict.track({ userId: "", event: "e" }), /userId/)
+    const lenient = createTestAnalytics({ strict: false, onError: () => {} })
+    assert.isFalse(lenient.track({ userId: "", event: "e" }))
+    await Promise.all([strict.close(), lenient.close()])
+  })
+
+  it("reads what is compressed", async () => {
+    const analytics = createTestAnalytics({ gzip: true })
+    analytics.track(track)
+    await analytics.close()
+    assert.deepStrictEqual(analytics.sent.map(eventOf), ["Purchased Item"])
+  })
+})

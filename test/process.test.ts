@@ -1,0 +1,136 @@
+/** Real processes, real sockets: what only shows when a program ends. */
+import { execFile } from "node:child_process"
+import { fileURLToPath } from "node:url"
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import { peer, type Received } from "./support.ts"
+
+/** Far more than any of these takes, and far less than what a hang would. */
+const patience = 30_000
+
+interface Ended {
+  readonly code: number
+  readonly stdout: string
+  readonly stderr: string
+}
+
+/** Runs a program of `test/programs` as it stands, without a build, until it ends by itself. */
+const run = (name: string, ...args: ReadonlyArray<string | number>) =>
+  Effect.callback<Ended>((resume) => {
+    const program = fileURLToPath(new URL(`programs/${name}.ts`, import.meta.url))
+    const child = execFile(
+      process.execPath,
+      [program, ...args.map(String)],
+      { timeout: patience, killSignal: "SIGKILL", env: { PATH: process.env.PATH } },
+      (error, stdout, stderr) => {
+        const code = error === null ? 0 : typeof error.code === "number" ? error.code : -1
+        resume(Effect.succeed({ code, stdout, stderr }))
+      }
+    )
+    return Effect.sync(() => void child.kill("SIGKILL"))
+  })
+
+const delivered = (received: ReadonlyArray<Received>): Array<string> =>
+  received.flatMap(({ body }) => JSON.parse(body.toString()).batch.map(({ event }: { event: string }) => event))
+
+const numbered = (count: number) => Array.from({ length: count }, (_, n) => `event ${n + 1}`)
+
+const options = { timeout: 2 * patience }
+
+describe("a process", () => {
+  it.live(
+    "with an idle client ends by itself",
+    () =>
+      Effect.gen(function* () {
+        const { host, received } = yield* peer()
+        const ended = yield* run("idle", host, 250)
+        assert.deepStrictEqual(ended, { code: 0, stdout: `{"delivered":250,"dropped":0}`, stderr: "" })
+        assert.deepStrictEqual(delivered(received), numbered(250))
+      }),
+    options
+  )
+
+  it.live(
+    "that made a client and never called it ends by itself",
+    () =>
+      Effect.gen(function* () {
+        const { host, received } = yield* peer()
+        assert.deepStrictEqual(yield* run("ends", host, 0), { code: 0, stdout: "", stderr: "" })
+        assert.deepStrictEqual(received, [])
+      }),
+    options
+  )
+
+  it.live.each([
+    {},
+    { flushInterval: "2 seconds" },
+    { maxInFlight: 3, batchSize: 10 },
+    { gzip: false, batchSize: 1, maxInFlight: 5 }
+  ])(
+    "that tracks and simply ends still delivers all, with %j",
+    (settings) =>
+      Effect.gen(function* () {
+        const { host, received } = yield* peer()
+        const ended = yield* run("ends", host, 130, JSON.stringify(settings))
+        assert.deepStrictEqual(ended, { code: 0, stdout: "", stderr: "" })
+        assert.deepStrictEqual(delivered(received).toSorted(), numbered(130).toSorted())
+      }),
+    options
+  )
+
+  it.live(
+    "that simply ends waits for a retry as well",
+    () =>
+      Effect.gen(function* () {
+        let requests = 0
+        const { host, received } = yield* peer((response) => {
+          response.writeHead(requests++ < 2 ? 503 : 200).end()
+        })
+        const ended = yield* run("ends", host, 3, JSON.stringify({ flushInterval: 50 }))
+        assert.deepStrictEqual(ended, { code: 0, stdout: "", stderr: "" })
+        assert.deepStrictEqual(delivered(received.slice(-1)), numbered(3))
+        assert.deepStrictEqual(
+          received.map(({ headers }) => headers["x-retry-count"]),
+          [undefined, "1", "2"]
+        )
+      }),
+    options
+  )
+
+  it.live(
+    "P5 closes within its deadline when the peer never answers, and says what it had to leave",
+    () =>
+      Effect.gen(function* () {
+        const { host, received } = yield* peer(() => {})
+        const ended = yield* run("closes", host, 150, 300)
+        assert.strictEqual(ended.code, 0, ended.stderr)
+        const left = { delivered: 0, dropped: 150, lost: 150, reasons: ["closed"] }
+        assert.deepStrictEqual(JSON.parse(ended.stdout), left)
+        assert.strictEqual(received.length, 1)
+      }),
+    options
+  )
+
+  it.live(
+    "P5 closes within its deadline when nobody is there",
+    () =>
+      Effect.gen(function* () {
+        const { host } = yield* Effect.scoped(peer())
+        const ended = yield* run("closes", host, 10, 300)
+        const left = { delivered: 0, dropped: 10, lost: 10, reasons: ["closed"] }
+        assert.deepStrictEqual([ended.code, JSON.parse(ended.stdout)], [0, left])
+      }),
+    options
+  )
+
+  it.live(
+    "of Effect delivers at the end of its scope, an open window included",
+    () =>
+      Effect.gen(function* () {
+        const { host, received } = yield* peer()
+        assert.deepStrictEqual(yield* run("layers", host, 130), { code: 0, stdout: "", stderr: "" })
+        assert.deepStrictEqual(delivered(received), numbered(130))
+      }),
+    options
+  )
+})
