@@ -11,7 +11,7 @@ const rooms = [
   ["Outbox", "Transport"],
   ["Attempts", "Delivery", "SqlOutbox"],
   ["Analytics"],
-  ["TrackingPlan", "plain", "Wiretap", "AnalyticsTest", "plainTest", "Collector", "cli"],
+  ["TrackingPlan", "spec", "plain", "Wiretap", "AnalyticsTest", "plainTest", "Collector", "cli"],
   ["index", "bin"]
 ]
 

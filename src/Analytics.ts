@@ -12,7 +12,7 @@ import type * as HttpClient from "effect/http/HttpClient"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
-import { type CallError, InvalidCall, type InvalidSetting } from "./AnalyticsError.ts"
+import { type CallError, InvalidCall, type InvalidSetting, PlanViolation } from "./AnalyticsError.ts"
 import * as Delivery from "./Delivery.ts"
 import * as Enrichment from "./Enrichment.ts"
 import * as Json from "./Json.ts"
@@ -51,6 +51,8 @@ export interface Service extends Calls {
   readonly close: Effect.Effect<Outbox.Flushed>
   /** Counts since the client was made. */
   readonly stats: Effect.Effect<Outcome.Stats>
+  /** A call of any of the six types that has to pass a check as well. See `TrackingPlan`. */
+  readonly say: (type: Message.Type, call: unknown, check: Enrichment.Check) => Effect.Effect<void, CallError>
   /**
    * A call without a fiber, for code that is not Effect: at once, and with what has to be told, if anything. It never
    * throws, and never waits: `overflow: "wait"` refuses here.
@@ -58,7 +60,8 @@ export interface Service extends Calls {
   readonly callUnsafe: (
     type: Message.Type,
     call: unknown,
-    surroundings: Enrichment.Surroundings
+    surroundings: Enrichment.Surroundings,
+    check?: Enrichment.Check
   ) => Outcome.Refused | Outcome.Filtered | Outcome.Dropped | undefined
 }
 
@@ -104,16 +107,19 @@ export const make = Effect.fnUntraced(function* (
   const prepare = (
     type: Message.Type,
     call: unknown,
-    surroundings: Enrichment.Surroundings
-  ): Message.Message | InvalidCall | Enrichment.Drop => {
+    surroundings: Enrichment.Surroundings,
+    check: Enrichment.Check | undefined
+  ): Message.Message | InvalidCall | PlanViolation | Enrichment.Drop => {
     const copied = Json.copy(call)
     const data = Json.isData(copied) ? copied : new Json.Fault("must be an object", [])
     const fault = data instanceof Json.Fault ? data : Enrichment.surround(data, surroundings)
     if (fault !== undefined) return new InvalidCall({ call: type, path: fault.path, problem: fault.problem })
     const wire = validate(type, data)
     if (wire instanceof InvalidCall) return wire
-    if (transform === undefined) return Message.encode(wire)
-    const transformed = Enrichment.apply(transform, wire)
+    const checked = check === undefined ? wire : check(wire)
+    if (checked instanceof PlanViolation || checked instanceof Enrichment.Drop) return checked
+    if (transform === undefined) return Message.encode(checked)
+    const transformed = Enrichment.apply(transform, checked)
     if (transformed instanceof Enrichment.Drop || transformed instanceof InvalidCall) return transformed
     const changed = validate(type, transformed)
     return changed instanceof InvalidCall ? changed : Message.encode(changed)
@@ -129,9 +135,9 @@ export const make = Effect.fnUntraced(function* (
     return Outcome.Outcome.Filtered({ call, reason })
   }
 
-  const callUnsafe: Service["callUnsafe"] = (type, call, surroundings) => {
-    const message = prepare(type, call, surroundings)
-    if (message instanceof InvalidCall) return refuse(type, message)
+  const callUnsafe: Service["callUnsafe"] = (type, call, surroundings, check) => {
+    const message = prepare(type, call, surroundings, check)
+    if (message instanceof InvalidCall || message instanceof PlanViolation) return refuse(type, message)
     if (message instanceof Enrichment.Drop) return filter(type, message)
     const answer = outbox.offerUnsafe(message)
     return answer === undefined || answer._tag === "Dropped" ? answer : refuse(type, answer, message)
@@ -139,21 +145,21 @@ export const make = Effect.fnUntraced(function* (
 
   const fail = (refused: Outcome.Refused) => Effect.andThen(tell(refused), Effect.fail(refused.error))
 
-  const say = (type: Message.Type) => (call: unknown) =>
+  const say = (type: Message.Type, call: unknown, check?: Enrichment.Check) =>
     Effect.withFiber<void, CallError>((fiber) => {
-      const message = prepare(type, call, Enrichment.surroundings(fiber.context))
-      if (message instanceof InvalidCall) return fail(refuse(type, message))
+      const message = prepare(type, call, Enrichment.surroundings(fiber.context), check)
+      if (message instanceof InvalidCall || message instanceof PlanViolation) return fail(refuse(type, message))
       if (message instanceof Enrichment.Drop) return tell(filter(type, message))
       return Effect.catch(outbox.offer(message), (error) => fail(refuse(type, error, message)))
     })
 
   const calls: Calls = {
-    identify: say("identify"),
-    track: say("track"),
-    page: say("page"),
-    screen: say("screen"),
-    group: say("group"),
-    alias: say("alias")
+    identify: (call) => say("identify", call),
+    track: (call) => say("track", call),
+    page: (call) => say("page", call),
+    screen: (call) => say("screen", call),
+    group: (call) => say("group", call),
+    alias: (call) => say("alias", call)
   }
 
   return {
@@ -171,6 +177,7 @@ export const make = Effect.fnUntraced(function* (
       inFlight: counts.taken,
       pendingBytes: counts.pendingBytes
     })),
+    say,
     callUnsafe
   }
 })
@@ -265,6 +272,7 @@ export const layerNoop: Layer.Layer<Analytics> = Layer.sync(Analytics, () => {
     flush: flushed,
     close: flushed,
     stats: Effect.succeed(stats),
+    say: nothing,
     callUnsafe: () => undefined
   }
 })

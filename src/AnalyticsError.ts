@@ -55,8 +55,31 @@ export class Closed extends Schema.TaggedError<Closed>()("Closed", {}) {
   }
 }
 
+/** A call that breaks the tracking plan, where the plan says that such calls fail. It never holds the value. */
+export class PlanViolation extends Schema.TaggedError<PlanViolation>()("PlanViolation", {
+  /** Which of the six calls it was. */
+  call: Schema.String,
+  /** The event, page or screen, where the call has one that is in the plan or that the plan does not know. */
+  event: Schema.optionalKey(Schema.String),
+  /** What kind of rule is broken. */
+  violation: Schema.Literals(["required", "type", "value", "unexpected", "unplanned"]),
+  /** Where in the call; empty when it is the call as a whole. */
+  path: Schema.Array(Schema.Union([Schema.String, Schema.Finite])),
+  /** What the plan expects there. */
+  expected: Schema.String,
+  /** The version of the event, or of the plan. */
+  version: Schema.optionalKey(Schema.String)
+}) {
+  override get message(): string {
+    const event = this.event === undefined ? "" : ` ${JSON.stringify(this.event)}`
+    const at = this.path.length === 0 ? "" : ` at ${this.path.join(".")}`
+    const version = this.version === undefined ? "" : ` (version ${this.version})`
+    return `${this.call}${event} breaks the tracking plan${version}${at}: ${this.expected}`
+  }
+}
+
 /** Why a call was not accepted. */
-export type CallError = InvalidCall | QueueFull | Closed
+export type CallError = InvalidCall | PlanViolation | QueueFull | Closed
 
 /** Why an accepted message was lost, in one word. */
 export const LossReason = Schema.Literals([

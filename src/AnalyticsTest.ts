@@ -17,6 +17,7 @@ import * as Analytics from "./Analytics.ts"
 import type { InvalidSetting } from "./AnalyticsError.ts"
 import type * as Message from "./Message.ts"
 import * as Outcome from "./Outcome.ts"
+import type * as TrackingPlan from "./TrackingPlan.ts"
 import * as Wiretap from "./Wiretap.ts"
 
 export type { Answer, Request } from "./Wiretap.ts"
@@ -67,6 +68,21 @@ export const layer = (options: Options = {}): Layer.Layer<Analytics.Analytics | 
       return Layer.merge(Layer.provideMerge(conservation(outcomes), client), sent)
     })
   )
+
+/**
+ * The properties of every delivered event of this name, as the program knows them. Dies where they break the plan.
+ *
+ * `yield* AnalyticsTest.ofType(plan, "Order Completed")`
+ */
+export const ofType = <D extends TrackingPlan.Definition, Name extends TrackingPlan.EventName<D>>(
+  plan: TrackingPlan.Plan<D>,
+  event: Name
+): Effect.Effect<ReadonlyArray<TrackingPlan.Properties<D, Name>>, never, Sent> =>
+  Effect.gen(function* () {
+    const messages = yield* (yield* Sent).messages
+    const named = messages.flatMap((message) => (message.type === "track" && message.event === event ? [message] : []))
+    return yield* Effect.orDie(Effect.forEach(named, (message) => plan.decode(event, message.properties)))
+  })
 
 /** The wire, as a client that makes no connection. */
 const httpClient = (wiretap: Wiretap.Wiretap): HttpClient.HttpClient =>

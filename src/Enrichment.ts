@@ -8,7 +8,7 @@ import * as Context from "effect/Context"
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import { dual } from "effect/Function"
-import { InvalidCall } from "./AnalyticsError.ts"
+import { InvalidCall, type PlanViolation } from "./AnalyticsError.ts"
 import * as Json from "./Json.ts"
 import type * as Message from "./Message.ts"
 
@@ -113,6 +113,12 @@ export const drop = (reason: string): Drop => new Drop({ reason })
  * throws, or answers with something else, the call is refused: what was to be redacted is not sent as it is.
  */
 export type Transform = (message: Message.Wire) => Message.Wire | Drop
+
+/**
+ * Sees every valid call before `transform` does, and answers what is to be sent, that it is not, or what rule it breaks.
+ * The message is the check's own: it may change it. It must not throw. See `TrackingPlan`.
+ */
+export type Check = (message: Message.Wire) => Message.Wire | Drop | PlanViolation
 
 /** Applies a transform. */
 export const apply = (transform: Transform, message: Message.Wire): Json.Data | Drop | InvalidCall => {

@@ -19,6 +19,7 @@ import type * as Message from "./Message.ts"
 import * as Outbox from "./Outbox.ts"
 import * as Outcome from "./Outcome.ts"
 import { flag, invalid, optionalFunction } from "./Settings.ts"
+import type * as TrackingPlan from "./TrackingPlan.ts"
 import * as Transport from "./Transport.ts"
 
 export { drop, type Identity, type Transform } from "./Enrichment.ts"
@@ -47,6 +48,12 @@ export interface Log {
   readonly info: (message: string) => void
   readonly warn: (message: string) => void
   readonly error: (message: string) => void
+}
+
+/** A plan, and what becomes of calls that break it. Calls that know nothing of the plan are checked as well. */
+export interface PlanSettings<D extends TrackingPlan.Definition>
+  extends TrackingPlan.Policies<TrackingPlan.EventName<D>> {
+  readonly plan: TrackingPlan.Plan<D>
 }
 
 export interface Settings extends Omit<Analytics.Options, "writeKey" | "overflow"> {
@@ -92,9 +99,22 @@ export interface Client extends Calls {
   readonly [Symbol.asyncDispose]: () => Promise<void>
 }
 
+/** A client with a tracking plan. */
+export interface PlannedClient<D extends TrackingPlan.Definition> extends Client {
+  /** The calls of the plan: `planned.track("Order Completed", { orderId, total }, { userId })`. */
+  readonly planned: TrackingPlan.AllCalls<D, boolean>
+}
+
+interface AnySettings extends Settings, TrackingPlan.Policies {
+  readonly plan?: TrackingPlan.Plan | undefined
+}
+
 /** Makes a client. Throws an `InvalidSetting` that names the setting that cannot work. */
-export const createAnalytics = (settings: Settings): Client => {
-  const { fetch, logger, onError, onOutcome, writeKey, ...options } = settings
+export const createAnalytics: {
+  <D extends TrackingPlan.Definition>(settings: Settings & PlanSettings<D>): PlannedClient<D>
+  (settings: Settings & { readonly plan?: undefined }): Client
+} = (settings: AnySettings): PlannedClient<TrackingPlan.Definition> => {
+  const { fetch, logger, onError, onOutcome, plan, writeKey, ...options } = settings
   if ((options.overflow as Outbox.Overflow | undefined) === "wait") {
     return invalid("overflow", `must not be "wait": a plain call cannot wait`)
   }
@@ -108,6 +128,8 @@ export const createAnalytics = (settings: Settings): Client => {
   }
   const strict = flag("strict", settings.strict)
   const stub = flag("stub", settings.stub)
+  const problem = plan?.problem(settings)
+  if (problem !== undefined) throw problem
 
   const logLosses = onError === undefined ? Outcome.makeLogLosses() : () => Effect.void
   const observer: Outcome.Observer = (outcome) => {
@@ -119,14 +141,20 @@ export const createAnalytics = (settings: Settings): Client => {
   const transport = stub
     ? Transport.layerStub
     : Transport.layerFetch({ ...options, writeKey: Redacted.make(writeKey) }, fetch)
-  const client = Layer.provide(Analytics.layerNoDeps(options), [Outbox.layerMemory(options), transport])
+  const bare = Layer.provide(Analytics.layerNoDeps(options), [Outbox.layerMemory(options), transport])
+  const client = plan === undefined ? bare : Layer.provide(plan.layer(settings), bare)
   const surroundings = Layer.merge(Outcome.layerObserver(observer), logTo(logger))
   const scope = Scope.makeUnsafe()
   const services = Effect.runSync(Layer.buildWithScope(Layer.provideMerge(client, surroundings), scope))
   const analytics = Context.get(services, Analytics.Analytics)
 
-  const say = (type: Message.Type) => (call: unknown) => {
-    const outcome = analytics.callUnsafe(type, call, storage?.getStore() ?? nowhere)
+  const say = (type: Message.Type) => (call: unknown) =>
+    settle(analytics.callUnsafe(type, call, storage?.getStore() ?? nowhere))
+
+  const sayPlanned: TrackingPlan.Say<boolean> = (service, type, call, check) =>
+    settle(service.callUnsafe(type, call, storage?.getStore() ?? nowhere, check))
+
+  const settle = (outcome: ReturnType<Analytics.Service["callUnsafe"]>): boolean => {
     if (outcome === undefined) return true
     Outcome.countUnsafe(outcome, services)
     Effect.runForkWith(services)(observer(outcome))
@@ -153,6 +181,8 @@ export const createAnalytics = (settings: Settings): Client => {
     ...calls,
     // The same calls: what is different about them is what they ask of the types.
     identified: calls as IdentifiedCalls,
+    // Without a plan nobody can see it.
+    planned: plan?.over(analytics, sayPlanned, services) as TrackingPlan.AllCalls<TrackingPlan.Definition, boolean>,
     flush: () => Effect.runPromiseWith(services)(analytics.flush),
     close,
     stats: () => Effect.runSyncWith(services)(analytics.stats),

@@ -2,12 +2,13 @@
  * For the tests of plain programs: the client of `createAnalytics`, with only the wire missing.
  */
 import type * as Message from "./Message.ts"
-import { type Client, createAnalytics, type Settings } from "./plain.ts"
+import { type Client, createAnalytics, type PlannedClient, type PlanSettings, type Settings } from "./plain.ts"
+import type * as TrackingPlan from "./TrackingPlan.ts"
 import * as Wiretap from "./Wiretap.ts"
 
 export type { Answer, Request } from "./Wiretap.ts"
 
-export interface TestClient extends Client {
+export interface Sent {
   /** The messages that were answered with 2xx, as they went over the wire. `await flush()` first. */
   readonly sent: ReadonlyArray<Message.Wire>
   /** Every attempt, with headers and body. */
@@ -16,13 +17,24 @@ export interface TestClient extends Client {
   readonly respond: (...answers: ReadonlyArray<Wiretap.Answer>) => void
 }
 
+export interface TestClient extends Client, Sent {}
+
+/** The same with a tracking plan. */
+export interface PlannedTestClient<D extends TrackingPlan.Definition> extends PlannedClient<D>, Sent {}
+
 /**
  * A client that sends nothing and remembers everything. Calls that are not valid throw (`strict`) unless you say
  * otherwise: a test should hear of them.
  */
-export const createTestAnalytics = (settings: Partial<Settings> = {}): TestClient => {
+export const createTestAnalytics: {
+  <D extends TrackingPlan.Definition>(settings: Partial<Settings> & PlanSettings<D>): PlannedTestClient<D>
+  (settings?: Partial<Settings> & { readonly plan?: undefined }): TestClient
+} = (
+  settings: Partial<Settings> & { readonly plan?: TrackingPlan.Plan | undefined } = {}
+): PlannedTestClient<TrackingPlan.Definition> => {
   const wiretap = new Wiretap.Wiretap()
-  const client = createAnalytics({ writeKey: "test-write-key", strict: true, ...settings, fetch: fetchFrom(wiretap) })
+  const all = { writeKey: "test-write-key", strict: true, ...settings, fetch: fetchFrom(wiretap) }
+  const client = createAnalytics(all as Settings & PlanSettings<TrackingPlan.Definition>)
   return {
     ...client,
     get sent() {

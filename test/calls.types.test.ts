@@ -7,7 +7,14 @@ import type * as HttpClient from "effect/http/HttpClient"
 import type * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import * as Analytics from "../src/Analytics.ts"
-import { type CallError, type Closed, InvalidCall, type InvalidSetting, type QueueFull } from "../src/AnalyticsError.ts"
+import {
+  type CallError,
+  type Closed,
+  InvalidCall,
+  type InvalidSetting,
+  type PlanViolation,
+  type QueueFull
+} from "../src/AnalyticsError.ts"
 import * as AnalyticsTest from "../src/AnalyticsTest.ts"
 import * as Enrichment from "../src/Enrichment.ts"
 import type * as Message from "../src/Message.ts"
@@ -132,7 +139,7 @@ describe("types of calls", () => {
 
   it("are effects of nothing, that fail by name and need nothing", () => {
     expectTypeOf<ReturnType<Analytics.Service[Message.Type]>>().toEqualTypeOf<Effect.Effect<void, CallError, never>>()
-    expectTypeOf<CallError>().toEqualTypeOf<InvalidCall | QueueFull | Closed>()
+    expectTypeOf<CallError>().toEqualTypeOf<InvalidCall | PlanViolation | QueueFull | Closed>()
     expectTypeOf<Analytics.Service["flush"]>().toEqualTypeOf<Effect.Effect<Outbox.Flushed, never, never>>()
     expectTypeOf<Analytics.Service["close"]>().toEqualTypeOf<Effect.Effect<Outbox.Flushed, never, never>>()
   })

@@ -1,0 +1,54 @@
+/**
+ * What a plan is made of: a Schema for the data of each event, page and screen, for the traits of users and groups, and
+ * for the context of every call; and the annotations that say more about them.
+ */
+import type * as Schema from "effect/Schema"
+import type * as Json from "../Json.ts"
+
+/**
+ * A Schema of an object. What is given has its `Type`, what is sent is its JSON form (`Schema.toCodecJson`): a `DateTime`
+ * is ISO text, a `BigDecimal` its digits. It needs no services, and does not wait.
+ */
+export interface Shape extends Schema.ConstraintCodec<Json.Data, unknown> {}
+
+export interface Shapes {
+  readonly [name: string]: Shape
+}
+
+export interface Definition {
+  /** What the plan is called, in exports and errors. */
+  readonly name?: string | undefined
+  /** The version of events that have none of their own. */
+  readonly version?: string | undefined
+  /** What users do, by the name of the event: properties. */
+  readonly events?: Shapes | undefined
+  /** What is known of a user: `identify`. */
+  readonly traits?: Shape | undefined
+  /** What is known of a group: `group`. */
+  readonly groupTraits?: Shape | undefined
+  /** Pages by name: properties. Left out, pages are not planned. */
+  readonly pages?: Shapes | undefined
+  /** Screens by name: properties. Left out, screens are not planned. */
+  readonly screens?: Shapes | undefined
+  /** What the context of every call must hold, whoever put it there. Its JSON form is checked, never changed. */
+  readonly context?: Shape | undefined
+}
+
+declare module "effect/Schema" {
+  namespace Annotations {
+    interface Annotations {
+      /** Whom to ask about this event. */
+      readonly owner?: string | undefined
+      /** Since when this event or field exists. */
+      readonly since?: string | undefined
+      /** Not to be used in new code; a text says what to use. The first call of a deprecated event logs a warning. */
+      readonly deprecated?: boolean | string | undefined
+      /** The version of this event, where it is not the plan's. */
+      readonly planVersion?: string | undefined
+      /** Properties that are not in the Schema are violations. @default false */
+      readonly strict?: boolean | undefined
+      /** This field says who someone is. `true` leaves it to the policy of the layer what becomes of it. */
+      readonly pii?: boolean | "drop" | "hash" | "keep" | undefined
+    }
+  }
+}

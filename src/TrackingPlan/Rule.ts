@@ -1,0 +1,149 @@
+/**
+ * What a plan says of one kind of data, ready to be used: it finds violations in data from the wire, and brings data of
+ * the program into the form of the wire.
+ */
+import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
+import type * as SchemaAST from "effect/SchemaAST"
+import * as SchemaIssue from "effect/SchemaIssue"
+import * as SchemaParser from "effect/SchemaParser"
+import type { PlanViolation } from "../AnalyticsError.ts"
+import type { Shape } from "./Definition.ts"
+import * as Privacy from "./Privacy.ts"
+
+/** One thing that is wrong. It names where and what was expected; never the value. */
+export interface Violation {
+  readonly kind: PlanViolation["violation"]
+  readonly path: ReadonlyArray<string | number>
+  readonly expected: string
+}
+
+export class Rule {
+  /** The event, page or screen that the rule is about. */
+  readonly name: string | undefined
+  readonly version: string | undefined
+  readonly deprecated: boolean | string
+  readonly marks: Privacy.Marks | undefined
+  private readonly decoded: Run
+  private readonly encoded: Run
+
+  constructor(shape: Shape, name: string | undefined, version: string | undefined) {
+    const annotations = Schema.resolveAnnotations(shape)
+    const codec = Schema.toCodecJson(shape)
+    const options: SchemaAST.ParseOptions = {
+      errors: "all",
+      onExcessProperty: annotations?.strict === true ? "error" : "ignore"
+    }
+    this.name = name
+    this.version = annotations?.planVersion ?? version
+    this.deprecated = annotations?.deprecated ?? false
+    this.marks = Privacy.marksOf(codec.ast)
+    this.decoded = harmless(SchemaParser.decodeUnknownResult(codec, options))
+    const encode = SchemaParser.encodeUnknownResult(codec, options)
+    this.encoded = harmless(holdsUndefined(shape.ast) ? (data) => encode(withoutUndefined(data)) : encode)
+  }
+
+  /** What is wrong with data from the wire. */
+  violations(data: unknown): ReadonlyArray<Violation> {
+    const result = this.decoded(data)
+    return Result.isSuccess(result) ? none : explain(result.failure)
+  }
+
+  /** Data from the wire as the program knows it. */
+  decode(data: unknown): Result.Result<unknown, ReadonlyArray<Violation>> {
+    return Result.mapError(this.decoded(data), explain)
+  }
+
+  /** Data of the program as the wire knows it. */
+  encode(data: unknown): Result.Result<unknown, ReadonlyArray<Violation>> {
+    return Result.mapError(this.encoded(data), explain)
+  }
+}
+
+type Run = (data: unknown) => Result.Result<unknown, SchemaIssue.Issue>
+
+/** A call never throws: what a Schema throws (its own code, or a getter of the data; that it would wait) is an issue. */
+const harmless =
+  (run: Run): Run =>
+  (data) => {
+    try {
+      return run(data)
+    } catch {
+      return Result.fail(threw)
+    }
+  }
+
+const threw = new SchemaIssue.InvalidValue({ message: "could not be checked: it threw" })
+
+export const none: ReadonlyArray<Violation> = []
+
+const holdsUndefined = (ast: SchemaAST.AST, seen = new Set<SchemaAST.AST>()): boolean => {
+  if (seen.has(ast)) return false
+  seen.add(ast)
+  const inside = (one: SchemaAST.AST) => holdsUndefined(one, seen)
+  switch (ast._tag) {
+    case "Undefined":
+      return true
+    case "Objects":
+      return (
+        ast.propertySignatures.some(({ type }) => inside(type)) || ast.indexSignatures.some((one) => inside(one.type))
+      )
+    case "Arrays":
+      return ast.elements.some(inside) || ast.rest.some(inside)
+    case "Union":
+      return ast.types.some(inside)
+    case "Suspend":
+      return inside(ast.thunk())
+    default:
+      return false
+  }
+}
+
+/** The JSON form of `undefined` is `null`; of a field that is `undefined` we want none. */
+const withoutUndefined = (value: unknown): unknown => {
+  if (Array.isArray(value)) return value.map(withoutUndefined)
+  if (typeof value !== "object" || value === null) return value
+  const prototype = Object.getPrototypeOf(value)
+  if (prototype !== Object.prototype && prototype !== null) return value
+  return Object.fromEntries(
+    Object.entries(value).flatMap(([key, field]) => (field === undefined ? [] : [[key, withoutUndefined(field)]]))
+  )
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Violations
+// ---------------------------------------------------------------------------------------------------------------------
+
+const format = SchemaIssue.makeFormatterDefault()
+
+const explain = (issue: SchemaIssue.Issue): ReadonlyArray<Violation> => {
+  const found: Array<Violation> = []
+  collect(issue, [], found)
+  return found
+}
+
+const collect = (issue: SchemaIssue.Issue, path: ReadonlyArray<string | number>, found: Array<Violation>): void => {
+  switch (issue._tag) {
+    case "Pointer": {
+      const keys = issue.path.map((key) => (typeof key === "number" ? key : String(key)))
+      return collect(issue.issue, [...path, ...keys], found)
+    }
+    case "Encoding":
+      return collect(issue.issue, path, found)
+    case "Composite":
+      for (const one of issue.issues) collect(one, path, found)
+      return
+    case "AnyOf": {
+      const nearest = issue.issues[0]
+      if (nearest !== undefined) return collect(nearest, path, found)
+    }
+  }
+  found.push({ kind: kinds[issue._tag] ?? "value", path, expected: format(issue) })
+}
+
+const kinds: { readonly [tag in SchemaIssue.Issue["_tag"]]?: Violation["kind"] } = {
+  MissingKey: "required",
+  UnexpectedKey: "unexpected",
+  InvalidType: "type",
+  AnyOf: "type"
+}

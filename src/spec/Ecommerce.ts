@@ -1,0 +1,148 @@
+/**
+ * The e-commerce events of Segment's Spec (version 2), with their documented properties and types.
+ *
+ * The Spec requires no property, and so nothing here does: start with these, and tighten what your shop always knows.
+ * https://www.twilio.com/docs/segment/connections/spec/ecommerce/v2
+ */
+import * as Schema from "effect/Schema"
+import * as TrackingPlan from "../TrackingPlan.ts"
+
+const text = Schema.optionalKey(Schema.String)
+const number = Schema.optionalKey(Schema.Finite)
+
+const product = {
+  /** The id in the database. */
+  product_id: text,
+  /** The id that customers see. */
+  sku: text,
+  category: text,
+  name: text,
+  brand: text,
+  variant: text,
+  price: number,
+  quantity: number,
+  /** A coupon for this product. */
+  coupon: text,
+  /** The place in the list of products. */
+  position: number,
+  url: text,
+  image_url: text
+}
+
+/** A product in a list of products. */
+export const Product = Schema.Struct(product)
+const products = Schema.optionalKey(Schema.Array(Product))
+
+const choices = Schema.optionalKey(Schema.Array(Schema.Struct({ type: text, value: text })))
+
+const promotion = { promotion_id: text, creative: text, name: text, position: text }
+
+const order = {
+  order_id: text,
+  /** The shop or partner where the order was made. */
+  affiliation: text,
+  /** What is earned, without shipping and tax. */
+  revenue: number,
+  shipping: number,
+  tax: number,
+  discount: number,
+  coupon: text,
+  /** ISO 4217: `EUR`. */
+  currency: text,
+  products
+}
+
+const paid = {
+  ...order,
+  /** With shipping and tax. */
+  total: number
+}
+
+const completed = {
+  ...paid,
+  checkout_id: text,
+  /** After discounts, before shipping and tax. */
+  subtotal: number
+}
+
+const step = { checkout_id: text, step: number, shipping_method: text, payment_method: text }
+
+const coupon = {
+  /** If it is a coupon for an order. */
+  order_id: text,
+  /** If it is a coupon for a cart. */
+  cart_id: text,
+  coupon_id: text
+}
+
+const wishlist = { wishlist_id: text, wishlist_name: text, ...product }
+
+const share = { share_via: text, share_message: text, recipient: text }
+
+/** An event, and what a user did. */
+const event = <const Fields extends Schema.Struct.Fields>(description: string, fields: Fields) =>
+  Schema.Struct(fields).annotate({ description })
+
+export const events = {
+  "Products Searched": event("Searched for products.", {
+    query: Schema.optionalKey(Schema.Union([Schema.String, Schema.JsonObject]))
+  }),
+  "Product List Viewed": event("Saw a list or a category of products.", { list_id: text, category: text, products }),
+  "Product List Filtered": event("Filtered a list or a category of products.", {
+    list_id: text,
+    category: text,
+    filters: choices,
+    sorts: choices,
+    products
+  }),
+  "Promotion Viewed": event("Saw a promotion.", promotion),
+  "Promotion Clicked": event("Clicked on a promotion.", promotion),
+  "Product Clicked": event("Clicked on a product.", product),
+  "Product Viewed": event("Saw the details of a product.", {
+    ...product,
+    currency: text,
+    /** Price times quantity. */
+    value: number
+  }),
+  "Product Added": event("Put a product into the cart.", { cart_id: text, ...product }),
+  "Product Removed": event("Took a product out of the cart.", { cart_id: text, ...product }),
+  "Cart Viewed": event("Saw the cart.", { cart_id: text, products }),
+  "Checkout Started": event("Started to order.", {
+    ...order,
+    /** The revenue, with discounts and coupons as the shop reckons them. */
+    value: number
+  }),
+  "Checkout Step Viewed": event("Saw a step of the checkout.", step),
+  "Checkout Step Completed": event("Completed a step of the checkout.", step),
+  "Payment Info Entered": event("Gave payment information.", { ...step, order_id: text }),
+  "Order Completed": event("Completed an order.", completed),
+  "Order Updated": event("Changed an order.", paid),
+  "Order Refunded": event("Got money back for an order, whole or in part.", completed),
+  "Order Cancelled": event("Cancelled an order.", paid),
+  "Coupon Entered": event("Gave a coupon for a cart or an order.", coupon),
+  "Coupon Applied": event("The coupon was accepted.", { ...coupon, coupon_name: text, discount: number }),
+  "Coupon Denied": event("The coupon was refused.", {
+    ...coupon,
+    coupon_name: text,
+    /** As the example of the Spec has it; its list of properties says `coupon_id`. */
+    coupon: text,
+    reason: text
+  }),
+  "Coupon Removed": event("Took a coupon back.", { ...coupon, coupon_name: text, discount: number }),
+  "Product Added to Wishlist": event("Put a product on the wish list.", wishlist),
+  "Product Removed from Wishlist": event("Took a product off the wish list.", wishlist),
+  "Wishlist Product Added to Cart": event("Moved a product from the wish list into the cart.", {
+    ...wishlist,
+    cart_id: text
+  }),
+  "Product Shared": event("Shared a product with others.", { ...share, ...product }),
+  "Cart Shared": event("Shared the cart with others.", { ...share, cart_id: text, products }),
+  "Product Reviewed": event("Reviewed a product.", {
+    product_id: text,
+    review_id: text,
+    review_body: text,
+    rating: text
+  })
+}
+
+export const plan = TrackingPlan.make({ name: "Ecommerce", events })

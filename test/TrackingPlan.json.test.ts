@@ -1,0 +1,539 @@
+import { execFileSync, spawnSync } from "node:child_process"
+import * as fs from "node:fs"
+import { createRequire } from "node:module"
+import * as os from "node:os"
+import * as path from "node:path"
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Schema from "effect/Schema"
+import * as Analytics from "../src/Analytics.ts"
+import * as AnalyticsTest from "../src/AnalyticsTest.ts"
+import * as Ecommerce from "../src/spec/Ecommerce.ts"
+import * as Video from "../src/spec/Video.ts"
+import * as TrackingPlan from "../src/TrackingPlan.ts"
+
+const draft07 = "http://json-schema.org/draft-07/schema#"
+
+/** A plan as it is kept at Segment: the schemas of whole messages. */
+const protocols = {
+  display_name: "Shop",
+  version: 4,
+  rules: {
+    events: [
+      {
+        name: "Order Completed",
+        description: "A customer has paid.\nNot sent for */ free orders.",
+        version: 2,
+        labels: { owner: "checkout", since: "2.1" },
+        rules: {
+          $schema: draft07,
+          type: "object",
+          properties: {
+            context: {},
+            traits: {},
+            properties: {
+              type: "object",
+              properties: {
+                order_id: { type: "string", description: "The id of the order, as customers see it in their mail" },
+                total: { type: "number", minimum: 0, deprecated: true },
+                currency: { type: "string", enum: ["EUR", "USD"] },
+                email: { type: "string", format: "email", pii: true },
+                "gift wrap": { type: "boolean" },
+                products: {
+                  type: "array",
+                  items: {
+                    type: "object",
+                    properties: {
+                      sku: { type: "string", pattern: "^[A-Z]{1,3}-[0-9]+$", description: "As in the catalogue" },
+                      quantity: { type: "integer", minimum: 1 }
+                    },
+                    required: ["sku"],
+                    additionalProperties: true
+                  }
+                }
+              },
+              required: ["order_id", "products"],
+              additionalProperties: true
+            }
+          }
+        }
+      },
+      {
+        name: "Signed Up",
+        labels: { deprecated: "say Account Created" },
+        rules: {
+          $schema: draft07,
+          type: "object",
+          properties: {
+            context: {},
+            traits: {},
+            properties: {
+              type: "object",
+              properties: { plan: { type: "string" } },
+              additionalProperties: false
+            }
+          }
+        }
+      }
+    ],
+    identify: {
+      $schema: draft07,
+      type: "object",
+      properties: {
+        context: {},
+        traits: {
+          type: "object",
+          properties: { email: { type: "string" } },
+          required: ["email"],
+          additionalProperties: true
+        },
+        properties: {}
+      }
+    },
+    global: {
+      $schema: draft07,
+      type: "object",
+      properties: {
+        context: {
+          type: "object",
+          properties: {
+            device: { type: "object", properties: { id: { type: "string" } }, additionalProperties: true }
+          },
+          required: ["device"],
+          additionalProperties: true
+        },
+        traits: {},
+        properties: {}
+      }
+    }
+  }
+}
+
+/** How a call fares with a plan. */
+const verdict = (plan: TrackingPlan.Plan, event: string, properties: object, context: object = { device: {} }) =>
+  Effect.gen(function* () {
+    const analytics = yield* Analytics.Analytics
+    return yield* Effect.match(analytics.track({ userId: "u1", event, properties, context }), {
+      onFailure: ({ message }) => message.split(": ")[0],
+      onSuccess: () => "accepted"
+    })
+  }).pipe(
+    Effect.provide(Layer.provide(plan.layer({ pii: "keep", unplanned: "fail" }), AnalyticsTest.layer()), {
+      local: true
+    })
+  )
+
+describe("TrackingPlan.fromJson", () => {
+  it.effect("a plan from elsewhere checks calls", () =>
+    Effect.gen(function* () {
+      const plan = TrackingPlan.fromJson(protocols)
+      const said = (properties: object) => verdict(plan, "Order Completed", properties)
+      const at = (where: string) => `track "Order Completed" breaks the tracking plan (version 2) at ${where}`
+      assert.strictEqual(yield* said({ order_id: "o1", products: [], more: 1 }), "accepted")
+      assert.strictEqual(yield* said({ products: [] }), at("properties.order_id"))
+      assert.strictEqual(
+        yield* said({ order_id: "o1", products: [{ sku: "G-1" }, { sku: "-" }] }),
+        at("properties.products.1.sku")
+      )
+      assert.strictEqual(yield* said({ order_id: "o1", products: [], total: -1 }), at("properties.total"))
+      assert.strictEqual(yield* said({ order_id: "o1", products: [], currency: "CHF" }), at("properties.currency"))
+      const strict = yield* verdict(plan, "Signed Up", { plan: "pro", more: 1 })
+      assert.strictEqual(strict, `track "Signed Up" breaks the tracking plan (version 4) at properties.more`)
+      const context = yield* verdict(plan, "Signed Up", {}, {})
+      assert.strictEqual(context, `track "Signed Up" breaks the tracking plan (version 4) at context.device`)
+      assert.strictEqual(yield* verdict(plan, "Other", {}), `track "Other" breaks the tracking plan`)
+    })
+  )
+
+  it("out again it is the same", () => {
+    assert.deepStrictEqual(TrackingPlan.toJson(TrackingPlan.fromJson(protocols)) as unknown, protocols)
+  })
+
+  it("the ready plans come back as they went, in both dialects", () => {
+    for (const { plan } of [Ecommerce, Video]) {
+      for (const dialect of ["draft-07", "draft-2020-12"] as const) {
+        const once = TrackingPlan.toJson(plan, dialect)
+        const twice = TrackingPlan.toJson(TrackingPlan.fromJson(once), dialect)
+        assert.deepStrictEqual(TrackingPlan.diff(once, twice), { breaking: false, changes: [] })
+      }
+    }
+  })
+
+  it.effect("reads a list of rules, pages of RudderStack, and of several versions the newest", () =>
+    Effect.gen(function* () {
+      const rules = (type: string) => ({ properties: { properties: { type: "object", properties: { a: { type } } } } })
+      const list = TrackingPlan.fromJson({
+        rules: [
+          { type: "TRACK", key: "Seen", version: 1, jsonSchema: rules("string") },
+          { type: "TRACK", key: "Seen", version: 2, jsonSchema: rules("number") },
+          { type: "IDENTIFY", jsonSchema: { properties: { traits: { type: "object", required: ["a"] } } } },
+          { type: "PAGE", key: "Home", version: 1, jsonSchema: rules("boolean") }
+        ]
+      })
+      assert.strictEqual(yield* verdict(list, "Seen", { a: 1 }), "accepted")
+      assert.match((yield* verdict(list, "Seen", { a: "1" })) ?? "", /properties.a/)
+      assert.isDefined(list.definition.traits)
+      assert.deepStrictEqual(Object.keys(list.definition.pages ?? {}), ["Home"])
+      const events = [{ name: "Home", eventType: "page", rules: rules("boolean") }]
+      const rudder = TrackingPlan.fromJson({ rules: { events } })
+      assert.deepStrictEqual(Object.keys(rudder.definition.pages ?? {}), ["Home"])
+      assert.deepStrictEqual(Object.keys(rudder.definition.events ?? {}), [])
+    })
+  )
+
+  it("says what it cannot read, and where", () => {
+    const not = { properties: { properties: { type: "object", properties: { a: { not: { type: "string" } } } } } }
+    const read = (json: unknown) => () => TrackingPlan.fromJson(json)
+    assert.throws(read({ rules: { events: [{ name: "Seen", rules: not }] } }), /^Seen: .*keyword "not"/)
+    assert.throws(read({ rules: { events: [{}] } }), "rules.events: every event must be an object with a name")
+    assert.throws(read(null), "plan: must be an object")
+  })
+})
+
+describe("TrackingPlan.toJsonSchema", () => {
+  const shape = Schema.Struct({
+    at: Schema.DateTimeUtc.annotate({ description: "When" }),
+    amount: Schema.BigDecimal.annotate({ pii: "hash" }),
+    note: Schema.optional(Schema.String.annotate({ description: "Free" })),
+    pair: Schema.optionalKey(Schema.Tuple([Schema.String, Schema.Int]))
+  }).annotate({ strict: true })
+
+  it("describes what is sent, in 2020-12 and in draft-07", () => {
+    const properties = {
+      at: { type: "string", description: "When", format: "date-time" },
+      amount: { type: "string", pii: "hash" },
+      note: { type: "string", description: "Free" }
+    }
+    const modern = TrackingPlan.toJsonSchema(shape)
+    const old = TrackingPlan.toJsonSchema(shape, "draft-07")
+    for (const schema of [modern, old]) {
+      assert.deepInclude(schema, { type: "object", required: ["at", "amount"], additionalProperties: false })
+      assert.deepInclude(schema.properties as object, properties)
+    }
+    assert.property((modern.properties as { readonly pair: object }).pair, "prefixItems")
+    assert.isArray((old.properties as { readonly pair: { readonly items: unknown } }).pair.items)
+  })
+
+  it("a plain JSON Schema is a shape, in either dialect", () => {
+    const at = { items: [{ type: "string" }], additionalItems: false, type: "array" }
+    const old = TrackingPlan.fromJsonSchema({ $schema: draft07, type: "object", properties: { at } })
+    const modern = TrackingPlan.fromJsonSchema({
+      $schema: "https://json-schema.org/draft/2020-12/schema",
+      type: "object",
+      properties: { at: { type: "array", prefixItems: [{ type: "string" }], items: false } }
+    })
+    for (const one of [old, modern]) {
+      const is = Schema.is(one)
+      assert.isTrue(is({ at: ["x"] }))
+      assert.isFalse(is({ at: [1] }))
+      assert.isFalse(is({ at: ["x", "y"] }))
+    }
+  })
+
+  it("definitions that several fields refer to, and that refer to themselves, come and go", () => {
+    const address = {
+      type: "object",
+      properties: { city: { type: "string" } },
+      required: ["city"],
+      additionalProperties: true
+    }
+    const json = {
+      $schema: draft07,
+      type: "object",
+      properties: { home: { $ref: "#/definitions/Address" }, work: { $ref: "#/definitions/Address" } },
+      definitions: { Address: address }
+    }
+    const again = TrackingPlan.toJsonSchema(TrackingPlan.fromJsonSchema(json), "draft-07")
+    assert.deepStrictEqual(again.definitions as unknown, { Address: address })
+    const is = Schema.is(TrackingPlan.fromJsonSchema(json))
+    assert.isFalse(is({ home: {} }))
+    assert.isTrue(is({ home: { city: "Bern" }, work: { city: "Basel" } }))
+  })
+})
+
+describe("TrackingPlan.generate", () => {
+  const root = path.resolve(import.meta.dirname, "..")
+  const bin = (name: string, file: string) =>
+    path.join(path.dirname(createRequire(import.meta.url).resolve(`${name}/package.json`)), file)
+
+  /** With definitions, some of which refer to themselves. */
+  const withDefinitions = {
+    ...protocols,
+    rules: {
+      ...protocols.rules,
+      events: [
+        ...protocols.rules.events,
+        {
+          name: "Tree Planted",
+          rules: {
+            $schema: draft07,
+            properties: {
+              properties: {
+                type: "object",
+                properties: { root: { $ref: "#/definitions/Node" }, place: { $ref: "#/definitions/A%20Place" } },
+                required: ["root"]
+              }
+            },
+            definitions: {
+              "A Place": { type: "object", properties: { city: { type: "string" } }, required: ["city"] },
+              Node: {
+                type: "object",
+                properties: {
+                  name: { type: "string" },
+                  children: { type: "array", items: { $ref: "#/definitions/Node" } }
+                },
+                required: ["name"]
+              }
+            }
+          }
+        }
+      ]
+    }
+  }
+
+  const sources = {
+    shop: TrackingPlan.generate(withDefinitions),
+    ecommerce: TrackingPlan.generate(TrackingPlan.toJson(Ecommerce.plan), { name: "ecommerce" }),
+    video: TrackingPlan.generate(TrackingPlan.toJson(Video.plan, "draft-2020-12"), { name: "video" })
+  }
+
+  /** Writes the modules, and one that uses them, where the library can be imported by its name. */
+  const inFolder = <A>(use: (folder: string) => A): A => {
+    const folder = fs.mkdtempSync(path.join(os.tmpdir(), "plan-"))
+    try {
+      const modules = fs.realpathSync(path.join(root, "node_modules"))
+      fs.mkdirSync(path.join(folder, "node_modules/effect-analytics"), { recursive: true })
+      for (const name of ["effect", "@types"])
+        fs.symlinkSync(path.join(modules, name), path.join(folder, "node_modules", name))
+      const manifest = { name: "effect-analytics", type: "module", exports: { "./*": `./src/*.ts` } }
+      fs.writeFileSync(path.join(folder, "node_modules/effect-analytics/package.json"), JSON.stringify(manifest))
+      fs.symlinkSync(path.join(root, "src"), path.join(folder, "node_modules/effect-analytics/src"))
+      fs.writeFileSync(path.join(folder, "package.json"), `{ "type": "module" }`)
+      for (const [name, source] of Object.entries(sources)) fs.writeFileSync(path.join(folder, `${name}.ts`), source)
+      return use(folder)
+    } finally {
+      fs.rmSync(folder, { recursive: true })
+    }
+  }
+
+  it("compiles under the strictest settings, and the compiler knows the plan", () => {
+    inFolder((folder) => {
+      const use = `import { plan } from "./shop.ts"
+export const right = plan.track("Order Completed", { order_id: "o1", products: [{ sku: "A-1" }], "gift wrap": true }, { userId: "u1" })
+// @ts-expect-error no such event
+plan.track("Order Complete", { order_id: "o1", products: [] }, { userId: "u1" })
+// @ts-expect-error a product without a sku
+plan.track("Order Completed", { order_id: "o1", products: [{}] }, { userId: "u1" })
+// @ts-expect-error no such currency
+plan.track("Order Completed", { order_id: "o1", products: [], currency: "CHF" }, { userId: "u1" })
+// @ts-expect-error no such property
+plan.track("Order Completed", { order_id: "o1", products: [], orderId: "o1" }, { userId: "u1" })
+export const tree = plan.track("Tree Planted", { root: { name: "a", children: [{ name: "b" }] } }, { userId: "u1" })
+`
+      fs.writeFileSync(path.join(folder, "use.ts"), use)
+      const { compilerOptions } = JSON.parse(
+        fs.readFileSync(path.join(root, "tsconfig.json"), "utf8").replace(/^\s*\/\/.*$/gm, "")
+      )
+      const { plugins: _, types: __, ...options } = compilerOptions
+      const strictest = { ...options, types: [], noPropertyAccessFromIndexSignature: true, preserveSymlinks: true }
+      fs.writeFileSync(
+        path.join(folder, "tsconfig.json"),
+        JSON.stringify({ compilerOptions: strictest, files: ["use.ts", "ecommerce.ts", "video.ts"] })
+      )
+      const compiled = spawnSync(process.execPath, [bin("typescript", "bin/tsc"), "-p", "."], {
+        cwd: folder,
+        encoding: "utf8"
+      })
+      // Here the library is compiled from its source as well, by settings that are stricter than its own.
+      const ours = compiled.stdout.split("\n").filter((line) => /^\w+\.ts\(/.test(line))
+      assert.deepStrictEqual(ours, [])
+      assert.strictEqual(compiled.stderr, "")
+    })
+  }, 60_000)
+
+  it("is formatted as the formatter of this project would", () => {
+    for (const [name, source] of Object.entries(sources)) {
+      const args = [bin("@biomejs/biome", "bin/biome"), "format", `--stdin-file-path=${name}.ts`]
+      const formatted = execFileSync(process.execPath, args, { cwd: root, input: source, encoding: "utf8" })
+      assert.strictEqual(formatted, source)
+    }
+  }, 60_000)
+
+  it("what it is made from can't break out of it", () => {
+    const evil = `*/ "\\" + process.exit(1) // \u2028 \n`
+    const rules = {
+      properties: {
+        properties: { type: "object", properties: { [evil]: { type: "string", description: evil, const: evil } } }
+      }
+    }
+    const json = { rules: { events: ["__proto__", evil].map((name) => ({ name, description: evil, rules })) } }
+    const source = TrackingPlan.generate(json)
+    // Without strings and comments nothing of it is left.
+    const code = source.replace(/"(?:[^"\\]|\\.)*"/g, "").replace(/\/\*\*.*?\*\//gs, "")
+    assert.notInclude(code, "process")
+    assert.throws(
+      () => TrackingPlan.generate(withDefinitions, { name: "A_Place" }),
+      "A_Place: a definition can't have this name"
+    )
+  })
+
+  it("keeps descriptions as docstrings, and what else is said of events", () => {
+    const { shop } = sources
+    assert.include(
+      shop,
+      "    /**\n     * A customer has paid.\n     * Not sent for *\\/ free orders.\n     * @since 2.1\n     */"
+    )
+    assert.include(shop, "      /** The id of the order, as customers see it in their mail */\n      order_id: ")
+    assert.include(shop, "        Schema.Struct({\n          /** As in the catalogue */\n          sku: ")
+    assert.include(shop, '    /** @deprecated say Account Created */\n    "Signed Up": ')
+    assert.match(shop, /owner: "checkout",\s+since: "2.1",\s+planVersion: "2"/)
+  })
+
+  it("is stable: the module that is generated is the plan it was generated from", () => {
+    assert.strictEqual(TrackingPlan.generate(JSON.parse(JSON.stringify(withDefinitions))), sources.shop)
+    const [shop, ecommerce] = inFolder((folder) => {
+      const program = `import * as TrackingPlan from "effect-analytics/TrackingPlan"
+import { ecommerce } from "./ecommerce.ts"
+import { plan } from "./shop.ts"
+process.stdout.write(JSON.stringify([plan, ecommerce].map((one) => TrackingPlan.toJson(one))))
+`
+      fs.writeFileSync(path.join(folder, "print.ts"), program)
+      return JSON.parse(execFileSync(process.execPath, [path.join(folder, "print.ts")], { encoding: "utf8" }))
+    })
+    assert.deepStrictEqual(ecommerce, JSON.parse(JSON.stringify(TrackingPlan.toJson(Ecommerce.plan))))
+    assert.deepStrictEqual(TrackingPlan.diff(withDefinitions, shop).changes, [])
+    const [first, second] = shop.rules.events
+    assert.deepStrictEqual([first, second], protocols.rules.events)
+    assert.deepStrictEqual({ ...shop.rules, events: [] }, { ...protocols.rules, events: [] })
+  }, 60_000)
+})
+
+describe("TrackingPlan.diff", () => {
+  const changes = (before: TrackingPlan.Shape | undefined, after: TrackingPlan.Shape | undefined) => {
+    const plan = (shape: TrackingPlan.Shape | undefined) =>
+      TrackingPlan.make({ events: shape === undefined ? {} : { Paid: shape } })
+    const { breaking, changes: all } = TrackingPlan.diff(plan(before), plan(after))
+    assert.strictEqual(
+      breaking,
+      all.some((change) => change.breaking)
+    )
+    return all.map(
+      (change) =>
+        `${change.breaking ? "breaks" : "keeps"} ${change.event} ${change.path} ${change.kind}: ${change.detail}`
+    )
+  }
+  const { Array: list, Finite, Int, Literals, NullOr, String: text, Struct, optionalKey } = Schema
+  const paid = Struct({ a: text, b: optionalKey(Finite), c: list(Struct({ d: Literals(["x", "y"]) })) })
+
+  it("finds nothing where nothing changed", () => {
+    assert.deepStrictEqual(changes(paid, Struct({ c: paid.fields.c, b: paid.fields.b, a: text })), [])
+  })
+
+  it.each([
+    ["an event is removed", paid, undefined, "breaks Paid  removed: is removed"],
+    ["an event is added", undefined, paid, "keeps Paid  added: is added"],
+    ["a property is removed", Struct({ a: text }), Struct({}), "breaks Paid a removed: is removed"],
+    ["an optional property is added", Struct({}), Struct({ a: optionalKey(text) }), "keeps Paid a added: is added"],
+    ["a required property is added", Struct({}), Struct({ a: text }), "breaks Paid a added: is added, and required"],
+    [
+      "a property is retyped",
+      Struct({ a: text }),
+      Struct({ a: Finite }),
+      "breaks Paid a retyped: was string, is number"
+    ],
+    [
+      "a type is narrowed",
+      Struct({ a: Finite }),
+      Struct({ a: Int }),
+      "breaks Paid a tightened: was number, is integer"
+    ],
+    ["a type is widened", Struct({ a: Int }), Struct({ a: Finite }), "keeps Paid a loosened: was integer, is number"],
+    [
+      "a property is required",
+      Struct({ a: optionalKey(text) }),
+      Struct({ a: text }),
+      "breaks Paid a tightened: is required"
+    ],
+    [
+      "a property is optional",
+      Struct({ a: text }),
+      Struct({ a: optionalKey(text) }),
+      "keeps Paid a loosened: is optional"
+    ],
+    [
+      "a value is no longer allowed",
+      paid,
+      Struct({ ...paid.fields, c: list(Struct({ d: Literals(["x"]) })) }),
+      `breaks Paid c[].d tightened: is no longer "y"`
+    ],
+    [
+      "a value is allowed as well",
+      Struct({ a: Literals(["x"]) }),
+      Struct({ a: Literals(["x", "z"]) }),
+      `keeps Paid a loosened: may be "z"`
+    ],
+    [
+      "a value may be null",
+      Struct({ a: text }),
+      Struct({ a: NullOr(text) }),
+      "keeps Paid a loosened: was string, is string or null"
+    ],
+    [
+      "a limit is set",
+      Struct({ a: Finite }),
+      Struct({ a: Finite.check(Schema.isLessThanOrEqualTo(9)) }),
+      "breaks Paid a tightened: maximum was nothing, is 9"
+    ],
+    [
+      "a limit is moved",
+      Struct({ a: Finite.check(Schema.isGreaterThanOrEqualTo(5)) }),
+      Struct({ a: Finite.check(Schema.isGreaterThanOrEqualTo(1)) }),
+      "keeps Paid a loosened: minimum was 5, is 1"
+    ],
+    [
+      "a pattern is set",
+      Struct({ a: text }),
+      Struct({ a: text.check(Schema.isPattern(/^x/u)) }),
+      `breaks Paid a tightened: pattern was nothing, is "^x"`
+    ],
+    [
+      "other properties are forbidden",
+      Struct({ a: text }),
+      Struct({ a: text }).annotate({ strict: true }),
+      "breaks Paid  tightened: other properties are restricted"
+    ],
+    [
+      "it is described",
+      Struct({ a: text }),
+      Struct({ a: text.annotate({ description: "An a" }) }),
+      `keeps Paid a described: description was nothing, is "An a"`
+    ]
+  ] as const)("%s", (_, before, after, expected) => {
+    assert.deepStrictEqual(changes(before, after), [expected])
+  })
+
+  it("what cannot be compared breaks", () => {
+    const all = changes(Struct({ a: Struct({ b: text }) }), Struct({ a: NullOr(Struct({ b: text })) }))
+    assert.isTrue(all.some((change) => change.startsWith("breaks Paid a retyped: ")))
+  })
+
+  it("compares traits, contexts and pages, and the JSON of plans", () => {
+    const before = TrackingPlan.make({ traits: Struct({ a: text }), pages: { Home: Struct({ a: text }) } })
+    const after = TrackingPlan.make({ traits: Struct({ a: Finite }), pages: {}, context: Struct({ b: text }) })
+    const expected = [
+      ["page Home", "removed", true],
+      ["traits", "retyped", true],
+      ["context", "added", true]
+    ]
+    const short = ({ changes: all }: TrackingPlan.Difference) =>
+      all.map(({ breaking, event, kind }) => [event, kind, breaking])
+    assert.deepStrictEqual(short(TrackingPlan.diff(before, after)), expected)
+    assert.deepStrictEqual(short(TrackingPlan.diff(TrackingPlan.toJson(before), TrackingPlan.toJson(after))), expected)
+  })
+
+  it("a value that changes its form on the wire changes the plan", () => {
+    const [change] = changes(Struct({ a: Finite }), Struct({ a: Schema.DateTimeUtc }))
+    assert.strictEqual(change, "breaks Paid a retyped: was number, is string")
+  })
+})

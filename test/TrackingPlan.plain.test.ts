@@ -1,0 +1,75 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as DateTime from "effect/DateTime"
+import * as Schema from "effect/Schema"
+import { createAnalytics, withIdentity } from "../src/plain.ts"
+import { createTestAnalytics } from "../src/plainTest.ts"
+import * as TrackingPlan from "../src/TrackingPlan.ts"
+
+const plan = TrackingPlan.make({
+  events: {
+    "Order Completed": Schema.Struct({ orderId: Schema.String, at: Schema.DateTimeUtc }),
+    "Signed Up": Schema.Struct({ email: Schema.String.annotate({ pii: "hash" }) })
+  },
+  traits: Schema.Struct({ name: Schema.String })
+})
+const at = DateTime.makeUnsafe("2026-01-02T03:04:05Z")
+
+describe("createAnalytics({ plan })", () => {
+  it("planned calls are typed, and answer whether they were accepted", async () => {
+    const analytics = createTestAnalytics({ plan, hashKey: "k", strict: false, onError: () => {} })
+    assert.isTrue(analytics.planned.track("Order Completed", { orderId: "o1", at }, { userId: "u1" }))
+    assert.isTrue(analytics.planned.identify({ name: "Peter" }, { userId: "u1" }))
+    // @ts-expect-error there is no such event
+    analytics.planned.track("Order Complete", { orderId: "o1", at }, { userId: "u1" })
+    // @ts-expect-error a property is missing
+    assert.isFalse(analytics.planned.track("Order Completed", { orderId: "o1" }, { userId: "u1" }))
+    // @ts-expect-error nobody is named
+    assert.isFalse(analytics.planned.track("Order Completed", { orderId: "o1", at }, {}))
+    await analytics.close()
+    assert.deepInclude(analytics.sent[0], { properties: { orderId: "o1", at: "2026-01-02T03:04:05.000Z" } })
+    assert.strictEqual(analytics.sent.length, 3)
+  })
+
+  it("calls that know nothing of the plan are checked, and onError is told", async () => {
+    const told: Array<unknown> = []
+    const analytics = createTestAnalytics({
+      plan,
+      hashKey: "k",
+      strict: false,
+      unplanned: "drop",
+      events: { "Signed Up": "flag" },
+      onError: ({ message, messages, reason }) => told.push([reason, message, messages])
+    })
+    assert.isFalse(analytics.track({ userId: "u1", event: "Order Completed", properties: { orderId: 1, at } }))
+    assert.isTrue(analytics.track({ userId: "u1", event: "Order Completed", properties: { orderId: "o1", at } }))
+    assert.isTrue(analytics.track({ userId: "u1", event: "Signed Up" }))
+    assert.isTrue(analytics.track({ userId: "u1", event: "Unheard of" }))
+    await analytics.close()
+    assert.deepStrictEqual(told, [
+      ["PlanViolation", `track "Order Completed" breaks the tracking plan at properties.orderId: Expected string`, []]
+    ])
+    assert.deepStrictEqual(
+      analytics.sent.map((message) => (message as { event?: string }).event),
+      ["Order Completed", "Signed Up"]
+    )
+    assert.deepInclude(analytics.stats(), { offered: 4, delivered: 2, dropped: 1, rejected: 1 })
+  })
+
+  it("strict clients throw the violation", async () => {
+    const analytics = createTestAnalytics({ plan, hashKey: "k", onError: () => {} })
+    const call = () => analytics.track({ userId: "u1", event: "Order Completed", properties: {} })
+    assert.throws(call, /breaks the tracking plan at properties.orderId: Missing key/)
+    await analytics.close()
+  })
+
+  it("planned calls find the identity around them", async () => {
+    const analytics = createTestAnalytics({ plan, hashKey: "k" })
+    withIdentity({ userId: "u7" }, () => analytics.planned.identified.track("Order Completed", { orderId: "o1", at }))
+    await analytics.close()
+    assert.strictEqual(analytics.sent[0]?.userId, "u7")
+  })
+
+  it("a hash without a key is a setting that cannot work", () => {
+    assert.throws(() => createAnalytics({ writeKey: "k", plan }), /hashKey is needed to hash what is marked as pii/)
+  })
+})

@@ -1,0 +1,559 @@
+import { createHmac } from "node:crypto"
+import { assert, describe, it } from "@effect/vitest"
+import * as BigDecimal from "effect/BigDecimal"
+import * as DateTime from "effect/DateTime"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Logger from "effect/Logger"
+import * as Metric from "effect/Metric"
+import * as Redacted from "effect/Redacted"
+import * as Schema from "effect/Schema"
+import * as SchemaTransformation from "effect/SchemaTransformation"
+import * as Analytics from "../src/Analytics.ts"
+import * as AnalyticsTest from "../src/AnalyticsTest.ts"
+import * as Enrichment from "../src/Enrichment.ts"
+import type * as Message from "../src/Message.ts"
+import * as TrackingPlan from "../src/TrackingPlan.ts"
+
+const OrderId = Schema.NonEmptyString.pipe(Schema.brand("OrderId"))
+
+const plan = TrackingPlan.make({
+  name: "shop",
+  version: "7",
+  events: {
+    "Order Completed": Schema.Struct({
+      orderId: OrderId,
+      total: Schema.BigDecimal,
+      at: Schema.DateTimeUtc,
+      coupon: Schema.optionalKey(Schema.Redacted(Schema.String)),
+      note: Schema.optional(Schema.String)
+    }).annotate({ description: "A customer has paid.", owner: "checkout", planVersion: "3" }),
+    "Signed Up": Schema.Struct({
+      plan: Schema.Literals(["free", "pro"]),
+      email: Schema.optionalKey(Schema.String.annotate({ pii: true })),
+      phone: Schema.optionalKey(Schema.String.annotate({ pii: "hash" })),
+      friends: Schema.optionalKey(
+        Schema.Array(Schema.Struct({ name: Schema.String, email: Schema.String.annotate({ pii: true }) }))
+      )
+    }),
+    "Cart Viewed": Schema.Struct({ items: Schema.Int }).annotate({ strict: true }),
+    "Old Event": Schema.Struct({}).annotate({ deprecated: "say Order Completed" })
+  },
+  traits: Schema.Struct({ name: Schema.String, createdAt: Schema.optionalKey(Schema.DateTimeUtc) }),
+  groupTraits: Schema.Struct({ employees: Schema.Int }),
+  pages: { Pricing: Schema.Struct({ currency: Schema.String }) },
+  screens: { Home: Schema.Struct({ tab: Schema.Int }) }
+})
+
+const order = {
+  orderId: OrderId.make("o1"),
+  total: BigDecimal.fromStringUnsafe("39.95"),
+  at: DateTime.makeUnsafe("2026-01-02T03:04:05Z")
+}
+
+/** The client with the plan around it. `policies` as for `plan.layer`. */
+const around = (policies?: TrackingPlan.Policies<TrackingPlan.EventName<(typeof plan)["definition"]>>) =>
+  plan.layer({ hashKey: "secret", ...policies }).pipe(Layer.provideMerge(AnalyticsTest.layer()))
+
+const sent = Effect.gen(function* () {
+  yield* (yield* Analytics.Analytics).flush
+  return (yield* (yield* AnalyticsTest.Sent).messages) as ReadonlyArray<Message.Wire & Message.Data>
+})
+
+const untyped = (event: string, properties: Message.Data, context?: Message.Data) =>
+  Analytics.Analytics.use((analytics) =>
+    analytics.track({ userId: "u1", event, properties, ...(context === undefined ? {} : { context }) })
+  )
+
+describe("TrackingPlan: planned calls", () => {
+  it.effect("properties travel in the JSON form of their codecs", () =>
+    Effect.gen(function* () {
+      yield* plan.track("Order Completed", { ...order, coupon: Redacted.make("X1"), note: undefined }, { userId: "u1" })
+      const [message] = yield* sent
+      assert.deepStrictEqual(message?.properties, {
+        orderId: "o1",
+        total: "39.95",
+        at: "2026-01-02T03:04:05.000Z",
+        coupon: "X1"
+      })
+    }).pipe(Effect.provide(AnalyticsTest.layer()))
+  )
+
+  it.effect("all six calls", () =>
+    Effect.gen(function* () {
+      const createdAt = DateTime.makeUnsafe(0)
+      yield* plan.track("Signed Up", { plan: "pro" }, { anonymousId: "a1", messageId: "m1" })
+      yield* plan.identify({ name: "Peter", createdAt }, { userId: "u1" })
+      yield* plan.group({ employees: 3 }, { userId: "u1", groupId: "g1" })
+      yield* plan.page("Pricing", { currency: "EUR" }, { userId: "u1", category: "Docs" })
+      yield* plan.screen("Home", { tab: 1 }, { userId: "u1" })
+      yield* Analytics.Analytics.use((analytics) => analytics.alias({ userId: "u1", previousId: "a1" }))
+      const messages = yield* sent
+      assert.deepStrictEqual(
+        messages.map(({ context: _, timestamp: __, messageId: ___, ...message }) => message),
+        [
+          { type: "track", anonymousId: "a1", event: "Signed Up", properties: { plan: "pro" } },
+          { type: "identify", userId: "u1", traits: { name: "Peter", createdAt: "1970-01-01T00:00:00.000Z" } },
+          { type: "group", userId: "u1", groupId: "g1", traits: { employees: 3 } },
+          { type: "page", userId: "u1", name: "Pricing", category: "Docs", properties: { currency: "EUR" } },
+          { type: "screen", userId: "u1", name: "Home", properties: { tab: 1 } },
+          { type: "alias", userId: "u1", previousId: "a1" }
+        ] as unknown as Array<(typeof messages)[number]>
+      )
+    }).pipe(Effect.provide(around()))
+  )
+})
+
+describe("TrackingPlan: what the compiler knows", () => {
+  it("the names of events and the types of their properties", () => {
+    type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false
+    type Definition = (typeof plan)["definition"]
+    const names: Same<
+      TrackingPlan.EventName<Definition>,
+      "Order Completed" | "Signed Up" | "Cart Viewed" | "Old Event"
+    > = true
+    const properties: Same<TrackingPlan.Properties<Definition, "Cart Viewed">, { readonly items: number }> = true
+    assert.isTrue(names && properties)
+  })
+
+  it("a wrong name, a missing or wrong property, nobody named: none of it compiles", () => {
+    // Only to be compiled.
+    const wrong = () => [
+      // @ts-expect-error there is no such event
+      plan.track("Order Complete", order, { userId: "u1" }),
+      // @ts-expect-error a property is missing
+      plan.track("Order Completed", { orderId: order.orderId, total: order.total }, { userId: "u1" }),
+      // @ts-expect-error an id of another kind
+      plan.track("Order Completed", { ...order, orderId: "o1" }, { userId: "u1" }),
+      // @ts-expect-error what is sent is not what is given
+      plan.track("Order Completed", { ...order, total: "39.95" }, { userId: "u1" }),
+      // @ts-expect-error a property that is not in the plan
+      plan.track("Signed Up", { plan: "pro", plann: "pro" }, { userId: "u1" }),
+      // @ts-expect-error nobody is named
+      plan.track("Signed Up", { plan: "pro" }, {}),
+      // @ts-expect-error nor here
+      plan.track("Signed Up", { plan: "pro" }),
+      // @ts-expect-error the properties are given already
+      plan.track("Signed Up", { plan: "pro" }, { userId: "u1", properties: {} }),
+      // @ts-expect-error there is no such page
+      plan.page("Prices", { currency: "EUR" }, { userId: "u1" }),
+      // @ts-expect-error a trait of another type
+      plan.identify({ name: 1 }, { userId: "u1" }),
+      // @ts-expect-error a group needs its id
+      plan.group({ employees: 3 }, { userId: "u1" }),
+      // @ts-expect-error no such event to have a policy
+      plan.layer({ events: { "Order Complete": "drop" } })
+    ]
+    assert.isFunction(wrong)
+  })
+
+  it.effect("what the compiler could not see is found when it runs", () =>
+    Effect.gen(function* () {
+      // @ts-expect-error a value that is not one of the list
+      const error = yield* Effect.flip(plan.track("Signed Up", { plan: "gold" }, { userId: "u1" }))
+      assert.strictEqual(
+        error.message,
+        `track "Signed Up" breaks the tracking plan (version 7) at properties.plan: Expected "free" | "pro"`
+      )
+    }).pipe(Effect.provide(AnalyticsTest.layer()))
+  )
+
+  it.effect("with an identity around it a call may leave it out", () =>
+    Effect.gen(function* () {
+      yield* plan.identified.track("Signed Up", { plan: "pro" }).pipe(Enrichment.withIdentity({ userId: "u9" }))
+      yield* plan.identified.group({ employees: 3 }, { groupId: "g1" }).pipe(Enrichment.withIdentity({ userId: "u9" }))
+      assert.deepStrictEqual(
+        (yield* sent).map(({ userId }) => userId),
+        ["u9", "u9"]
+      )
+    }).pipe(Effect.provide(AnalyticsTest.layer()))
+  )
+})
+
+const secret = "4111-1111-1111-1111"
+
+describe("TrackingPlan: calls that know nothing of the plan", () => {
+  const bad = { orderId: "", total: secret, coupon: { number: secret } }
+
+  it.effect("that keep it are sent as they are, properties that are not in it included", () =>
+    Effect.gen(function* () {
+      const properties = { orderId: "o1", total: "1.50", at: "2026-01-02T03:04:05Z", extra: { a: [1, null] } }
+      yield* untyped("Order Completed", properties)
+      const [message] = yield* sent
+      assert.deepStrictEqual(message?.properties, properties)
+      assert.deepStrictEqual(Object.keys(message?.context ?? {}), ["library"])
+    }).pipe(Effect.provide(around()))
+  )
+
+  it.effect("fail with what is wrong, and never with the value", () =>
+    Effect.gen(function* () {
+      const error = yield* Effect.flip(untyped("Order Completed", bad))
+      assert.strictEqual(error._tag, "PlanViolation")
+      assert.deepInclude(error, { call: "track", event: "Order Completed", version: "3", violation: "value" })
+      assert.deepStrictEqual((error as { path?: unknown }).path, ["properties", "orderId"])
+      assert.notInclude(JSON.stringify(error) + error.message, secret)
+      assert.deepStrictEqual(yield* sent, [])
+      const [outcome] = yield* (yield* AnalyticsTest.Sent).outcomes
+      assert.strictEqual(outcome?._tag === "Refused" ? outcome.error : undefined, error)
+      const stats = yield* (yield* Analytics.Analytics).stats
+      assert.deepInclude(stats, { offered: 1, rejected: 1 })
+    }).pipe(Effect.provide(around()))
+  )
+
+  it.effect("are dropped, and the observer is told why", () =>
+    Effect.gen(function* () {
+      yield* untyped("Order Completed", { ...bad, orderId: "o1" })
+      assert.deepStrictEqual(yield* sent, [])
+      const [outcome] = yield* (yield* AnalyticsTest.Sent).outcomes
+      assert.strictEqual(outcome?._tag, "Filtered")
+      const reason = outcome?._tag === "Filtered" ? outcome.reason : ""
+      assert.match(reason, /^track "Order Completed" breaks the tracking plan \(version 3\) at properties\.total: /)
+      assert.notInclude(reason, secret)
+      assert.deepInclude(yield* (yield* Analytics.Analytics).stats, { offered: 1, dropped: 1 })
+    }).pipe(Effect.provide(around({ onViolation: "drop" })))
+  )
+
+  it.effect("are flagged with every violation, beside what is there already", () =>
+    Effect.gen(function* () {
+      const protocols = { sourceId: "s1", violations: [{ type: "Other", field: "x", description: "y" }] }
+      yield* untyped("Order Completed", bad, { protocols })
+      const [message] = yield* sent
+      assert.deepStrictEqual(message?.properties, bad)
+      const { sourceId, violations } = message?.context.protocols ?? {}
+      assert.strictEqual(sourceId, "s1")
+      assert.deepStrictEqual(
+        violations.map(({ field, type }: { field: string; type: string }) => [type, field]),
+        [
+          ["Other", "x"],
+          ["Invalid Value", "properties.orderId"],
+          ["Invalid Value", "properties.total"],
+          ["Required", "properties.at"],
+          ["Invalid Type", "properties.coupon"]
+        ]
+      )
+      assert.notInclude(JSON.stringify(violations), secret)
+    }).pipe(Effect.provide(around({ onViolation: "flag" })))
+  )
+
+  it.effect("each event may have a policy of its own", () =>
+    Effect.gen(function* () {
+      yield* untyped("Order Completed", bad)
+      yield* untyped("Signed Up", { plan: "gold" })
+      assert.strictEqual((yield* Effect.flip(untyped("Cart Viewed", { items: "1" })))._tag, "PlanViolation")
+      assert.deepStrictEqual(
+        (yield* sent).map(({ event }) => event),
+        ["Signed Up"]
+      )
+    }).pipe(
+      Effect.provide(around({ onViolation: "flag", events: { "Order Completed": "drop", "Cart Viewed": "fail" } }))
+    )
+  )
+
+  it.effect("the other calls are checked too", () =>
+    Effect.gen(function* () {
+      const analytics = yield* Analytics.Analytics
+      const tag = (call: Effect.Effect<void, { readonly _tag: string }>) =>
+        Effect.match(call, { onFailure: ({ _tag }) => _tag, onSuccess: () => "accepted" })
+      const who = { userId: "u1" }
+      assert.strictEqual(yield* tag(analytics.identify({ ...who, traits: { name: 1 } })), "PlanViolation")
+      assert.strictEqual(yield* tag(analytics.identify({ ...who, traits: { name: "P" } })), "accepted")
+      assert.strictEqual(yield* tag(analytics.group({ ...who, groupId: "g", traits: {} })), "PlanViolation")
+      assert.strictEqual(yield* tag(analytics.page({ ...who, name: "Pricing", properties: {} })), "PlanViolation")
+      assert.strictEqual(yield* tag(analytics.screen({ ...who, name: "Home", properties: { tab: 0 } })), "accepted")
+      assert.strictEqual(
+        yield* tag(analytics.screen({ ...who, name: "Home", properties: { tab: "0" } })),
+        "PlanViolation"
+      )
+      assert.strictEqual(yield* tag(analytics.page({ ...who, name: "Elsewhere" })), "accepted")
+      assert.strictEqual(yield* tag(analytics.alias({ ...who, previousId: "a1" })), "accepted")
+      const surroundings = { identity: undefined, context: {} }
+      const plain = analytics.callUnsafe("identify", { ...who, traits: { name: 1 } }, surroundings)
+      assert.strictEqual(plain?._tag, "Refused")
+    }).pipe(Effect.provide(Layer.provide(plan.layer({ hashKey: "k" }), Analytics.layerStub())))
+  )
+
+  it.effect("events that are not planned are allowed, dropped or fail", () =>
+    Effect.gen(function* () {
+      const unplanned = untyped("Something Else", { any: secret })
+      const as = (policy: "allow" | "drop" | "fail") =>
+        Effect.match(Effect.andThen(unplanned, sent), {
+          onFailure: (error) => [error._tag, (error as { violation?: string }).violation, error.message],
+          onSuccess: (messages) => messages.map(({ event }) => event)
+        }).pipe(Effect.provide(around({ unplanned: policy }), { local: true }))
+      assert.deepStrictEqual(yield* as("allow"), ["Something Else"])
+      assert.deepStrictEqual(yield* as("drop"), [])
+      assert.deepStrictEqual(yield* as("fail"), [
+        "PlanViolation",
+        "unplanned",
+        `track "Something Else" breaks the tracking plan: it is not in the plan`
+      ])
+    })
+  )
+
+  it.effect("properties that are not in a strict event are violations", () =>
+    Effect.gen(function* () {
+      const error = yield* Effect.flip(untyped("Cart Viewed", { items: 1, itemz: 2 }))
+      assert.deepInclude(error, { violation: "unexpected" })
+      assert.deepStrictEqual((error as { path?: unknown }).path, ["properties", "itemz"])
+      yield* untyped("Cart Viewed", { items: 1 })
+    }).pipe(Effect.provide(around()))
+  )
+
+  it.effect("the context of every call is checked, whoever put it there", () => {
+    const inContext = TrackingPlan.make({ context: Schema.Struct({ tenant: Schema.String }) })
+    return Effect.gen(function* () {
+      const analytics = yield* Analytics.Analytics
+      const call = analytics.alias({ userId: "u1", previousId: "a1" })
+      const error = yield* Effect.flip(call)
+      assert.strictEqual(error.message, "alias breaks the tracking plan at context.tenant: Missing key")
+      yield* Enrichment.withContext(call, { tenant: "t1" })
+      assert.strictEqual((yield* sent).length, 1)
+    }).pipe(Effect.provide(Layer.provideMerge(inContext.layer(), AnalyticsTest.layer())))
+  })
+
+  it.effect("a Schema that throws, or would wait, is a violation and no defect", () => {
+    const broken = Schema.String.check(
+      Schema.makeFilter(() => {
+        throw new Error(secret)
+      })
+    )
+    const slow = Schema.String.pipe(
+      Schema.decodeTo(
+        Schema.String,
+        SchemaTransformation.transformEffect({
+          decode: (text) =>
+            Effect.as(
+              Effect.promise(() => Promise.resolve()),
+              text
+            ),
+          encode: (text) =>
+            Effect.as(
+              Effect.promise(() => Promise.resolve()),
+              text
+            )
+        })
+      )
+    )
+    const broke = TrackingPlan.make({
+      events: { Seen: Schema.Struct({ broken }), Slow: Schema.Struct({ slow }) }
+    })
+    return Effect.gen(function* () {
+      const planned = yield* Effect.flip(broke.track("Seen", { broken: "x" }, { userId: "u1" }))
+      const raw = yield* Effect.flip(untyped("Seen", { broken: "x" }))
+      assert.strictEqual(
+        planned.message,
+        `track "Seen" breaks the tracking plan at properties: could not be checked: it threw`
+      )
+      assert.strictEqual(raw.message, planned.message)
+      const late = yield* Effect.flip(broke.track("Slow", { slow: "x" }, { userId: "u1" }))
+      assert.strictEqual(late._tag, "PlanViolation")
+      assert.strictEqual((yield* Effect.flip(untyped("Slow", { slow: "x" })))._tag, "PlanViolation")
+    }).pipe(Effect.provide(Layer.provideMerge(broke.layer(), AnalyticsTest.layer())))
+  })
+
+  it.effect("data from elsewhere are decoded", () =>
+    Effect.gen(function* () {
+      const decoded = yield* plan.decode("Order Completed", {
+        orderId: "o1",
+        total: "39.95",
+        at: "2026-01-02T03:04:05Z"
+      })
+      assert.isTrue(BigDecimal.equals(decoded.total, order.total))
+      assert.strictEqual(DateTime.formatIso(decoded.at), "2026-01-02T03:04:05.000Z")
+      const error = yield* Effect.flip(plan.decode("Order Completed", { orderId: "o1", total: secret }))
+      assert.strictEqual(error._tag, "PlanViolation")
+      assert.notInclude(JSON.stringify(error) + error.message, secret)
+    })
+  )
+})
+
+describe("TrackingPlan: fields that say who someone is", () => {
+  const who = {
+    plan: "pro",
+    email: "p@initech.com",
+    phone: "555",
+    friends: [{ name: "M", email: "m@initech.com" }]
+  } as const
+  const hmac = (text: string) => createHmac("sha256", "secret").update(text).digest("hex")
+  const properties = (policies: Parameters<typeof around>[0]) =>
+    Effect.gen(function* () {
+      yield* plan.track("Signed Up", who, { userId: "u1" })
+      yield* untyped("Signed Up", who)
+      const [typed, raw] = yield* sent
+      assert.deepStrictEqual(typed?.properties, raw?.properties)
+      return typed?.properties
+    }).pipe(Effect.provide(around(policies)))
+
+  it.effect("are dropped, if nothing else is said", () =>
+    Effect.gen(function* () {
+      assert.deepStrictEqual(yield* properties({}), { plan: "pro", phone: hmac("555"), friends: [{ name: "M" }] })
+    })
+  )
+
+  it.effect("are hashed with the key", () =>
+    Effect.gen(function* () {
+      assert.deepStrictEqual(yield* properties({ pii: "hash", hashKey: Redacted.make("secret") }), {
+        plan: "pro",
+        email: hmac("p@initech.com"),
+        phone: hmac("555"),
+        friends: [{ name: "M", email: hmac("m@initech.com") }]
+      })
+    })
+  )
+
+  it.effect("are kept, but for those that say otherwise", () =>
+    Effect.gen(function* () {
+      assert.deepStrictEqual(yield* properties({ pii: "keep" }), { ...who, phone: hmac("555") })
+    })
+  )
+
+  it.effect("without a key there is no layer, and no planned call sends what should be hashed", () =>
+    Effect.gen(function* () {
+      const layer = Layer.provide(plan.layer({}), AnalyticsTest.layer())
+      const error = yield* Effect.flip(Effect.scoped(Layer.build(layer)))
+      assert.strictEqual(error.message, "hashKey is needed to hash what is marked as pii")
+      yield* plan.track("Signed Up", who, { userId: "u1" })
+      assert.deepStrictEqual((yield* sent)[0]?.properties, { plan: "pro", friends: [{ name: "M" }] })
+    }).pipe(Effect.provide(AnalyticsTest.layer()))
+  )
+
+  it.effect("also of a message that is sent with violations", () =>
+    Effect.gen(function* () {
+      yield* untyped("Signed Up", { plan: "gold", email: { address: secret } })
+      const [message] = yield* sent
+      assert.notInclude(JSON.stringify(message), secret)
+      assert.strictEqual(message?.context.protocols.violations.length, 2)
+    }).pipe(Effect.provide(around({ onViolation: "flag" })))
+  )
+
+  it.effect("in a context that several calls share, each call finds it as it was", () => {
+    const inContext = TrackingPlan.make({
+      context: Schema.Struct({ traits: Schema.Struct({ email: Schema.String.annotate({ pii: "hash" }) }) })
+    })
+    return Effect.gen(function* () {
+      const analytics = yield* Analytics.Analytics
+      const twice = Effect.repeat(analytics.track({ userId: "u1", event: "Seen" }), { times: 1 })
+      yield* Enrichment.withContext(twice, { traits: { email: "p@initech.com" } })
+      assert.deepStrictEqual(
+        (yield* sent).map(({ context }) => context.traits.email),
+        [hmac("p@initech.com"), hmac("p@initech.com")]
+      )
+    }).pipe(Effect.provide(Layer.provideMerge(inContext.layer({ hashKey: "secret" }), AnalyticsTest.layer())))
+  })
+
+  it("a mark that would not be found on the wire is refused", () => {
+    const renamed = Schema.Struct({ email: Schema.String.annotate({ pii: true }) }).pipe(
+      Schema.encodeKeys({ email: "e_mail" })
+    )
+    assert.throws(() => TrackingPlan.make({ events: { "Signed Up": renamed } }), /email is marked as pii/)
+  })
+})
+
+describe("TrackingPlan: what operators see", () => {
+  it.effect("a deprecated event warns once, planned or not", () => {
+    const lines: Array<unknown> = []
+    const logger = Logger.layer([Logger.make(({ logLevel, message }) => void lines.push([logLevel, message]))])
+    return Effect.gen(function* () {
+      yield* plan.track("Old Event", {}, { userId: "u1" })
+      yield* untyped("Old Event", {})
+      yield* untyped("Cart Viewed", { items: 1 })
+      assert.strictEqual((yield* sent).length, 3)
+      assert.deepStrictEqual(lines, [["Warn", [`track "Old Event" is deprecated: say Order Completed`]]])
+    }).pipe(Effect.provide(Layer.provide(around(), logger)))
+  })
+
+  it.effect("violations are counted by event, kind and what was done; unplanned names are one", () =>
+    Effect.gen(function* () {
+      yield* untyped("Signed Up", { plan: 1 })
+      yield* untyped("Signed Up", { plan: 2, email: 3 })
+      yield* Effect.flip(untyped("One", {}))
+      yield* Effect.flip(untyped("Two", {}))
+      const count = (event: string, violation: string, action: string) =>
+        Effect.map(
+          Metric.value(Metric.withAttributes(TrackingPlan.violationsTotal, { event, violation, action })),
+          (state) => state.count
+        )
+      assert.strictEqual(yield* count("Signed Up", "type", "flag"), 3)
+      assert.strictEqual(yield* count("(unplanned)", "unplanned", "fail"), 2)
+      assert.strictEqual(yield* count("One", "unplanned", "fail"), 0)
+      yield* sent
+    }).pipe(
+      Effect.provide(around({ onViolation: "flag", unplanned: "fail" })),
+      Effect.provideService(Metric.MetricRegistry, new Map())
+    )
+  )
+})
+
+class Tracking extends TrackingPlan.Service<Tracking>()("app/Tracking", plan) {}
+
+describe("TrackingPlan: faces", () => {
+  it.effect("a service of the plan's calls, whose layer checks all others", () =>
+    Effect.gen(function* () {
+      const tracking = yield* Tracking
+      yield* tracking.track("Signed Up", { plan: "pro" }, { userId: "u1" })
+      yield* Enrichment.withIdentity(tracking.identified.track("Cart Viewed", { items: 2 }), { userId: "u2" })
+      // @ts-expect-error there is no such event
+      yield* Effect.exit(tracking.track("Signed Down", {}, { userId: "u1" }))
+      yield* untyped("Cart Viewed", { items: "many" })
+      assert.deepStrictEqual(
+        (yield* sent).map(({ context, event }) => [event, context.protocols?.violations.length]),
+        [
+          ["Signed Up", undefined],
+          ["Cart Viewed", undefined],
+          ["Signed Down", undefined],
+          ["Cart Viewed", 1]
+        ]
+      )
+    }).pipe(
+      Effect.provide(
+        Tracking.layer({ onViolation: "flag", hashKey: "k" }).pipe(Layer.provideMerge(AnalyticsTest.layer()))
+      )
+    )
+  )
+
+  it.effect("a planned call through the plan's layer follows its policies, and is checked once", () =>
+    Effect.gen(function* () {
+      const gold = "gold" as "pro"
+      yield* plan.track("Signed Up", { plan: gold }, { userId: "u1" })
+      assert.deepStrictEqual((yield* sent)[0]?.context.protocols.violations, [
+        { type: "Invalid Type", field: "properties.plan", description: `Expected "free" | "pro"` }
+      ])
+    }).pipe(Effect.provide(around({ onViolation: "flag" })))
+  )
+
+  it.effect("a call of one plan passes the other plan around the client as well", () => {
+    const other = TrackingPlan.make({ events: { Clicked: Schema.Struct({ at: Schema.DateTimeUtc }) } })
+    const call = other.track("Clicked", { at: order.at }, { userId: "u1" })
+    return Effect.gen(function* () {
+      yield* call
+      const error = yield* Effect.flip(Effect.provide(call, plan.layer({ hashKey: "k", unplanned: "fail" })))
+      assert.deepInclude(error, { event: "Clicked", violation: "unplanned" })
+      const analytics = yield* Effect.provide(Analytics.Analytics, plan.layer({ hashKey: "k" }))
+      const plain = other.over(
+        analytics,
+        (service, type, data, check) =>
+          service.callUnsafe(type, data, { identity: undefined, context: {} }, check)?._tag,
+        yield* Effect.context<never>()
+      )
+      assert.strictEqual(plain.track("Clicked", { at: order.at }, { userId: "u1" }), undefined)
+      assert.deepStrictEqual(
+        (yield* sent).map(({ properties }) => properties),
+        [{ at: "2026-01-02T03:04:05.000Z" }, { at: "2026-01-02T03:04:05.000Z" }]
+      )
+    }).pipe(Effect.provide(AnalyticsTest.layer()))
+  })
+
+  it.effect("what was sent of an event, as the program knows it", () =>
+    Effect.gen(function* () {
+      yield* plan.track("Order Completed", order, { userId: "u1" })
+      yield* untyped("Cart Viewed", { items: 1 })
+      yield* untyped("Order Completed", { orderId: "o2", total: "2", at: "2026-01-02T03:04:05Z" })
+      yield* sent
+      const orders = yield* AnalyticsTest.ofType(plan, "Order Completed")
+      const [first, second]: ReadonlyArray<{ readonly total: BigDecimal.BigDecimal }> = orders
+      assert.strictEqual(orders.length, 2)
+      assert.isTrue(BigDecimal.equals(first?.total ?? BigDecimal.fromBigInt(0n), order.total))
+      assert.strictEqual(BigDecimal.format(second?.total ?? order.total), "2")
+    }).pipe(Effect.provide(around()))
+  )
+})

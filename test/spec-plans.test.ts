@@ -1,0 +1,119 @@
+import * as fs from "node:fs"
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Analytics from "../src/Analytics.ts"
+import * as AnalyticsTest from "../src/AnalyticsTest.ts"
+import * as B2bSaas from "../src/spec/B2bSaas.ts"
+import * as Ecommerce from "../src/spec/Ecommerce.ts"
+import * as Email from "../src/spec/Email.ts"
+import * as LiveChat from "../src/spec/LiveChat.ts"
+import * as Video from "../src/spec/Video.ts"
+import * as TrackingPlan from "../src/TrackingPlan.ts"
+
+interface Example {
+  readonly event: string
+  readonly properties: Record<string, unknown>
+  readonly context?: Record<string, unknown>
+}
+
+/** The example payloads of the public specification, in its order. */
+const examples: Record<string, ReadonlyArray<Example>> = JSON.parse(
+  fs.readFileSync(new URL("spec-plans.examples.json", import.meta.url), "utf8")
+)
+
+const specs: Record<string, { readonly plan: { readonly definition: TrackingPlan.Definition } }> = {
+  Ecommerce,
+  B2bSaas,
+  Email,
+  LiveChat,
+  Video
+}
+
+/** The plan, with every property that it does not know a violation. */
+const strict = (definition: TrackingPlan.Definition): TrackingPlan.Plan => {
+  const json = TrackingPlan.toJson({ definition })
+  return TrackingPlan.fromJson({
+    ...json,
+    rules: { ...json.rules, events: json.rules.events.map((event) => ({ ...event, rules: closed(event.rules) })) }
+  })
+}
+
+const closed = <A>(json: A): A => {
+  if (Array.isArray(json)) return json.map(closed) as A
+  if (typeof json !== "object" || json === null) return json
+  const all: Record<string, unknown> = Object.fromEntries(
+    Object.entries(json).map(([key, value]) => [key, closed(value)])
+  )
+  return (all.type === "object" && all.properties !== undefined ? { ...all, additionalProperties: false } : all) as A
+}
+
+const violations = (plan: TrackingPlan.Plan, { context, event, properties }: Example) =>
+  Effect.gen(function* () {
+    const analytics = yield* Analytics.Analytics
+    const call = { userId: "019mr8mf4r", event, properties, ...(context === undefined ? {} : { context }) }
+    yield* analytics.track(call)
+    yield* analytics.flush
+    const [message] = yield* (yield* AnalyticsTest.Sent).messages
+    assert.deepStrictEqual((message as { properties: unknown }).properties, properties)
+    return message?.context.protocols?.violations ?? []
+  }).pipe(
+    Effect.provide(Layer.provideMerge(plan.layer({ onViolation: "flag", unplanned: "fail" }), AnalyticsTest.layer()), {
+      local: true
+    })
+  )
+
+for (const [name, { plan }] of Object.entries(specs)) {
+  describe(`the ${name} plan`, () => {
+    const all = examples[name] ?? []
+    const open = TrackingPlan.make(plan.definition)
+    const exact = strict(plan.definition)
+
+    it.effect.each(all.map((example, index) => [`${index + 1}: ${example.event}`, example] as const))(
+      "takes the specification's example %s",
+      ([, example]) =>
+        Effect.gen(function* () {
+          assert.deepStrictEqual(yield* violations(open, example), [])
+          // And knows every property in it.
+          assert.deepStrictEqual(yield* violations(exact, example), [])
+        })
+    )
+
+    it.effect.each(all.map((example, index) => [`${index + 1}: ${example.event}`, example] as const))(
+      "knows the types of example %s",
+      ([, example]) =>
+        Effect.gen(function* () {
+          const properties = Object.fromEntries(Object.keys(example.properties).map((key) => [key, { not: ["this"] }]))
+          const found = yield* violations(open, { ...example, properties })
+          const wrong = new Set(found.map(({ field }: { readonly field: string }) => field.split(".")[1]))
+          // The query may be an object.
+          const expected = new Set(Object.keys(properties).filter((key) => key !== "query"))
+          assert.deepStrictEqual(wrong, expected)
+        })
+    )
+
+    it("has an example for every event that the specification has one for", () => {
+      const events = new Set(Object.keys(plan.definition.events ?? {}))
+      const shown = new Set(all.map(({ event }) => event))
+      const without = Array.from(events).filter((event) => !shown.has(event))
+      assert.deepStrictEqual(without, name === "Video" ? ["Video Quality Updated"] : [])
+    })
+  })
+}
+
+describe("the ready plans", () => {
+  it("have the context that the specification describes", () => {
+    assert.deepStrictEqual(Object.keys(B2bSaas.context.fields), ["groupId"])
+    assert.deepStrictEqual(Object.keys(Email.context.fields), ["ip", "user_agent", "traits"])
+  })
+
+  it.effect("one event of them is an event of a plan of your own", () =>
+    Effect.gen(function* () {
+      const plan = TrackingPlan.make({ events: { "Order Completed": Ecommerce.events["Order Completed"] } })
+      yield* plan.track("Order Completed", { order_id: "o1", total: 30, products: [{ sku: "G-32" }] }, { userId: "u1" })
+      // @ts-expect-error a total is a number
+      const refused = yield* Effect.flip(plan.track("Order Completed", { total: "30" }, { userId: "u1" }))
+      assert.strictEqual(refused._tag, "PlanViolation")
+    }).pipe(Effect.provide(AnalyticsTest.layer()))
+  )
+})
