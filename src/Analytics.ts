@@ -113,7 +113,7 @@ export const make = Effect.fnUntraced(function* (
     const copied = Json.copy(call)
     const data = Json.isData(copied) ? copied : new Json.Fault("must be an object", [])
     const fault = data instanceof Json.Fault ? data : Enrichment.surround(data, surroundings)
-    if (fault !== undefined) return new InvalidCall({ call: type, path: fault.path, problem: fault.problem })
+    if (fault !== undefined) return Message.refuse(type, fault)
     const wire = validate(type, data)
     if (wire instanceof InvalidCall) return wire
     const checked = check === undefined ? wire : check(wire)

@@ -8,9 +8,9 @@ import * as Context from "effect/Context"
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import { dual } from "effect/Function"
-import { InvalidCall, type PlanViolation } from "./AnalyticsError.ts"
+import type { InvalidCall, PlanViolation } from "./AnalyticsError.ts"
 import * as Json from "./Json.ts"
-import type * as Message from "./Message.ts"
+import * as Message from "./Message.ts"
 
 /** Whom calls are about. */
 export type Identity =
@@ -112,7 +112,9 @@ export const drop = (reason: string): Drop => new Drop({ reason })
  * `drop(reason)`: for redaction, sampling, consent. The message is the function's own: it may change it. When it
  * throws, or answers with something else, the call is refused: what was to be redacted is not sent as it is.
  */
-export type Transform = (message: Message.Wire) => Message.Wire | Drop
+export type Transform = (message: Own<Message.Wire>) => Message.Wire | Drop
+
+type Own<M> = M extends unknown ? { -readonly [Key in keyof M]: M[Key] } : never
 
 /**
  * Sees every valid call before `transform` does, and answers what is to be sent, that it is not, or what rule it breaks.
@@ -122,7 +124,7 @@ export type Check = (message: Message.Wire) => Message.Wire | Drop | PlanViolati
 
 /** Applies a transform. */
 export const apply = (transform: Transform, message: Message.Wire): Json.Data | Drop | InvalidCall => {
-  const invalid = ({ path, problem }: Json.Fault) => new InvalidCall({ call: message.type, path, problem })
+  const invalid = (fault: Json.Fault) => Message.refuse(message.type, fault)
   // A copy: parts of a message (the context around it, the library) belong to others as well.
   const own = Json.copy(message)
   if (own instanceof Json.Fault) return invalid(own)

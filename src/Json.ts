@@ -17,9 +17,12 @@ export const isData = (value: unknown): value is Data =>
 export class Fault {
   readonly problem: string
   readonly path: ReadonlyArray<string | number>
-  constructor(problem: string, path: ReadonlyArray<string | number>) {
+  /** If it is too large: the size in UTF-8 bytes that it has at least. */
+  readonly size: number | undefined
+  constructor(problem: string, path: ReadonlyArray<string | number>, size?: number) {
     this.problem = problem
     this.path = path
+    this.size = size
   }
 }
 
@@ -151,11 +154,12 @@ class Copier {
   }
 
   private tooLarge(): Fault {
-    return this.fault(`makes the message larger than ${maxCharacters} bytes; the limit is ${limits.messageBytes}`)
+    const problem = `makes the message larger than ${maxCharacters} bytes; the limit is ${limits.messageBytes}`
+    return this.fault(problem, maxCharacters + 1)
   }
 
-  fault(problem: string): Fault {
-    return new Fault(problem, this.path.slice(0, this.root + this.parents.length))
+  fault(problem: string, size?: number): Fault {
+    return new Fault(problem, this.path.slice(0, this.root + this.parents.length), size)
   }
 }
 

@@ -193,6 +193,10 @@ export const check = (type: Type, data: Data): InvalidCall | undefined => {
 
 const format = SchemaIssue.makeFormatterDefault()
 
+/** A call that could not be copied. */
+export const refuse = (type: Type, { path, problem, size }: Json.Fault): InvalidCall =>
+  new InvalidCall({ call: type, path, problem, ...(size === undefined ? {} : { size, limit: limits.messageBytes }) })
+
 /** The first thing that is wrong, and where; never the value. */
 const explain = (type: Type, issue: SchemaIssue.Issue): InvalidCall => {
   const path: Array<string | number> = []

@@ -110,7 +110,7 @@ export const oneOf = <const Word extends string>(
 /** A key that can travel in a header and in JSON as it is. It is never part of the error. */
 export const writeKey = (key: Redacted.Redacted<string>): string => {
   const value: unknown = Redacted.isRedacted(key) ? Redacted.value(key) : undefined
-  if (typeof value !== "string") return invalid("writeKey", "must be a Redacted string")
+  if (typeof value !== "string") return invalid("writeKey", "must be a string (in Effect a Redacted one)")
   if (value.trim() === "") return invalid("writeKey", "must not be blank")
   return /^[\x21-\x7e]+$/.test(value) ? value : invalid("writeKey", "must be printable ASCII without spaces")
 }

@@ -75,6 +75,10 @@ describe("Json: values", () => {
     }).pipe(Effect.provide(client))
   )
 
+  it("I3: a copy holds what will be on the wire: whoever works with it sees no NaN", () => {
+    assert.deepStrictEqual(Json.copy({ a: Number.NaN, b: [Number.POSITIVE_INFINITY] }), { a: null, b: [null] })
+  })
+
   it.effect("a sparse array has null where it has nothing", () =>
     Effect.gen(function* () {
       const sparse: Array<number> = []

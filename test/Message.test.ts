@@ -124,7 +124,7 @@ describe("Message: identity", () => {
 
   it.effect.each(visitors)("%s without an identity is refused", (type) =>
     Effect.gen(function* () {
-      for (const nobody of [{}, { userId: undefined }, { userId: null, anonymousId: null }]) {
+      for (const nobody of [{}, { userId: undefined }, { userId: null, anonymousId: null }, { userId: Number.NaN }]) {
         const error = yield* refused(type, { ...without(least[type], "userId"), ...nobody })
         assert.deepStrictEqual(error.path, ["anonymousId"])
         assert.strictEqual(error.problem, "a userId or an anonymousId is needed")
