@@ -21,6 +21,7 @@ import { MessageIds } from "./MessageId.ts"
 import * as Outbox from "./Outbox.ts"
 import * as Outcome from "./Outcome.ts"
 import * as Settings from "./Settings.ts"
+import * as Time from "./Time.ts"
 import * as Transport from "./Transport.ts"
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -51,10 +52,10 @@ export interface Service extends Calls {
   readonly close: Effect.Effect<Outbox.Flushed>
   /** Counts since the client was made. */
   readonly stats: Effect.Effect<Outcome.Stats>
-  /** A call of any of the six types that has to pass a check as well. See `TrackingPlan`. */
+  /** @internal A call of any of the six types that has to pass a check as well: what `TrackingPlan` is made with. */
   readonly say: (type: Message.Type, call: unknown, check: Enrichment.Check) => Effect.Effect<void, CallError>
   /**
-   * A call without a fiber, for code that is not Effect: at once, and with what has to be told, if anything. It never
+   * @internal A call without a fiber, for code that is not Effect: at once, and with what has to be told, if anything. It never
    * throws, and never waits: `overflow: "wait"` refuses here.
    */
   readonly callUnsafe: (
@@ -97,14 +98,22 @@ export const make = Effect.fnUntraced(function* (
   let rejected = 0
   let filtered = 0
 
-  const timestamp = isoClock(clock)
+  const timestamp = Time.isoClock(clock)
   const messageId = () => messageIds(clock.currentTimeMillisUnsafe())
 
   const validate = (type: Message.Type, data: Json.Data): Message.Wire | InvalidCall =>
     Message.check(type, data) ?? Message.stamp(type, data, timestamp, messageId)
 
-  /** From the caller's object to a message. */
-  const prepare = (
+  /** From the caller's object to a message. Whatever is in it, this does not throw. */
+  const prepare: typeof encode = (type, call, surroundings, check) => {
+    try {
+      return encode(type, call, surroundings, check)
+    } catch {
+      return Message.refuse(type, new Json.Fault("could not be read: it threw", []))
+    }
+  }
+
+  const encode = (
     type: Message.Type,
     call: unknown,
     surroundings: Enrichment.Surroundings,
@@ -146,12 +155,15 @@ export const make = Effect.fnUntraced(function* (
   const fail = (refused: Outcome.Refused) => Effect.andThen(tell(refused), Effect.fail(refused.error))
 
   const say = (type: Message.Type, call: unknown, check?: Enrichment.Check) =>
-    Effect.withFiber<void, CallError>((fiber) => {
-      const message = prepare(type, call, Enrichment.surroundings(fiber.context), check)
-      if (message instanceof InvalidCall || message instanceof PlanViolation) return fail(refuse(type, message))
-      if (message instanceof Enrichment.Drop) return tell(filter(type, message))
-      return Effect.catch(outbox.offer(message), (error) => fail(refuse(type, error, message)))
-    })
+    // Counting and telling are one: who interrupts a call must not come between them. Waiting for room can be.
+    Effect.uninterruptible(
+      Effect.withFiber<void, CallError>((fiber) => {
+        const message = prepare(type, call, Enrichment.surroundings(fiber.context), check)
+        if (message instanceof InvalidCall || message instanceof PlanViolation) return fail(refuse(type, message))
+        if (message instanceof Enrichment.Drop) return tell(filter(type, message))
+        return Effect.catch(outbox.offer(message), (error) => fail(refuse(type, error, message)))
+      })
+    )
 
   const calls: Calls = {
     identify: (call) => say("identify", call),
@@ -182,20 +194,6 @@ export const make = Effect.fnUntraced(function* (
   }
 })
 
-/** The time as ISO text, made once for each millisecond: making it costs as much as everything else in a stamp. */
-const isoClock = (clock: Clock.Clock) => {
-  let last = Number.NaN
-  let text = ""
-  return () => {
-    const now = clock.currentTimeMillisUnsafe()
-    if (now !== last) {
-      last = now
-      text = new Date(now).toISOString()
-    }
-    return text
-  }
-}
-
 // ---------------------------------------------------------------------------------------------------------------------
 // Layers
 // ---------------------------------------------------------------------------------------------------------------------
@@ -225,7 +223,7 @@ const optional = <A>(config: Config.Config<A>): Config.Config<A | undefined> =>
 /**
  * With options from the environment: `ANALYTICS_WRITE_KEY`, and if they are set `ANALYTICS_HOST`, `_PATH`, `_REGION`,
  * `_BATCH_SIZE`, `_FLUSH_INTERVAL`, `_MAX_IN_FLIGHT`, `_MAX_QUEUE_SIZE`, `_MAX_QUEUE_BYTES`, `_OVERFLOW`,
- * `_MAX_RETRIES`, `_REQUEST_TIMEOUT`, `_CLOSE_TIMEOUT` and `_GZIP`. Times are strings such as `10 seconds`.
+ * `_MAX_RETRIES`, `_REQUEST_TIMEOUT`, `_CLOSE_TIMEOUT`, `_GZIP` and `_ALLOW_INSECURE_HOST`. Times are strings such as `10 seconds`.
  */
 export const layerFromConfig: Layer.Layer<Analytics, Config.ConfigError | InvalidSetting, HttpClient.HttpClient> =
   /* @__PURE__ */ Layer.suspend(() =>
@@ -233,6 +231,7 @@ export const layerFromConfig: Layer.Layer<Analytics, Config.ConfigError | Invali
       writeKey: Config.Redacted("ANALYTICS_WRITE_KEY"),
       host: optional(Config.String("ANALYTICS_HOST")),
       path: optional(Config.String("ANALYTICS_PATH")),
+      allowInsecureHost: optional(Config.Boolean("ANALYTICS_ALLOW_INSECURE_HOST")),
       region: optional(Config.Literals(["us", "eu"], "ANALYTICS_REGION")),
       batchSize: optional(Config.Int("ANALYTICS_BATCH_SIZE")),
       flushInterval: optional(Config.Duration("ANALYTICS_FLUSH_INTERVAL")),

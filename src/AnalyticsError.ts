@@ -96,7 +96,9 @@ export const LossReason = Schema.Literals([
   /** `overflow: "drop-oldest"` made room for a newer message. */
   "evicted",
   /** The client was closed before it could be delivered. */
-  "closed"
+  "closed",
+  /** The client itself failed where it must not; please report it. */
+  "broken"
 ])
 export type LossReason = typeof LossReason.Type
 
@@ -107,7 +109,8 @@ const explanations: Record<LossReason, string> = {
   rejected: "refused by the API",
   misconfigured: "the API refuses this client: check the write key and the host",
   evicted: "evicted from a full queue by a newer message",
-  closed: "left over when the client closed"
+  closed: "left over when the client closed",
+  broken: "the client itself failed"
 }
 
 /** Why accepted messages were lost. One error stands for all messages of a loss. */

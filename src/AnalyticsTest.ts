@@ -62,9 +62,11 @@ export const layer = (options: Options = {}): Layer.Layer<Analytics.Analytics | 
         outcomes.push(outcome)
         return observer(outcome)
       })
-      const client = Analytics.layer({ writeKey: Redacted.make("test-write-key"), closeTimeout: 0, ...options }).pipe(
-        Layer.provide([Layer.succeed(HttpClient.HttpClient, httpClient(wiretap)), told])
-      )
+      const client = Analytics.layer({
+        ...options,
+        writeKey: options.writeKey ?? Redacted.make("test-write-key"),
+        closeTimeout: options.closeTimeout ?? 0
+      }).pipe(Layer.provide([Layer.succeed(HttpClient.HttpClient, httpClient(wiretap)), told]))
       return Layer.merge(Layer.provideMerge(conservation(outcomes), client), sent)
     })
   )
@@ -116,29 +118,9 @@ const conservation = (outcomes: ReadonlyArray<Outcome.Outcome>) =>
         Effect.gen(function* () {
           yield* analytics.close
           const stats = yield* analytics.stats
-          const broken = violation(stats, outcomes)
+          const broken = Wiretap.violation(stats, outcomes)
           if (broken !== undefined) return yield* Effect.die(new Error(`${broken}: ${JSON.stringify(stats)}`))
         })
       )
     })
   )
-
-const violation = (stats: Outcome.Stats, outcomes: ReadonlyArray<Outcome.Outcome>): string | undefined => {
-  if (stats.pending !== 0) return "a closed client still holds messages"
-  if (stats.offered !== stats.delivered + stats.dropped + stats.rejected) return "not every message is accounted for"
-  const told = { delivered: 0, dropped: 0, rejected: 0 }
-  const ids = new Set<Message.Message>()
-  for (const outcome of outcomes) {
-    if (outcome._tag === "Refused") told.rejected++
-    else if (outcome._tag === "Filtered") told.dropped++
-    else {
-      told[outcome._tag === "Delivered" ? "delivered" : "dropped"] += outcome.messages.length
-      for (const message of outcome.messages) {
-        if (ids.has(message)) return "a message ended twice"
-        ids.add(message)
-      }
-    }
-  }
-  const same = told.delivered === stats.delivered && told.dropped === stats.dropped && told.rejected === stats.rejected
-  return same ? undefined : `the observer was told something else (${JSON.stringify(told)})`
-}

@@ -3,7 +3,6 @@
  * limit or a smaller size, holds for all requests of the client.
  */
 import * as Arr from "effect/Array"
-import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Metric from "effect/Metric"
 import * as Random from "effect/Random"
@@ -12,6 +11,7 @@ import type { Message } from "./Message.ts"
 import * as Outbox from "./Outbox.ts"
 import * as Outcome from "./Outcome.ts"
 import * as Settings from "./Settings.ts"
+import * as Time from "./Time.ts"
 import * as Transport from "./Transport.ts"
 
 type Batch = Arr.NonEmptyReadonlyArray<Message>
@@ -53,21 +53,13 @@ export const make = Effect.fnUntraced(function* (options: {
   const transport = yield* Transport.Transport
 
   // Shared by all requests, so that a limit stops them all.
-  let limitedUntil = 0
+  let limitedUntil = Number.NEGATIVE_INFINITY
   let limitedSince: number | undefined
-  /** The most retries of any batch since the last delivery: an outage that is known is not probed eagerly again. */
-  let outage = 0
   let maxBatchBytes: number = Settings.limits.batchBytes
-  let hopeless = false
-  let saidMisconfigured = false
-  let trouble: Facts = {}
+  let known = nothingKnown()
 
-  const delivered = (part: Part, status: number, now: number) => {
-    // An answer to a request that left before the limit says nothing about it.
-    if (limitedUntil <= now) limitedSince = undefined
-    outage = 0
-    hopeless = saidMisconfigured = false
-    trouble = {}
+  const delivered = (part: Part, status: number) => {
+    known = nothingKnown()
     return outbox.settle(Outcome.Outcome.Delivered({ messages: part.messages, status, attempts: part.attempts }))
   }
 
@@ -81,34 +73,35 @@ export const make = Effect.fnUntraced(function* (options: {
 
   const misconfigured = (part: Part, answer: Transport.Answer) => {
     const loss = dropped(part, "misconfigured", answer)
-    if (saidMisconfigured) return loss
-    saidMisconfigured = true
+    if (known.misconfigured) return loss
+    known.misconfigured = true
     return Effect.andThen(
-      annotate(Effect.logError("the API refuses this client: check the write key and the host"), { ...facts(answer) }),
+      log("Error", "the API refuses this client: check the write key and the host", { ...facts(answer) }),
       loss
     )
   }
 
   const pause = Effect.gen(function* () {
-    let now = yield* Clock.currentTimeMillis
+    let now = yield* Time.elapsed
     while (limitedUntil > now) {
       yield* Effect.sleep(limitedUntil - now)
-      now = yield* Clock.currentTimeMillis
+      now = yield* Time.elapsed
     }
-    return now
   })
 
   const attempt = Effect.fnUntraced(function* (part: Part) {
-    const startedAt = yield* Clock.currentTimeMillis
-    const answer = yield* Effect.catchDefect(transport.send(part.messages, part.attempts), () =>
-      // A transport that breaks its promise never to fail must not take messages with it.
+    const startedAt = yield* Time.elapsed
+    // A transport that breaks its promise never to fail must not take messages with it.
+    const answer = yield* Effect.catchCause(transport.send(part.messages, part.attempts), () =>
       Effect.succeed(Transport.Answer.Transient({ detail: "the transport threw" }))
     )
-    const now = yield* Clock.currentTimeMillis
+    const now = yield* Time.elapsed
+    // An answer to a request that left before the limit says nothing about it.
+    if (answer._tag !== "Limited" && limitedUntil <= now) limitedSince = undefined
     if (part.attempts++ > 0) yield* Metric.update(Outcome.retriesTotal, 1)
     yield* Metric.update(Outcome.requestDuration, now - startedAt)
     yield* Metric.update(Outcome.batchSize, part.messages.length)
-    yield* annotate(Effect.logDebug(`batch: ${answer._tag}`), {
+    yield* log("Debug", `batch: ${answer._tag}`, {
       messages: part.messages.length,
       attempts: part.attempts,
       ...facts(answer)
@@ -124,10 +117,10 @@ export const make = Effect.fnUntraced(function* (options: {
     while (true) {
       yield* pause
       const answer = yield* attempt(part)
-      const now = yield* Clock.currentTimeMillis
+      const now = yield* Time.elapsed
       switch (answer._tag) {
         case "Delivered":
-          yield* delivered(part, answer.status, now)
+          yield* delivered(part, answer.status)
           return answer
         case "Rejected":
           return answer
@@ -135,23 +128,24 @@ export const make = Effect.fnUntraced(function* (options: {
           yield* misconfigured(part, answer)
           return answer
         case "Limited":
-          trouble = facts(answer)
-          limitedSince ??= now
+          known.trouble = facts(answer)
+          // A limit that had passed long before is not this one.
+          if (limitedSince === undefined || now > limitedUntil + longestPause) limitedSince = now
           limitedUntil = Math.max(limitedUntil, now + Math.min(longestPause, Math.max(shortestPause, answer.delay)))
           if (now - limitedSince <= patience && part.attempts <= lastAttempt) continue
           yield* dropped(part, "limited", answer)
           return answer
         case "Transient": {
-          trouble = facts(answer)
+          known.trouble = facts(answer)
           failingSince ??= now
           const spent = now - failingSince > patience ? "expired" : retries === maxRetries ? "retries" : undefined
           if (spent !== undefined) {
             yield* dropped(part, spent, answer)
             return answer
           }
-          outage = Math.max(outage, retries++)
+          known.retries = Math.max(known.retries, retries++)
           const chance = yield* Random.next
-          yield* Effect.sleep(chance * Math.min(longestBackoff, firstBackoff * 2 ** outage))
+          yield* Effect.sleep(chance * Math.min(longestBackoff, firstBackoff * 2 ** known.retries))
         }
       }
     }
@@ -167,7 +161,7 @@ export const make = Effect.fnUntraced(function* (options: {
       let status: number | undefined
       for (let part = parts.shift(); part !== undefined; part = parts.shift()) {
         // Once a smaller limit is known, no request is needed to learn it again.
-        if (part.messages.length > 1 && requestBytes(part) > maxBatchBytes) {
+        if (part.messages.length > 1 && requestBytes(part) > maxBatchBytes && !known.hopeless) {
           parts.unshift(...halve(part))
           continue
         }
@@ -177,18 +171,17 @@ export const make = Effect.fnUntraced(function* (options: {
         status = facts(answer).status
         found ||= answer._tag === "Delivered"
         if (answer._tag !== "Rejected") continue
+        const isTooLarge = answer.status === 413
         if (part.messages.length === 1) {
           // It was this message and not the number of them: what was learnt on the way to it is void.
-          if (answer.status === 413) maxBatchBytes = limitBefore
+          if (isTooLarge && found) maxBatchBytes = limitBefore
           yield* dropped(part, "rejected", answer)
-        } else if (answer.status === 413) {
-          maxBatchBytes = Math.floor(requestBytes(part) / 2)
-          parts.unshift(...halve(part))
-        } else if (searched + 2 <= (hopeless ? hopelessBudget : searchBudget)) {
+        } else if ((isTooLarge && found) || searched + 2 <= (known.hopeless ? hopelessBudget : searchBudget)) {
           searched += 2
+          if (isTooLarge) maxBatchBytes = Math.floor(requestBytes(part) / 2)
           parts.unshift(...halve(part))
         } else {
-          hopeless = !found
+          known.hopeless = !found
           yield* dropped(part, "rejected", answer)
         }
       }
@@ -199,7 +192,18 @@ export const make = Effect.fnUntraced(function* (options: {
 
   const requestBytes = (part: Part) => transport.envelopeBytes + bytesOf(part.messages)
 
-  return { deliver, maxBatchBytes: () => maxBatchBytes, trouble: () => trouble }
+  return { deliver, maxBatchBytes: () => maxBatchBytes, trouble: () => known.trouble }
+})
+
+/** What was learnt since the last delivery, which makes all of it void. */
+const nothingKnown = () => ({
+  /** The most retries of any batch: an outage that is known is not probed eagerly again. */
+  retries: 0,
+  /** A search for culprits has found no message that could be delivered: the next one is short. */
+  hopeless: false,
+  /** It was said, once, that the API refuses this client. */
+  misconfigured: false,
+  trouble: {} as Facts
 })
 
 /** Bytes of messages in a request, with the commas between them. */
@@ -224,5 +228,11 @@ const facts = (answer: Transport.Answer): Facts => {
   return { ...(status === undefined ? {} : { status }), ...(detail === undefined ? {} : { detail }) }
 }
 
-const annotate = (log: Effect.Effect<void>, annotations: Record<string, unknown>) =>
-  Effect.annotateLogs(log, { module: "effect-analytics", ...annotations })
+/** Logs. A logger that throws must not take messages with it. */
+const log = (level: "Debug" | "Error", line: string, annotations: Record<string, unknown>) =>
+  Effect.ignoreCause(
+    Effect.annotateLogs(level === "Debug" ? Effect.logDebug(line) : Effect.logError(line), {
+      module: "effect-analytics",
+      ...annotations
+    })
+  )

@@ -18,6 +18,7 @@ import { DeliveryError, type InvalidSetting } from "./AnalyticsError.ts"
 import * as Attempts from "./Attempts.ts"
 import type { Message } from "./Message.ts"
 import * as Outbox from "./Outbox.ts"
+import * as Outcome from "./Outcome.ts"
 import * as Settings from "./Settings.ts"
 import * as Transport from "./Transport.ts"
 
@@ -82,9 +83,13 @@ export const make = Effect.fnUntraced(function* (
 
   // The next batch is not formed before there is a slot for it: what arrives until then is part of it.
   const launch = (batch: Batch) =>
-    attempts
-      .deliver(batch)
-      .pipe(Effect.ensuring(slots.release(1)), Effect.forkIn(running), Effect.andThen(slots.take(1)))
+    attempts.deliver(batch).pipe(
+      // It never fails; if it does all the same, no message may hang in the air.
+      Effect.catchCause(() => outbox.settle(Outcome.Outcome.Dropped({ messages: batch, error: broken }))),
+      Effect.ensuring(slots.release(1)),
+      Effect.forkIn(running),
+      Effect.andThen(slots.take(1))
+    )
 
   yield* Effect.forkIn(Stream.runForEach(batches, launch), running)
 
@@ -110,6 +115,8 @@ export const make = Effect.fnUntraced(function* (
 
   return { close }
 })
+
+const broken = new DeliveryError({ reason: "broken", attempts: 0 })
 
 type Batch = Arr.NonEmptyReadonlyArray<Message>
 

@@ -71,6 +71,13 @@ export const surroundings = (context: Context.Context<never>): Surroundings => (
   context: Context.get(context, CurrentContext)
 })
 
+/** Whether a call that names this user, or nobody, may be of that one. Ids are compared as they are sent. */
+const isOf = (said: unknown, around: Message.Id | undefined): boolean =>
+  said === undefined || around === undefined || said === around || text(said) === text(around)
+
+/** What is no id is refused later, and has no text here: it could throw when it is asked for one. */
+const text = (id: unknown): unknown => (typeof id === "number" ? String(id) : typeof id === "string" ? id : Symbol())
+
 /**
  * Puts what is around a call into it. `data` is a copy of the call's, and changed.
  *
@@ -84,10 +91,7 @@ export const surround = (
   // JSON's word for an id that is not there.
   if (data.userId === null) delete data.userId
   if (data.anonymousId === null) delete data.anonymousId
-  if (
-    identity !== undefined &&
-    (data.userId === undefined || String(data.userId) === String(identity.userId ?? data.userId))
-  ) {
+  if (identity !== undefined && isOf(data.userId, identity.userId)) {
     if (identity.userId !== undefined) data.userId ??= identity.userId
     if (identity.anonymousId !== undefined) data.anonymousId ??= identity.anonymousId
   }
@@ -131,6 +135,7 @@ export const apply = (transform: Transform, message: Message.Wire): Json.Data | 
   try {
     const answer: unknown = transform(own as Message.Wire)
     if (answer instanceof Drop) return answer
+    if (answer instanceof Promise) answer.catch(() => {})
     const copied = Json.copy(answer)
     if (copied instanceof Json.Fault) return invalid(copied)
     if (Json.isData(copied) && copied.type === message.type) return copied

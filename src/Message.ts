@@ -248,6 +248,9 @@ export const Request = /* @__PURE__ */ lazily(() =>
 )
 export type Request = typeof Request.Type
 
+/** The same text, as it goes over the wire, and not as a part of a longer one that it would keep in memory. */
+const own = (text: string): string => JSON.parse(JSON.stringify(text.toWellFormed()))
+
 /** Puts on a valid call what the protocol wants on it. `data` is a copy, and not used after. */
 export const stamp = (type: Type, data: Data, timestamp: () => string, messageId: () => string): Wire => {
   const message: Record<string, unknown> = {
@@ -258,6 +261,7 @@ export const stamp = (type: Type, data: Data, timestamp: () => string, messageId
     context: { ...data.context, library }
   }
   message.type = type
+  if (data.messageId !== undefined) message.messageId = own(data.messageId)
   for (const id of ["userId", "anonymousId", "groupId", "previousId"]) {
     if (typeof message[id] === "number") message[id] = String(message[id])
   }
@@ -317,5 +321,5 @@ export const encode = (wire: Wire): Message | InvalidCall => {
         size: bytes,
         limit: limits.messageBytes
       })
-    : new Message(wire.type, wire.messageId.toWellFormed(), json, bytes)
+    : new Message(wire.type, wire.messageId, json, bytes)
 }

@@ -123,6 +123,9 @@ interface Barrier {
   dropped: number
 }
 
+/** What an observer that never answers may take from a delivery. */
+const observerTimeout = "5 seconds"
+
 /** A bounded queue in memory. */
 export const makeMemory = Effect.fnUntraced(function* (
   options: Options = {}
@@ -211,6 +214,7 @@ export const makeMemory = Effect.fnUntraced(function* (
     return evicted
   }
 
+  // The only part of a call that takes time, and so the only one that may be interrupted.
   const waitForRoom = (message: Message) =>
     Effect.callback<void, Closed>((resume) => {
       const waiter: Waiter = { message, resume }
@@ -219,7 +223,7 @@ export const makeMemory = Effect.fnUntraced(function* (
         waiters.delete(waiter)
         admitWaiters()
       })
-    })
+    }).pipe(Effect.interruptible)
 
   const offer: Outbox["Service"]["offer"] = (message) =>
     Effect.suspend(() => {
@@ -254,7 +258,10 @@ export const makeMemory = Effect.fnUntraced(function* (
           takenBytes -= message.bytes
         }
         admitWaiters()
-        return Effect.andThen(tell({ ...outcome, messages }), Effect.sync(resolveFlushes))
+        return tell({ ...outcome, messages }).pipe(
+          Effect.timeoutOption(observerTimeout),
+          Effect.andThen(Effect.sync(resolveFlushes))
+        )
       })
     )
 

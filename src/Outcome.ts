@@ -38,7 +38,7 @@ export type Settled = Delivered | Dropped
 
 /** Counts of messages since the client was made: `offered = delivered + pending + dropped + rejected`, at every moment. */
 export interface Stats {
-  /** Calls made. */
+  /** Calls that were answered: a call that waits for room is not, yet. */
   readonly offered: number
   readonly delivered: number
   /** Accepted and not settled: waiting, grouped, or in flight. */
@@ -118,7 +118,8 @@ export const countUnsafe = (outcome: Outcome, context: Context.Context<never>): 
   counter(bytesTotal, { outcome: ended }).updateUnsafe(bytes, context)
 }
 
-const depths = new WeakMap<Metric.MetricRegistry, Set<() => number>>()
+/** Whose depths are in a series of `queueDepth`: by registry, and by the attributes of the series. */
+const depths = new WeakMap<Metric.MetricRegistry, Map<string, Set<() => number>>>()
 
 /** Adds a client's depth to `queueDepth` for as long as the scope lasts. Costs nothing until the gauge is read. */
 export const watchDepth = Effect.fnUntraced(function* (
@@ -126,18 +127,30 @@ export const watchDepth = Effect.fnUntraced(function* (
 ): Effect.fn.Return<void, never, Scope.Scope> {
   const context = yield* Effect.context<never>()
   const registry = Context.get(context, Metric.MetricRegistry)
-  const watched = depths.get(registry) ?? new Set()
-  depths.set(registry, watched.add(depth))
+  const attributes = JSON.stringify(Context.get(context, Metric.CurrentMetricAttributes))
+  const series = depths.get(registry) ?? new Map<string, Set<() => number>>()
+  const watched = series.get(attributes) ?? new Set()
+  depths.set(registry, series.set(attributes, watched.add(depth)))
   const sum = () => ({ value: Array.from(watched).reduce((total, one) => total + one(), 0) })
-  Metric.registerUnsafe(queueDepth, context, { get: sum, update: () => {}, modify: () => {} })
-  yield* Effect.addFinalizer(() => Effect.sync(() => watched.delete(depth)))
+  const hooks = { get: sum, update: () => {}, modify: () => {} }
+  const registration = Metric.registerUnsafe(queueDepth, context, hooks)
+  yield* Effect.addFinalizer(() =>
+    Effect.sync(() => {
+      watched.delete(depth)
+      if (watched.size > 0) Metric.registerUnsafe(queueDepth, context, hooks)
+      else registration.remove()
+    })
+  )
 })
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Observer
 // ---------------------------------------------------------------------------------------------------------------------
 
-/** Is told of every outcome, in the fiber that caused it. What it throws is logged and harms nobody. */
+/**
+ * Is told of every outcome, in the fiber that caused it: a delivery waits for it, for at most 5 seconds. What it throws is
+ * logged and harms nobody.
+ */
 export type Observer = (outcome: Outcome) => Effect.Effect<void>
 
 /** No second line about the same kind of loss in this time. */
@@ -147,9 +160,11 @@ const quietMillis = 10_000
 export const makeLogLosses = (): Observer => {
   const said = new Map<string, { at: number; unsaid: number }>()
   return (outcome) => {
-    if (outcome._tag === "Delivered" || outcome._tag === "Filtered") return Effect.void
-    const kind = outcome._tag === "Refused" ? outcome.error._tag : outcome.error.reason
-    const count = outcome._tag === "Refused" ? 1 : outcome.messages.length
+    const failure = failureOf(outcome)
+    if (failure === undefined) return Effect.void
+    const { error } = failure
+    const kind = error._tag === "DeliveryError" ? error.reason : error._tag
+    const count = Math.max(1, failure.messages.length)
     return Effect.flatMap(Clock.currentTimeMillis, (now) => {
       const last = said.get(kind)
       if (last !== undefined && now >= last.at && now - last.at < quietMillis) {
@@ -158,9 +173,9 @@ export const makeLogLosses = (): Observer => {
       }
       const messages = count + (last?.unsaid ?? 0)
       said.set(kind, { at: now, unsaid: 0 })
-      return Effect.logWarning(
-        `${messages} ${messages === 1 ? "message" : "messages"} lost: ${outcome.error.message}`
-      ).pipe(Effect.annotateLogs({ module: "effect-analytics", reason: kind }))
+      return Effect.logWarning(`${messages} ${messages === 1 ? "message" : "messages"} lost: ${error.message}`).pipe(
+        Effect.annotateLogs({ module: "effect-analytics", reason: kind })
+      )
     })
   }
 }
@@ -177,6 +192,25 @@ export const Observer = Context.Reference<Observer>("effect-analytics/Outcome/Ob
 /** Tells every outcome to `observer`. */
 export const layerObserver = (observer: Observer): Layer.Layer<never> => Layer.succeed(Observer, observer)
 
+/** What an outcome is to somebody who wants to hear of failures only; `undefined` if it is none. */
+export const failureOf = (
+  outcome: Outcome
+): { readonly error: CallError | DeliveryError; readonly messages: ReadonlyArray<Message> } | undefined => {
+  if (outcome._tag === "Dropped") return outcome
+  if (outcome._tag !== "Refused") return undefined
+  return { error: outcome.error, messages: outcome.message === undefined ? [] : [outcome.message] }
+}
+
+/** Runs somebody else's callback. What it throws, or what its promise is rejected with, is theirs. */
+export const harmless = (callback: () => unknown): void => {
+  try {
+    const answer = callback()
+    if (answer instanceof Promise) answer.catch(() => {})
+  } catch {
+    // Nobody to tell: the one who would be told threw.
+  }
+}
+
 /**
  * The classic error callback: called for every loss with the last HTTP status, if there was one, and what happened.
  *
@@ -185,8 +219,8 @@ export const layerObserver = (observer: Observer): Layer.Layer<never> => Layer.s
 export const layerOnError = (onError: (status: number | undefined, message: string) => void): Layer.Layer<never> =>
   layerObserver((outcome) =>
     Effect.sync(() => {
-      if (outcome._tag === "Refused") onError(undefined, outcome.error.message)
-      else if (outcome._tag === "Dropped") onError(outcome.error.status, outcome.error.message)
+      const error = failureOf(outcome)?.error
+      if (error !== undefined) harmless(() => onError("status" in error ? error.status : undefined, error.message))
     })
   )
 
@@ -199,7 +233,7 @@ export const makeTell: Effect.Effect<Tell> = Effect.contextWith((context: Contex
   return Effect.succeed((outcome) =>
     Effect.suspend(() => {
       countUnsafe(outcome, context)
-      return observer(outcome)
+      return Effect.interruptible(observer(outcome))
     }).pipe(
       Effect.catchCause((cause) => Effect.logError("an outcome observer failed", cause)),
       Effect.asVoid

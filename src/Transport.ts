@@ -18,6 +18,7 @@ import * as Stream from "effect/Stream"
 import type { InvalidSetting } from "./AnalyticsError.ts"
 import { library, type Message } from "./Message.ts"
 import * as Settings from "./Settings.ts"
+import * as Time from "./Time.ts"
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Service interface
@@ -117,8 +118,9 @@ const makeWith = Effect.fnUntraced(function* (
 
   const send: Transport["Service"]["send"] = Effect.fnUntraced(
     function* (messages, attempt) {
-      const startedAt = yield* Clock.currentTimeMillis
-      const json = envelope(messages.map((message) => message.json).join(","), new Date(startedAt).toISOString())
+      const sentAt = yield* Clock.currentTimeMillis
+      const startedAt = yield* Time.elapsed
+      const json = envelope(messages.map((message) => message.json).join(","), new Date(sentAt).toISOString())
       const reply = yield* Effect.timeout(
         exchange({
           url: endpoint,
@@ -127,11 +129,10 @@ const makeWith = Effect.fnUntraced(function* (
         }),
         requestTimeout
       )
-      const now = yield* Clock.currentTimeMillis
       // The status has decided by now: a body that stalls changes nothing, but a whole one can.
-      const left = Math.max(0, requestTimeout - (now - startedAt))
+      const left = Math.max(0, requestTimeout - ((yield* Time.elapsed) - startedAt))
       const text = yield* Effect.orElseSucceed(Effect.timeout(reply.text, left), () => "")
-      return read(reply, text, now)
+      return read(reply, text, yield* Clock.currentTimeMillis)
     },
     Effect.catch((failure) =>
       Effect.succeed(Answer.Transient({ detail: typeof failure === "string" ? failure : "timeout" }))
@@ -158,24 +159,37 @@ export const make = /* @__PURE__ */ Effect.fnUntraced(function* (
           : HttpBody.uint8Array(body, headers["content-type"])
     }).pipe(
       client.execute,
+      // A client that makes failures of statuses has the answer all the same.
+      Effect.catch((error) =>
+        error.response === undefined ? Effect.fail(codeOf(error.reason.cause)) : Effect.succeed(error.response)
+      ),
       Effect.map((response) => ({
         status: response.status,
         header: (name: string) => response.headers[name],
         text: Effect.orElseSucceed(textOf(response), () => "")
       })),
-      Effect.mapError((error) => codeOf(error.reason.cause)),
       // `fetch` would follow a redirect of a POST with a GET that is answered 200: a silent loss.
-      Effect.provideService(FetchHttpClient.RequestInit, { redirect: "manual" }),
+      Effect.updateContext((context: Context.Context<never>) =>
+        Context.add(context, FetchHttpClient.RequestInit, {
+          ...Context.getOrUndefined(
+            context as Context.Context<FetchHttpClient.RequestInit>,
+            FetchHttpClient.RequestInit
+          ),
+          redirect: "manual"
+        })
+      ),
       // The span is the batch's; one for each attempt would say the same again, with the address.
       Effect.provideService(HttpClient.TracerDisabledWhen, () => true)
     )
   )
 })
 
-const isSmall = (contentLength: string | null | undefined) => Number(contentLength ?? Number.NaN) <= maxReplyBytes
+/** Whether it need not be counted while it is read: its length is known, and not the one of something compressed. */
+const isSmall = (contentLength: string | null | undefined, contentEncoding: string | null | undefined) =>
+  Number(contentLength ?? Number.NaN) <= maxReplyBytes && (contentEncoding ?? "") === ""
 
 const textOf = (response: HttpClientResponse.HttpClientResponse) => {
-  if (isSmall(response.headers["content-length"])) return response.text
+  if (isSmall(response.headers["content-length"], response.headers["content-encoding"])) return response.text
   let room = maxReplyBytes
   return response.stream.pipe(
     Stream.takeUntil((chunk) => {
@@ -208,7 +222,7 @@ export const makeFetch = (options: Options, fetch: typeof globalThis.fetch) =>
   )
 
 const textOfFetched = async (response: Response): Promise<string> => {
-  if (isSmall(response.headers.get("content-length"))) return response.text()
+  if (isSmall(response.headers.get("content-length"), response.headers.get("content-encoding"))) return response.text()
   const decoder = new TextDecoder()
   let room = maxReplyBytes
   let text = ""

@@ -3,6 +3,7 @@
  */
 import * as Schema from "effect/Schema"
 import * as Message from "./Message.ts"
+import type * as Outcome from "./Outcome.ts"
 
 /**
  * What a request is answered with: a status; more of an answer; a connection that breaks; no answer at all.
@@ -67,4 +68,25 @@ export const toResponse = (answer: Exclude<Answer, "network error" | "never">): 
 export const toText = (bytes: Uint8Array<ArrayBuffer>, encoding: string | undefined): Promise<string> => {
   const stream = new Blob([bytes]).stream()
   return new Response(encoding === "gzip" ? stream.pipeThrough(new DecompressionStream("gzip")) : stream).text()
+}
+
+/** What is wrong with the account of a closed client, if anything: all that was offered has ended once, and was told. */
+export const violation = (stats: Outcome.Stats, outcomes: ReadonlyArray<Outcome.Outcome>): string | undefined => {
+  if (stats.pending !== 0) return "a closed client still holds messages"
+  if (stats.offered !== stats.delivered + stats.dropped + stats.rejected) return "not every message is accounted for"
+  const told = { delivered: 0, dropped: 0, rejected: 0 }
+  const ids = new Set<Message.Message>()
+  for (const outcome of outcomes) {
+    if (outcome._tag === "Refused") told.rejected++
+    else if (outcome._tag === "Filtered") told.dropped++
+    else {
+      told[outcome._tag === "Delivered" ? "delivered" : "dropped"] += outcome.messages.length
+      for (const message of outcome.messages) {
+        if (ids.has(message)) return "a message ended twice"
+        ids.add(message)
+      }
+    }
+  }
+  const same = told.delivered === stats.delivered && told.dropped === stats.dropped && told.rejected === stats.rejected
+  return same ? undefined : `the observer was told something else (${JSON.stringify(told)})`
 }

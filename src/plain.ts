@@ -15,6 +15,7 @@ import * as Scope from "effect/Scope"
 import * as Analytics from "./Analytics.ts"
 import type { CallError, LossReason } from "./AnalyticsError.ts"
 import * as Enrichment from "./Enrichment.ts"
+import { isData } from "./Json.ts"
 import type * as Message from "./Message.ts"
 import * as Outbox from "./Outbox.ts"
 import * as Outcome from "./Outcome.ts"
@@ -67,7 +68,7 @@ export interface Settings extends Omit<Analytics.Options, "writeKey" | "overflow
   readonly strict?: boolean | undefined
   /** @default globalThis.fetch */
   readonly fetch?: typeof globalThis.fetch | undefined
-  /** Is told of every call that is not accepted and of every loss. @default a warning in the log, not more than one in 10 s */
+  /** Is told of every call that is not accepted and of every loss. @default a warning in the log, for each kind not more than one in 10 s */
   readonly onError?: ((failure: Failure) => void) | undefined
   /** Is told of every outcome, deliveries included. */
   readonly onOutcome?: ((outcome: Outcome.Outcome) => void) | undefined
@@ -79,7 +80,7 @@ export interface Settings extends Omit<Analytics.Options, "writeKey" | "overflow
 // Client
 // ---------------------------------------------------------------------------------------------------------------------
 
-/** The six calls. Each answers whether the message was accepted. */
+/** The six calls. Each answers whether nothing is wrong with it: the message was accepted, or `transform` dropped it. */
 export type Calls = { readonly [Type in Message.Type]: (call: Message.Calls[Type]) => boolean }
 
 /** The six calls inside of `withIdentity`. */
@@ -114,6 +115,10 @@ export const createAnalytics: {
   <D extends TrackingPlan.Definition>(settings: Settings & PlanSettings<D>): PlannedClient<D>
   (settings: Settings & { readonly plan?: undefined }): Client
 } = (settings: AnySettings): PlannedClient<TrackingPlan.Definition> => {
+  if (!isData(settings)) return invalid("settings", "must be an object")
+  for (const [name, value] of Object.entries(settings)) {
+    if (value !== undefined && !names.has(name)) return invalid(name, "is no setting")
+  }
   const { fetch, logger, onError, onOutcome, plan, writeKey, ...options } = settings
   if ((options.overflow as Outbox.Overflow | undefined) === "wait") {
     return invalid("overflow", `must not be "wait": a plain call cannot wait`)
@@ -133,8 +138,8 @@ export const createAnalytics: {
 
   const logLosses = onError === undefined ? Outcome.makeLogLosses() : () => Effect.void
   const observer: Outcome.Observer = (outcome) => {
-    if (onOutcome !== undefined) harmless(() => onOutcome(outcome))
-    if (onError !== undefined) harmless(() => blame(outcome, onError))
+    if (onOutcome !== undefined) Outcome.harmless(() => onOutcome(outcome))
+    if (onError !== undefined) Outcome.harmless(() => blame(outcome, onError))
     return logLosses(outcome)
   }
 
@@ -149,15 +154,16 @@ export const createAnalytics: {
   const analytics = Context.get(services, Analytics.Analytics)
 
   const say = (type: Message.Type) => (call: unknown) =>
-    settle(analytics.callUnsafe(type, call, storage?.getStore() ?? nowhere))
+    answer(analytics.callUnsafe(type, call, storage?.getStore() ?? nowhere))
 
   const sayPlanned: TrackingPlan.Say<boolean> = (service, type, call, check) =>
-    settle(service.callUnsafe(type, call, storage?.getStore() ?? nowhere, check))
+    answer(service.callUnsafe(type, call, storage?.getStore() ?? nowhere, check))
 
-  const settle = (outcome: ReturnType<Analytics.Service["callUnsafe"]>): boolean => {
+  const answer = (outcome: ReturnType<Analytics.Service["callUnsafe"]>): boolean => {
     if (outcome === undefined) return true
     Outcome.countUnsafe(outcome, services)
-    Effect.runForkWith(services)(observer(outcome))
+    const told = observer(outcome)
+    if (!Exit.isExit(told)) Effect.runForkWith(services)(told)
     if (outcome._tag === "Refused" && strict) throw outcome.error
     return outcome._tag !== "Refused"
   }
@@ -190,35 +196,40 @@ export const createAnalytics: {
   }
 }
 
-/** What other people's callbacks throw is theirs. */
-const harmless = (callback: () => void): void => {
-  try {
-    callback()
-  } catch {
-    // Nobody to tell: the one who would be told threw.
-  }
-}
+/** The names of all settings: a misspelled one, or one of another SDK, must not be ignored in silence. */
+const names: ReadonlySet<string> = new Set<keyof AnySettings>([
+  ...(["writeKey", "host", "path", "region", "allowInsecureHost", "requestTimeout", "gzip"] as const),
+  ...(["maxQueueSize", "maxQueueBytes", "overflow"] as const),
+  ...(["batchSize", "flushInterval", "maxInFlight", "maxRetries", "closeTimeout", "transform"] as const),
+  ...(["stub", "strict", "fetch", "onError", "onOutcome", "logger"] as const),
+  ...(["plan", "onViolation", "events", "unplanned", "pii", "hashKey"] as const)
+])
 
-const blame = (outcome: Outcome.Outcome, onError: (failure: Failure) => void): void => {
-  if (outcome._tag === "Refused") {
-    const { error, message } = outcome
-    onError({ message: error.message, reason: error._tag, messages: message === undefined ? [] : [message.data] })
-  } else if (outcome._tag === "Dropped") {
-    const { message, reason, status } = outcome.error
-    const messages = outcome.messages.map((lost) => lost.data)
-    onError({ ...(status === undefined ? {} : { status }), message, reason, messages })
-  }
+const blame = (outcome: Outcome.Outcome, onError: (failure: Failure) => unknown): unknown => {
+  const failure = Outcome.failureOf(outcome)
+  if (failure === undefined) return undefined
+  const { error, messages } = failure
+  const status = error._tag === "DeliveryError" ? error.status : undefined
+  return onError({
+    ...(status === undefined ? {} : { status }),
+    message: error.message,
+    reason: error._tag === "DeliveryError" ? error.reason : error._tag,
+    messages: messages.map((message) => message.data)
+  })
 }
 
 const logTo = (logger: Log | undefined): Layer.Layer<never> => {
   const log = logger ?? console
-  const write = Logger.make<unknown, void>(({ logLevel, message }) => {
-    const line = `effect-analytics: ${Array.isArray(message) ? message.map(String).join(" ") : String(message)}`
-    harmless(() => {
-      if (logLevel === "Error" || logLevel === "Fatal") log.error(line)
-      else if (logLevel === "Warn") log.warn(line)
-      else if (logLevel === "Info") log.info(line)
-      else log.debug(line)
+  const write = Logger.make<unknown, void>(({ fiber, logLevel, message }) => {
+    // A reason is in the line already.
+    const { module, reason, ...annotations } = fiber.getRef(References.CurrentLogAnnotations)
+    const facts = Object.entries(annotations).map(([name, value]) => `${name} ${String(value)}`)
+    const words = Array.isArray(message) ? message.map(String).join(" ") : String(message)
+    const line = `effect-analytics: ${words}${facts.length === 0 ? "" : ` (${facts.join(", ")})`}`
+    Outcome.harmless(() => {
+      if (logLevel === "Error" || logLevel === "Fatal") return log.error(line)
+      if (logLevel === "Warn") return log.warn(line)
+      return logLevel === "Info" ? log.info(line) : log.debug(line)
     })
   })
   const level = logger === undefined ? "Info" : "All"
@@ -256,12 +267,12 @@ const makeStorage = (): Storage => {
 }
 
 /**
- * Every call inside, also after an `await`, carries this context. Nested ones add up, key by key at the top level, and
+ * Every call inside, of every client and also after an `await`, carries this context. Nested ones add up, key by key at the top level, and
  * what a call says itself wins.
  */
 export const withContext = <A>(context: Message.Data, body: () => A): A =>
   within((outer) => ({ ...outer, context: Enrichment.mergeContext(outer.context, context) }), body)
 
-/** Every call of `identified` inside, also after an `await`, is about this user or visitor, unless it says so itself. */
+/** Every call of `identified` inside, of every client and also after an `await`, is about this user or visitor, unless it says so itself. */
 export const withIdentity = <A>(identity: Enrichment.Identity, body: () => A): A =>
   within((outer) => ({ ...outer, identity: { ...identity } }), body)

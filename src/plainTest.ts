@@ -2,6 +2,7 @@
  * For the tests of plain programs: the client of `createAnalytics`, with only the wire missing.
  */
 import type * as Message from "./Message.ts"
+import type { Outcome } from "./Outcome.ts"
 import { type Client, createAnalytics, type PlannedClient, type PlanSettings, type Settings } from "./plain.ts"
 import type * as TrackingPlan from "./TrackingPlan.ts"
 import * as Wiretap from "./Wiretap.ts"
@@ -23,7 +24,7 @@ export interface TestClient extends Client, Sent {}
 export interface PlannedTestClient<D extends TrackingPlan.Definition> extends PlannedClient<D>, Sent {}
 
 /**
- * A client that sends nothing and remembers everything. Calls that are not valid throw (`strict`) unless you say
+ * A client that sends nothing and remembers everything. Its `close` rejects if a message is not accounted for. Calls that are not valid throw (`strict`) unless you say
  * otherwise: a test should hear of them.
  */
 export const createTestAnalytics: {
@@ -33,10 +34,28 @@ export const createTestAnalytics: {
   settings: Partial<Settings> & { readonly plan?: TrackingPlan.Plan | undefined } = {}
 ): PlannedTestClient<TrackingPlan.Definition> => {
   const wiretap = new Wiretap.Wiretap()
-  const all = { writeKey: "test-write-key", strict: true, ...settings, fetch: fetchFrom(wiretap) }
+  const outcomes: Array<Outcome> = []
+  const all = {
+    ...settings,
+    writeKey: settings.writeKey ?? "test-write-key",
+    strict: settings.strict ?? true,
+    fetch: fetchFrom(wiretap),
+    onOutcome: (outcome: Outcome) => {
+      outcomes.push(outcome)
+      return settings.onOutcome?.(outcome)
+    }
+  }
   const client = createAnalytics(all as Settings & PlanSettings<TrackingPlan.Definition>)
+  const close = async () => {
+    const flushed = await client.close()
+    const broken = Wiretap.violation(client.stats(), outcomes)
+    if (broken !== undefined) throw new Error(`${broken}: ${JSON.stringify(client.stats())}`)
+    return flushed
+  }
   return {
     ...client,
+    close,
+    [Symbol.asyncDispose]: async () => void (await close()),
     get sent() {
       return wiretap.batches.flat()
     },

@@ -362,8 +362,8 @@ describe("createAnalytics: settings", () => {
     analytics.track(track)
     await analytics.close()
     assert.deepStrictEqual(lines, [
-      "debug effect-analytics: batch: Misconfigured",
-      "error effect-analytics: the API refuses this client: check the write key and the host",
+      "debug effect-analytics: batch: Misconfigured (messages 1, attempts 1, status 401)",
+      "error effect-analytics: the API refuses this client: check the write key and the host (status 401)",
       "warn effect-analytics: 1 message lost: the API refuses this client: check the write key and the host (status 401, 1 attempt)"
     ])
   })
