@@ -1,0 +1,41 @@
+import { fileURLToPath } from "node:url"
+import { gzipSync } from "node:zlib"
+import { assert, describe, it } from "@effect/vitest"
+import * as esbuild from "esbuild"
+
+const root = fileURLToPath(new URL("..", import.meta.url))
+
+/** What a program that is one line is bundled to. */
+const bundle = async (code: string) => {
+  const { metafile, outputFiles } = await esbuild.build({
+    stdin: { contents: code, resolveDir: root, loader: "ts" },
+    bundle: true,
+    minify: true,
+    write: false,
+    metafile: true,
+    format: "esm",
+    platform: "node",
+    target: "node22"
+  })
+  const inputs = Object.values(metafile.outputs)[0]?.inputs ?? {}
+  return {
+    bytes: gzipSync(outputFiles[0]?.contents ?? "", { level: 9 }).length,
+    /** The modules of which something is in the bundle. */
+    modules: Object.entries(inputs).flatMap(([name, { bytesInOutput }]) => (bytesInOutput > 0 ? [name] : []))
+  }
+}
+
+describe("a bundle", () => {
+  it("of a plain program is less than 55 KB, gzipped", async () => {
+    const { bytes, modules } = await bundle(
+      `import { createAnalytics } from "./src/plain.ts"
+       createAnalytics({ writeKey: "k" }).track({ userId: "u", event: "e" })`
+    )
+    assert.isBelow(bytes, 55_000)
+    assert.isAbove(bytes, 20_000)
+    // What costs most and is not needed.
+    for (const unused of ["http/HttpClient.js", "src/TrackingPlan", "src/Wiretap.ts", "dist/Config.js"]) {
+      assert.isEmpty(modules.filter((name) => name.includes(unused)))
+    }
+  })
+})
