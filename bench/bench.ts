@@ -10,6 +10,7 @@ import * as ManagedRuntime from "effect/ManagedRuntime"
 import * as esbuild from "esbuild"
 import * as Analytics from "../src/Analytics.ts"
 import * as Outbox from "../src/Outbox.ts"
+import * as Outcome from "../src/Outcome.ts"
 import { createAnalytics } from "../src/plain.ts"
 import * as Transport from "../src/Transport.ts"
 
@@ -58,7 +59,10 @@ const floorCall = () => {
 /** Nothing is sent while calls are timed: the transport takes its time, and the queue has room for all. */
 const silent = Layer.succeed(Transport.Transport, { send: () => Effect.never, envelopeBytes: 0 })
 const roomy = { maxQueueSize: 10_000_000, maxQueueBytes: 8_000_000_000, closeTimeout: 0 }
-const quiet = Analytics.layerNoDeps(roomy).pipe(Layer.provide([Outbox.layerMemory(roomy), silent]))
+const quiet = Analytics.layerNoDeps(roomy).pipe(
+  Layer.provide([Outbox.layerMemory(roomy), silent]),
+  Layer.provide(Outcome.layerObserver(() => Effect.void))
+)
 
 const rounds = 41
 const callsInRound = 2_000

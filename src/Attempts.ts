@@ -84,7 +84,7 @@ export const make = Effect.fnUntraced(function* (options: {
   const pause = Effect.gen(function* () {
     let now = yield* Time.elapsed
     while (limitedUntil > now) {
-      yield* Effect.sleep(limitedUntil - now)
+      yield* Effect.sleep(Math.ceil(limitedUntil - now))
       now = yield* Time.elapsed
     }
   })

@@ -43,8 +43,9 @@ export const copy = (value: unknown, path: ReadonlyArray<string | number> = []):
   const copier = new Copier(path)
   try {
     return copier.value(value, "")
-  } catch (error) {
-    return error instanceof Fault ? error : copier.fault("could not be read: it threw")
+  } catch {
+    // What others throw is not even looked at: it may throw as well.
+    return copier.stopped ?? copier.fault("could not be read: it threw")
   }
 }
 
@@ -55,6 +56,8 @@ class Copier {
   private readonly parents: Array<object> = []
   private readonly path: Array<string | number>
   private readonly root: number
+  /** Why copying ended, if it was us who ended it. */
+  stopped: Fault | undefined
   /** Characters left. Only what is sure to be in the text is taken off. */
   private room = maxCharacters
 
@@ -89,7 +92,7 @@ class Copier {
   /** Lets `toJSON` speak, once. */
   private spoken(value: object, key: string | number): unknown {
     // Megabytes of bytes would become megabytes of numbers first.
-    if (ArrayBuffer.isView(value) && value.byteLength > this.room) throw this.tooLarge()
+    if (ArrayBuffer.isView(value) && value.byteLength > this.room) throw this.stop(this.tooLarge())
     const toJSON = (value as { readonly toJSON?: unknown }).toJSON
     if (typeof toJSON !== "function") return value
     // The same as its `toJSON`, at half the price.
@@ -121,7 +124,8 @@ class Copier {
         object instanceof Boolean ||
         object instanceof BigInt
       ) {
-        return this.value(object.valueOf(), key)
+        const boxed: unknown = object.valueOf()
+        if (typeof boxed !== "object" || boxed === null) return this.value(boxed, key)
       }
     }
     const at = this.enter(object)
@@ -141,8 +145,8 @@ class Copier {
 
   private enter(object: object): number {
     const depth = this.parents.length
-    if (depth > limits.depth) throw this.fault(`is nested deeper than ${limits.depth} levels`)
-    if (this.parents.includes(object)) throw this.fault("is a circular reference")
+    if (depth > limits.depth) throw this.stop(this.fault(`is nested deeper than ${limits.depth} levels`))
+    if (this.parents.includes(object)) throw this.stop(this.fault("is a circular reference"))
     this.parents.push(object)
     this.take(1)
     return this.root + depth
@@ -150,7 +154,12 @@ class Copier {
 
   private take(characters: number): void {
     this.room -= characters
-    if (this.room < 0) throw this.tooLarge()
+    if (this.room < 0) throw this.stop(this.tooLarge())
+  }
+
+  private stop(fault: Fault): Fault {
+    this.stopped = fault
+    return fault
   }
 
   private tooLarge(): Fault {
