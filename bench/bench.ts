@@ -40,18 +40,19 @@ const print = (rows: Record<string, Record<string, string | number>>) => console
 // ---------------------------------------------------------------------------------------------------------------------
 
 /** Stamps and encodes, and does nothing else. */
+const stampedEvent = () =>
+  JSON.stringify({
+    type: "track",
+    messageId: crypto.randomUUID(),
+    timestamp: new Date().toISOString(),
+    ...event,
+    context: { library: { name: "floor", version: "0" } }
+  })
+
 const floorCall = () => {
   const waiting: Array<string> = []
   return () => {
-    waiting.push(
-      JSON.stringify({
-        type: "track",
-        messageId: crypto.randomUUID(),
-        timestamp: new Date().toISOString(),
-        ...event,
-        context: { library: { name: "floor", version: "0" } }
-      })
-    )
+    waiting.push(stampedEvent())
     if (waiting.length === 10_000) waiting.length = 0
   }
 }
@@ -147,15 +148,7 @@ const floorClient = (port: number) => {
   }
   return {
     track: () => {
-      waiting.push(
-        JSON.stringify({
-          type: "track",
-          messageId: crypto.randomUUID(),
-          timestamp: new Date().toISOString(),
-          ...event,
-          context: { library: { name: "floor", version: "0" } }
-        })
-      )
+      waiting.push(stampedEvent())
       sending ??= Promise.resolve().then(send)
     },
     flush: async () => {

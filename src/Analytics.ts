@@ -165,14 +165,7 @@ export const make = Effect.fnUntraced(function* (
       })
     )
 
-  const calls: Calls = {
-    identify: (call) => say("identify", call),
-    track: (call) => say("track", call),
-    page: (call) => say("page", call),
-    screen: (call) => say("screen", call),
-    group: (call) => say("group", call),
-    alias: (call) => say("alias", call)
-  }
+  const calls: Calls = Message.byType((type) => (call: unknown) => say(type, call))
 
   return {
     ...calls,
@@ -255,14 +248,7 @@ export const layerStub = (
 /** Takes every call, and does nothing with it. */
 export const layerNoop: Layer.Layer<Analytics> = Layer.sync(Analytics, () => {
   const nothing = () => Effect.void
-  const calls = {
-    identify: nothing,
-    track: nothing,
-    page: nothing,
-    screen: nothing,
-    group: nothing,
-    alias: nothing
-  }
+  const calls = Message.byType(() => nothing)
   const flushed = Effect.succeed({ delivered: 0, dropped: 0 })
   const stats = { offered: 0, delivered: 0, pending: 0, dropped: 0, rejected: 0, inFlight: 0, pendingBytes: 0 }
   return {

@@ -94,23 +94,19 @@ const alternatives = <D extends Schema.Constraint, I extends Schema.Constraint, 
     name: Schema.optional(Schema.Undefined),
     category: Schema.optional(Schema.Undefined)
   }
+  const seen = [
+    Schema.Struct({ ...user, ...named }),
+    Schema.Struct({ ...visitor, ...named }),
+    Schema.Struct({ ...user, ...unnamed }),
+    Schema.Struct({ ...visitor, ...unnamed })
+  ] as const
   const group = { ...traits, groupId: Id }
   const track = { ...properties, event: NonBlank }
   return {
     identify: [Schema.Struct({ ...user, ...traits }), Schema.Struct({ ...visitor, ...traits })],
     track: [Schema.Struct({ ...user, ...track }), Schema.Struct({ ...visitor, ...track })],
-    page: [
-      Schema.Struct({ ...user, ...named }),
-      Schema.Struct({ ...visitor, ...named }),
-      Schema.Struct({ ...user, ...unnamed }),
-      Schema.Struct({ ...visitor, ...unnamed })
-    ],
-    screen: [
-      Schema.Struct({ ...user, ...named }),
-      Schema.Struct({ ...visitor, ...named }),
-      Schema.Struct({ ...user, ...unnamed }),
-      Schema.Struct({ ...visitor, ...unnamed })
-    ],
+    page: seen,
+    screen: seen,
     group: [Schema.Struct({ ...user, ...group }), Schema.Struct({ ...visitor, ...group })],
     alias: [Schema.Struct({ ...user, previousId: Id })]
   } as const
@@ -162,6 +158,16 @@ export interface Calls {
 }
 export type Type = keyof Calls
 export const types = ["identify", "track", "page", "screen", "group", "alias"] as const satisfies ReadonlyArray<Type>
+
+/** The same for each of the six calls. */
+export const byType = <A>(make: (type: Type) => A): { readonly [T in Type]: A } => ({
+  identify: make("identify"),
+  track: make("track"),
+  page: make("page"),
+  screen: make("screen"),
+  group: make("group"),
+  alias: make("alias")
+})
 
 /** A call that leaves out whom it is about, because something around it says so. */
 export type Anonymous<Call> = Call extends unknown

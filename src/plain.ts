@@ -16,7 +16,7 @@ import * as Analytics from "./Analytics.ts"
 import type { CallError, LossReason } from "./AnalyticsError.ts"
 import * as Enrichment from "./Enrichment.ts"
 import { isData } from "./Json.ts"
-import type * as Message from "./Message.ts"
+import * as Message from "./Message.ts"
 import * as Outbox from "./Outbox.ts"
 import * as Outcome from "./Outcome.ts"
 import { flag, invalid, optionalFunction } from "./Settings.ts"
@@ -168,14 +168,7 @@ export const createAnalytics: {
     return outcome._tag !== "Refused"
   }
 
-  const calls: Calls = {
-    identify: say("identify"),
-    track: say("track"),
-    page: say("page"),
-    screen: say("screen"),
-    group: say("group"),
-    alias: say("alias")
-  }
+  const calls: Calls = Message.byType(say)
 
   let closing: Promise<Outbox.Flushed> | undefined
   const close = () => {
