@@ -123,9 +123,6 @@ interface Barrier {
   dropped: number
 }
 
-/** What an observer that never answers may take from a delivery. */
-const observerTimeout = "5 seconds"
-
 /** A bounded queue in memory. */
 export const makeMemory = Effect.fnUntraced(function* (
   options: Options = {}
@@ -258,10 +255,7 @@ export const makeMemory = Effect.fnUntraced(function* (
           takenBytes -= message.bytes
         }
         admitWaiters()
-        return tell({ ...outcome, messages }).pipe(
-          Effect.timeoutOption(observerTimeout),
-          Effect.andThen(Effect.sync(resolveFlushes))
-        )
+        return Effect.andThen(tell({ ...outcome, messages }), Effect.sync(resolveFlushes))
       })
     )
 

@@ -7,6 +7,7 @@ import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Metric from "effect/Metric"
 import type * as Scope from "effect/Scope"
@@ -148,8 +149,8 @@ export const watchDepth = Effect.fnUntraced(function* (
 // ---------------------------------------------------------------------------------------------------------------------
 
 /**
- * Is told of every outcome, in the fiber that caused it: a delivery waits for it, for at most 5 seconds. What it throws is
- * logged and harms nobody.
+ * Is told of every outcome, in the fiber that caused it: a call or a delivery waits for it, for at most 5 seconds. What it
+ * throws is logged and harms nobody.
  */
 export type Observer = (outcome: Outcome) => Effect.Effect<void>
 
@@ -224,6 +225,9 @@ export const layerOnError = (onError: (status: number | undefined, message: stri
     })
   )
 
+/** What an observer that never answers may take from a call or a delivery. */
+const observerTimeout = "5 seconds"
+
 /** Counts an outcome and tells it to the observer. */
 export type Tell = (outcome: Outcome) => Effect.Effect<void>
 
@@ -233,9 +237,10 @@ export const makeTell: Effect.Effect<Tell> = Effect.contextWith((context: Contex
   return Effect.succeed((outcome) =>
     Effect.suspend(() => {
       countUnsafe(outcome, context)
-      return Effect.interruptible(observer(outcome))
+      const told = observer(outcome)
+      return Exit.isExit(told) ? told : Effect.timeoutOption(Effect.interruptible(told), observerTimeout)
     }).pipe(
-      Effect.catchCause((cause) => Effect.logError("an outcome observer failed", cause)),
+      Effect.catchCause((cause) => Effect.ignoreCause(Effect.logError("an outcome observer failed", cause))),
       Effect.asVoid
     )
   )

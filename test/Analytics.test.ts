@@ -5,25 +5,33 @@ import * as ConfigProvider from "effect/ConfigProvider"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
 import * as HttpClient from "effect/http/HttpClient"
 import * as HttpClientResponse from "effect/http/HttpClientResponse"
 import * as Layer from "effect/Layer"
 import * as LayerMap from "effect/LayerMap"
+import * as Logger from "effect/Logger"
 import * as Redacted from "effect/Redacted"
+import * as References from "effect/References"
+import * as Scope from "effect/Scope"
 import * as Analytics from "../src/Analytics.ts"
 import * as AnalyticsTest from "../src/AnalyticsTest.ts"
-import type { Request } from "../src/Message.ts"
+import * as Enrichment from "../src/Enrichment.ts"
+import type { Request, Track } from "../src/Message.ts"
 import { MessageIds } from "../src/MessageId.ts"
 import * as Outbox from "../src/Outbox.ts"
 import * as Outcome from "../src/Outcome.ts"
 import * as Transport from "../src/Transport.ts"
+import { toResponse } from "../src/Wiretap.ts"
 import {
   breathe,
+  chance,
   elapse,
   eventOf,
   events,
   type Line,
   layerLog,
+  lossesOf,
   numbered,
   pass,
   peer,
@@ -129,6 +137,162 @@ describe("Analytics: the six calls", () => {
       )
     )
   )
+})
+
+describe("Analytics: what others provide", () => {
+  it.effect("MessageIds that throw are a refused call, and no defect; who brings an id needs none of them", () =>
+    Effect.gen(function* () {
+      const analytics = yield* Analytics.Analytics
+      assert.strictEqual((yield* Effect.flip(analytics.track({ userId: "u1", event: "e" })))._tag, "InvalidCall")
+      yield* analytics.track({ userId: "u1", event: "event 1", messageId: "m1" })
+      yield* flushed
+      assert.deepStrictEqual(yield* events, ["event 1"])
+      assert.include(yield* analytics.stats, { offered: 2, rejected: 1, delivered: 1 })
+    }).pipe(
+      Effect.provide(
+        AnalyticsTest.layer().pipe(
+          Layer.provide(
+            Layer.succeed(MessageIds, () => {
+              throw new Error("boom")
+            })
+          )
+        )
+      )
+    )
+  )
+
+  it.effect("a logger that throws harms nothing: neither a delivery, nor a loss, nor a call", () => {
+    let asked = 0
+    const logger = Logger.make(() => {
+      asked++
+      throw new Error("boom")
+    })
+    const client = AnalyticsTest.layer({ flushInterval: 10 }).pipe(
+      Layer.provide(Layer.merge(Logger.layer([logger]), Layer.succeed(References.MinimumLogLevel, "All" as const)))
+    )
+    return Effect.gen(function* () {
+      const analytics = yield* Analytics.Analytics
+      const sent = yield* AnalyticsTest.Sent
+      yield* sent.respond(200, 401)
+      yield* trackMany(1, 3)
+      assert.deepStrictEqual(yield* flushed, { delivered: 3, dropped: 0 })
+      yield* trackMany(4, 6)
+      assert.deepStrictEqual(yield* flushed, { delivered: 0, dropped: 3 })
+      const refused = yield* Effect.flip(analytics.track({ userId: "u1", event: "" }))
+      assert.strictEqual(refused._tag, "InvalidCall")
+      yield* trackMany(7, 9)
+      assert.deepStrictEqual(yield* flushed, { delivered: 3, dropped: 0 })
+      assert.isAbove(asked, 0)
+    }).pipe(Effect.provide(client))
+  })
+
+  /** A client over an `HttpClient` that fails where the status is not 2xx; how many messages each request had. */
+  const failing = (answers: ReadonlyArray<AnalyticsTest.Answer>, requests: Array<number>) => {
+    const script = [...answers]
+    const client = HttpClient.make((request) =>
+      Effect.sync(() => {
+        const bytes = request.body._tag === "Uint8Array" ? request.body.body : new Uint8Array()
+        requests.push(JSON.parse(new TextDecoder().decode(bytes)).batch.length)
+        const answer = script.shift() ?? 200
+        return HttpClientResponse.fromWeb(request, toResponse(answer as Exclude<typeof answer, string>))
+      })
+    )
+    return Analytics.layer({ writeKey: Redacted.make("k"), closeTimeout: 0, flushInterval: 10 }).pipe(
+      Layer.provide([Layer.succeed(HttpClient.HttpClient, HttpClient.filterStatusOk(client)), chance(0.5)])
+    )
+  }
+
+  it.effect.each([
+    ["401 is misconfigured, after one request", [401], { delivered: 0, dropped: 4 }, "misconfigured", [4]],
+    ["302 is misconfigured, after one request", [302], { delivered: 0, dropped: 4 }, "misconfigured", [4]],
+    ["400 is searched", [400, 200, 400, 200, 400], { delivered: 3, dropped: 1 }, "rejected", [4, 2, 2, 1, 1]],
+    ["503 is tried again", [503], { delivered: 4, dropped: 0 }, undefined, [4, 4]]
+  ] as const)("an HttpClient that makes failures of statuses: %s", ([, answers, expected, reason, sizes]) => {
+    const requests: Array<number> = []
+    const reasons: Array<string> = []
+    const observer = Outcome.layerObserver((outcome) =>
+      Effect.sync(() => {
+        if (outcome._tag === "Dropped") reasons.push(outcome.error.reason)
+      })
+    )
+    return Effect.gen(function* () {
+      yield* trackMany(1, 4)
+      const flush = yield* Effect.forkChild(flushed)
+      yield* elapse("2 seconds", 50)
+      assert.deepStrictEqual(yield* Fiber.join(flush), expected)
+      assert.deepStrictEqual<ReadonlyArray<number>>(requests, sizes)
+      assert.deepStrictEqual(reasons, reason === undefined ? [] : [reason])
+    }).pipe(Effect.provide(failing(answers, requests).pipe(Layer.provide(observer))))
+  })
+
+  it.effect("an HttpClient that makes failures of statuses: the Retry-After of a 429 is obeyed", () => {
+    const requests: Array<number> = []
+    const answers = [{ status: 429, headers: { "retry-after": "7" } }]
+    return Effect.gen(function* () {
+      yield* trackMany(1, 4)
+      // The window, and then the wait.
+      yield* pass(10)
+      yield* pass(6_999)
+      assert.deepStrictEqual(requests, [4])
+      yield* pass(1)
+      assert.deepStrictEqual(requests, [4, 4])
+      assert.include(yield* Analytics.Analytics.use(({ stats }) => stats), { delivered: 4, pending: 0 })
+    }).pipe(Effect.provide(failing(answers, requests)))
+  })
+})
+
+describe("Analytics: who interrupts a call", () => {
+  const ways: ReadonlyArray<readonly [string, AnalyticsTest.Options, Track]> = [
+    ["refused", {}, { userId: "u1", event: "" }],
+    ["refused for want of room", { maxQueueSize: 1 }, { userId: "u1", event: "e" }],
+    ["filtered", { transform: () => Enrichment.drop("no consent") }, { userId: "u1", event: "e" }],
+    ["evicting", { overflow: "drop-oldest", maxQueueSize: 2 }, { userId: "u1", event: "e" }],
+    ["waiting for room", { overflow: "wait", maxQueueSize: 1 }, { userId: "u1", event: "e" }]
+  ]
+
+  it.effect.each(ways)("never comes between its counting and its telling: %s", ([, options, call]) => {
+    /** The observer of a program; the test layer has one of its own before it. */
+    const told = { rejected: 0, dropped: 0 }
+    const observer = Outcome.layerObserver((outcome) =>
+      Effect.sync(() => {
+        if (outcome._tag === "Refused") told.rejected++
+        if (outcome._tag === "Filtered") told.dropped++
+        if (outcome._tag === "Dropped") told.dropped += outcome.messages.length
+      })
+    )
+    // The window never closes: nothing but the calls ends a message.
+    const client = AnalyticsTest.layer({ ...options, flushInterval: "1 hour" }).pipe(Layer.provide(observer))
+    return Effect.gen(function* () {
+      const analytics = yield* Analytics.Analytics
+      for (const steps of [3, 4, 5, 8]) {
+        for (let turn = 0; turn < 60; turn++) {
+          const fiber = yield* Effect.ignore(analytics.track(call)).pipe(
+            Effect.provideService(References.MaxOpsBeforeYield, steps),
+            Effect.forkChild
+          )
+          for (let wait = 0; wait < turn; wait++) yield* Effect.yieldNow
+          yield* Fiber.interrupt(fiber)
+          const { dropped, rejected } = yield* analytics.stats
+          assert.deepStrictEqual(told, { rejected, dropped })
+        }
+      }
+      assert.isAbove((yield* analytics.stats).offered, 0)
+    }).pipe(Effect.provide(client))
+  })
+
+  it.effect("a call waits for an observer that never answers for 5 seconds, and no longer", () => {
+    const client = AnalyticsTest.layer().pipe(Layer.provide(Outcome.layerObserver(() => Effect.never)))
+    return Effect.gen(function* () {
+      const analytics = yield* Analytics.Analytics
+      const call = yield* Effect.forkChild(Effect.flip(analytics.track({ userId: "u1", event: "" })))
+      yield* pass(4_999)
+      assert.isUndefined(call.pollUnsafe())
+      yield* pass(1)
+      // Looked at, and not waited for: it could be for ever.
+      assert.isDefined(call.pollUnsafe())
+      assert.strictEqual((yield* Fiber.join(call))._tag, "InvalidCall")
+    }).pipe(Effect.provide(client))
+  })
 })
 
 describe("Analytics: layers", () => {
@@ -239,6 +403,17 @@ describe("Analytics: layers", () => {
         requests.map(({ body, url }) => [url, body.writeKey, body.batch.length]),
         Array.from({ length: 3 }, () => ["https://cdp.example/in/batch", "from-env", 1])
       )
+    })
+  )
+
+  it.effect("layerFromConfig allows plain http where ANALYTICS_ALLOW_INSECURE_HOST says so", () =>
+    Effect.gen(function* () {
+      const env = { ANALYTICS_WRITE_KEY: "k", ANALYTICS_HOST: "http://cdp.internal" }
+      const requests: Array<Asked> = []
+      yield* fromEnvironment({ ...env, ANALYTICS_ALLOW_INSECURE_HOST: "true" }, requests)
+      assert.strictEqual(requests[0]?.url, "http://cdp.internal/v1/batch")
+      const refused = yield* Effect.flip(fromEnvironment({ ...env, ANALYTICS_ALLOW_INSECURE_HOST: "false" }))
+      assert.strictEqual(refused._tag, "InvalidSetting")
     })
   )
 
@@ -379,6 +554,25 @@ describe("AnalyticsTest", () => {
         ["Dropped", "Delivered", "Delivered"]
       )
     }).pipe(Effect.provide(AnalyticsTest.layer({ batchSize: 2, flushInterval: 10 })))
+  )
+
+  it.effect.each([
+    ["left out", {}],
+    ["undefined", { closeTimeout: undefined }]
+  ] as const)("does not wait at its end for what is not answered: closeTimeout %s", ([, options]) =>
+    Effect.gen(function* () {
+      const scope = yield* Scope.make()
+      const context = yield* Layer.buildWithScope(AnalyticsTest.layer(options), scope)
+      const { outcomes, respond } = Context.get(context, AnalyticsTest.Sent)
+      yield* respond("never")
+      yield* Effect.provide(trackMany(1, 1), context)
+      yield* breathe
+      // No time passes here.
+      const closing = yield* Effect.forkChild(Scope.close(scope, Exit.void))
+      yield* breathe
+      assert.isDefined(closing.pollUnsafe())
+      assert.deepStrictEqual(lossesOf(yield* outcomes), [["closed", 1]])
+    })
   )
 
   it.effect("tells the observer around it as well", () => {

@@ -242,6 +242,57 @@ const assertUnmixed = (messages: ReadonlyArray<Wire>, requests: number, callsEac
   assert.strictEqual(messages.length, requests * callsEach)
 }
 
+describe("an id that throws when it is asked for a text", () => {
+  const ids: ReadonlyArray<readonly [string, () => string]> = [
+    ["a toString that is no function", () => JSON.parse(`{"toString":1}`)],
+    ["no prototype", () => Object.create(null)],
+    [
+      "a Symbol.toPrimitive that throws",
+      () => ({
+        [Symbol.toPrimitive]: () => {
+          throw new Error("boom")
+        }
+      })
+    ]
+  ].map(([name, id]) => [name as string, id as () => string])
+
+  /** The id in the call and around it; who is around the call, and what the call says of its user. */
+  const places = ids.flatMap(([name, id]) => [
+    { name: `${name}, in the call`, around: { userId: "u1" }, userId: id() },
+    { name: `${name}, around the call`, around: { userId: id() }, userId: undefined },
+    { name: `${name}, in both`, around: { userId: id() }, userId: id() }
+  ])
+
+  it.effect.each(places)("is an InvalidCall, and no defect: $name", ({ around, userId }) =>
+    Effect.gen(function* () {
+      const analytics = yield* Analytics.Analytics
+      const call = { event: "Signed Up", ...(userId === undefined ? {} : { userId }) }
+      const error = yield* Effect.flip(analytics.identified.track(call)).pipe(Enrichment.withIdentity(around))
+      assert.deepStrictEqual([error._tag, "path" in error && error.path], ["InvalidCall", ["userId"]])
+      assert.include(yield* analytics.stats, { offered: 1, rejected: 1 })
+    }).pipe(Effect.provide(client))
+  )
+
+  it.each(places)("is false in a plain program, and told: $name", async ({ around, userId }) => {
+    const failures: Array<plain.Failure> = []
+    const analytics = createTestAnalytics({ strict: false, onError: (failure) => failures.push(failure) })
+    const call = { event: "Signed Up", ...(userId === undefined ? {} : { userId }) }
+    assert.isFalse(plain.withIdentity(around, () => analytics.identified.track(call)))
+    assert.deepStrictEqual(
+      failures.map(({ reason }) => reason),
+      ["InvalidCall"]
+    )
+    await analytics.close()
+  })
+
+  it.effect.each(ids)("around a call of somebody else takes no part in it: %s", ([, id]) =>
+    Effect.gen(function* () {
+      const message = yield* sent("track", signedUp).pipe(Enrichment.withIdentity({ userId: id(), anonymousId: "a1" }))
+      assert.deepStrictEqual(identityOf(message), { userId: "u1", anonymousId: undefined })
+    }).pipe(Effect.provide(client))
+  )
+})
+
 describe("surroundings", () => {
   it.effect("of 1,000 concurrent fibers never mix", () =>
     Effect.gen(function* () {

@@ -1,5 +1,7 @@
 import { readFileSync } from "node:fs"
 import { inspect } from "node:util"
+import * as V8 from "node:v8"
+import * as Vm from "node:vm"
 import { assert, describe, it } from "@effect/vitest"
 import * as Arr from "effect/Array"
 import * as DateTime from "effect/DateTime"
@@ -254,6 +256,48 @@ describe("Message: messageId and timestamp", () => {
       assert.strictEqual(outcome.messages[0].messageId, wire.messageId)
     }).pipe(Effect.provide(client))
   )
+
+  describe("a messageId that is a part of a long text", () => {
+    const megabyte = 1_000_000
+
+    /** What fifty ids of forty characters keep in memory, each cut out of a megabyte that nobody else holds. */
+    const kept = (keep: (messageId: string) => unknown): number => {
+      V8.setFlagsFromString("--expose-gc")
+      const collect = Vm.runInNewContext("gc") as () => void
+      collect()
+      const before = V8.getHeapStatistics().used_heap_size
+      const held = Array.from({ length: 50 }, (_, n) => {
+        const text = Buffer.alloc(megabyte, 97 + (n % 26)).toString("latin1")
+        return keep(JSON.parse(JSON.stringify(text)).slice(5, 45))
+      })
+      collect()
+      const after = V8.getHeapStatistics().used_heap_size
+      assert.strictEqual(held.length, 50)
+      return after - before
+    }
+
+    it("does not keep it in memory", () => {
+      const message = (messageId: string) => {
+        const call = { ...least.track, messageId }
+        const encoded = Message.encode(
+          Message.stamp(
+            "track",
+            call,
+            () => moment,
+            () => ""
+          )
+        )
+        assert.instanceOf(encoded, Message.Message)
+        return encoded
+      }
+      assert.isBelow(kept(message), 5 * megabyte)
+      // Which is seen here where it does.
+      assert.isAbove(
+        kept((messageId) => messageId),
+        40 * megabyte
+      )
+    })
+  })
 
   const moment = "2026-01-02T03:04:05.678Z"
   it.effect.each([
