@@ -92,8 +92,9 @@ export const make = Effect.fnUntraced(function* (options: {
   const attempt = Effect.fnUntraced(function* (part: Part) {
     const startedAt = yield* Time.elapsed
     // A transport that breaks its promise never to fail must not take messages with it.
-    const answer = yield* Effect.catchCause(transport.send(part.messages, part.attempts), () =>
-      Effect.succeed(Transport.Answer.Transient({ detail: "the transport threw" }))
+    const answer = yield* Effect.catchCause(
+      Effect.suspend(() => transport.send(part.messages, part.attempts)),
+      () => Effect.succeed(Transport.Answer.Transient({ detail: "the transport threw" }))
     )
     const now = yield* Time.elapsed
     // An answer to a request that left before the limit says nothing about it.
@@ -156,12 +157,18 @@ export const make = Effect.fnUntraced(function* (options: {
       const parts: Array<Part> = [{ messages: batch, attempts: 0 }]
       const limitBefore = maxBatchBytes
       let requests = 0
+      /** What the search has cost so far, and whether it found something to deliver. */
       let searched = 0
       let found = false
+      /** Whether the last 413 was about a single message. */
+      let alone = false
       let status: number | undefined
+      const canSearch = (cost: number) => searched + cost <= (known.hopeless ? hopelessBudget : searchBudget)
       for (let part = parts.shift(); part !== undefined; part = parts.shift()) {
+        const isOne = part.messages.length === 1
         // Once a smaller limit is known, no request is needed to learn it again.
-        if (part.messages.length > 1 && requestBytes(part) > maxBatchBytes && !known.hopeless) {
+        if (!isOne && requestBytes(part) > maxBatchBytes && (found || canSearch(1))) {
+          searched += 1
           parts.unshift(...halve(part))
           continue
         }
@@ -170,13 +177,17 @@ export const make = Effect.fnUntraced(function* (options: {
         requests += part.attempts - before
         status = facts(answer).status
         found ||= answer._tag === "Delivered"
+        const isTooLarge = answer._tag === "Rejected" && answer.status === 413
+        if (isTooLarge) alone = isOne
+        if (found && alone) {
+          // It was that message and not the number of them: what was learnt on the way to it is void.
+          maxBatchBytes = limitBefore
+          alone = false
+        }
         if (answer._tag !== "Rejected") continue
-        const isTooLarge = answer.status === 413
-        if (part.messages.length === 1) {
-          // It was this message and not the number of them: what was learnt on the way to it is void.
-          if (isTooLarge && found) maxBatchBytes = limitBefore
+        if (isOne) {
           yield* dropped(part, "rejected", answer)
-        } else if ((isTooLarge && found) || searched + 2 <= (known.hopeless ? hopelessBudget : searchBudget)) {
+        } else if ((isTooLarge && found) || canSearch(2)) {
           searched += 2
           if (isTooLarge) maxBatchBytes = Math.floor(requestBytes(part) / 2)
           parts.unshift(...halve(part))
@@ -185,6 +196,8 @@ export const make = Effect.fnUntraced(function* (options: {
           yield* dropped(part, "rejected", answer)
         }
       }
+      // Nothing was found that could be delivered, whatever its size: then nothing was learnt either.
+      if (!found && (alone || known.hopeless)) maxBatchBytes = limitBefore
       yield* Effect.annotateCurrentSpan({ messages: batch.length, bytes: bytesOf(batch), attempts: requests, status })
     },
     Effect.withSpan("Analytics.deliver", { kind: "client", root: true })

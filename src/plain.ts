@@ -131,6 +131,7 @@ export const createAnalytics: {
       return invalid("logger", `must have a function ${level}, as console has`)
     }
   }
+  if (plan !== undefined && typeof plan?.problem !== "function") return invalid("plan", "must be made by TrackingPlan")
   const strict = flag("strict", settings.strict)
   const stub = flag("stub", settings.stub)
   const problem = plan?.problem(settings)

@@ -1,10 +1,17 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import * as HttpClient from "effect/http/HttpClient"
+import * as HttpClientResponse from "effect/http/HttpClientResponse"
 import * as Layer from "effect/Layer"
+import * as Redacted from "effect/Redacted"
 import * as TestClock from "effect/testing/TestClock"
 import * as Analytics from "../src/Analytics.ts"
 import * as AnalyticsTest from "../src/AnalyticsTest.ts"
+import * as Outbox from "../src/Outbox.ts"
+import * as Outcome from "../src/Outcome.ts"
+import * as Transport from "../src/Transport.ts"
 import {
   attemptedAt,
   breathe,
@@ -237,6 +244,37 @@ describe("Attempts: Retry-After", () => {
     }).pipe(Effect.provide(layer({ maxRetries: 10 })))
   )
 
+  it.effect.each(["13 hours", "3 days"] as const)(
+    "H1 one that was over %s ago is not the beginning of the next",
+    (idle) =>
+      Effect.gen(function* () {
+        const sent = yield* AnalyticsTest.Sent
+        yield* sent.respond(limited("1"), 400, limited("1"), 200)
+        yield* trackMany(1, 1)
+        yield* elapse("10 seconds", "250 millis")
+        assert.deepStrictEqual(yield* losses, [["rejected", 1]])
+        yield* pass(idle)
+        yield* trackMany(2, 2)
+        yield* elapse("10 seconds", "250 millis")
+        assert.deepStrictEqual(yield* losses, [["rejected", 1]])
+        assert.deepStrictEqual(yield* events, ["event 2"])
+      }).pipe(Effect.provide(layer()))
+  )
+
+  it.effect("H1 one that was over before an outage is not the beginning of the next", () =>
+    Effect.gen(function* () {
+      const sent = yield* AnalyticsTest.Sent
+      yield* sent.respond(limited("1"), 503, limited("1"), 401, limited("1"), 200)
+      yield* trackMany(1, 1)
+      yield* elapse("1 minutes", "250 millis")
+      assert.deepStrictEqual(yield* losses, [["misconfigured", 1]])
+      yield* pass("13 hours")
+      yield* trackMany(2, 2)
+      yield* elapse("10 seconds", "250 millis")
+      assert.deepStrictEqual(yield* events, ["event 2"])
+    }).pipe(Effect.provide(layer()))
+  )
+
   it.effect("H1 an endless one ends after 12 hours", () =>
     Effect.gen(function* () {
       const sent = yield* AnalyticsTest.Sent
@@ -281,7 +319,8 @@ describe("Attempts: what is refused", () => {
       const lost = judged.outcomes.find((outcome) => outcome._tag === "Dropped")
       assert(lost?._tag === "Dropped")
       const { attempts, reason, status } = lost.error
-      assert.deepStrictEqual({ attempts, reason, status }, { attempts: 3, reason: "rejected", status: 413 })
+      assert.deepStrictEqual({ reason, status }, { reason: "rejected", status: 413 })
+      assert.isAtMost(attempts, 1 + Math.log2(8))
       assert.isFalse(lost.error.retryable)
     }).pipe(Effect.provide(layerJudged((events) => (events.includes("event 5") ? 413 : 200), { flushInterval: 10 })))
   )
@@ -384,6 +423,61 @@ describe("Attempts: what is refused", () => {
       )
   )
 
+  it.effect("H8 413 for everything costs 32 requests more, then 8 a batch, as 400 does, and every loss is told", () =>
+    Effect.gen(function* () {
+      const analytics = yield* Analytics.Analytics
+      const judged = yield* Judged
+      yield* trackMany(1, 100)
+      assert.deepStrictEqual(yield* analytics.flush, { delivered: 0, dropped: 100 })
+      assert.isAtMost(judged.requests.length, 33)
+      for (const batch of [1, 2, 3]) {
+        const before = judged.requests.length
+        yield* trackMany(100 * batch + 1, 100 * batch + 100)
+        assert.deepStrictEqual(yield* analytics.flush, { delivered: 0, dropped: 100 })
+        assert.isAtMost(judged.requests.length - before, 9)
+      }
+      assert.isTrue(lossesOf(judged.outcomes).every(([reason]) => reason === "rejected"))
+    }).pipe(Effect.provide(layerJudged(() => 413, { flushInterval: 10 })))
+  )
+
+  it.effect.each([100, 1_300])(
+    "H8 413 of a server that takes but a message or two at a time: all of %i arrive, in their order",
+    (count) =>
+      Effect.gen(function* () {
+        const analytics = yield* Analytics.Analytics
+        const judged = yield* Judged
+        yield* trackMany(1, count)
+        assert.deepStrictEqual(yield* analytics.flush, { delivered: count, dropped: 0 })
+        assert.deepStrictEqual(judged.taken(), numbered(1, count))
+      }).pipe(
+        Effect.provide(layerJudged((_, bytes) => (bytes > 700 ? 413 : 200), { flushInterval: 10, batchSize: 2_500 }))
+      )
+  )
+
+  it.effect.each([1, 2, 50, 51, 100])(
+    "H8 413 for one large message among small ones (at %i) shrinks nothing for good",
+    (at) =>
+      Effect.gen(function* () {
+        const analytics = yield* Analytics.Analytics
+        const judged = yield* Judged
+        yield* trackMany(1, 100)
+        assert.deepStrictEqual(yield* analytics.flush, { delivered: 99, dropped: 1 })
+        assert.deepStrictEqual(
+          judged.taken(),
+          numbered(1, 100).filter((event) => event !== `event ${at}`)
+        )
+        const before = judged.requests.length
+        yield* trackMany(101, 200)
+        assert.deepStrictEqual(yield* analytics.flush, { delivered: 100, dropped: 0 })
+        assert.deepStrictEqual(
+          judged.requests.slice(before).map(({ events }) => events.length),
+          [100]
+        )
+      }).pipe(
+        Effect.provide(layerJudged((events) => (events.includes(`event ${at}`) ? 413 : 200), { flushInterval: 10 }))
+      )
+  )
+
   it.effect("H12 success: false is a refusal: the batch is searched, the culprit dropped", () =>
     Effect.gen(function* () {
       const analytics = yield* Analytics.Analytics
@@ -440,4 +534,76 @@ describe("Attempts: what is refused", () => {
       assert.deepStrictEqual(yield* events, ["event 1"])
     }).pipe(Effect.provide(layer({ flushInterval: 10 })))
   )
+})
+
+describe("Attempts: a wire that breaks its promises", () => {
+  const thrown = (): never => {
+    throw new Error("boom")
+  }
+
+  const ways: ReadonlyArray<readonly [string, () => Effect.Effect<never>]> = [
+    ["dies", () => Effect.die("boom")],
+    ["interrupts itself", () => Effect.interrupt],
+    ["throws", thrown]
+  ]
+
+  /** The real client over a wire that breaks two times, answers, and breaks two times again. */
+  const clients = (breaks: () => Effect.Effect<never>) => {
+    const settings = { maxRetries: 2, flushInterval: 10, closeTimeout: 0 }
+    let asked = 0
+    const answerOr = <A>(answer: () => A) =>
+      Effect.suspend(() => (asked++ % 3 < 2 ? breaks() : Effect.succeed(answer())))
+    const http = HttpClient.make((request) =>
+      answerOr(() => HttpClientResponse.fromWeb(request, new Response(null, { status: 200 })))
+    )
+    const send = () => answerOr(() => Transport.Answer.Delivered({ status: 200 }))
+    return {
+      "an HttpClient": Analytics.layer({ writeKey: Redacted.make("k"), ...settings }).pipe(
+        Layer.provide([Layer.succeed(HttpClient.HttpClient, http), chance(0.5)])
+      ),
+      "a transport": Analytics.layerNoDeps(settings).pipe(
+        Layer.provide([
+          Outbox.layerMemory(),
+          Layer.succeed(Transport.Transport, { send, envelopeBytes: 0 }),
+          chance(0.5)
+        ])
+      )
+    } as const
+  }
+
+  for (const where of ["an HttpClient", "a transport"] as const) {
+    it.effect.each(ways)(`${where} that %s is tried again, and nothing hangs`, ([, breaks]) =>
+      Effect.gen(function* () {
+        const analytics = yield* Analytics.Analytics
+        for (const from of [1, 4]) {
+          yield* trackMany(from, from + 2)
+          const flush = yield* Effect.forkChild(analytics.flush)
+          yield* elapse("10 seconds", "250 millis")
+          assert.deepStrictEqual(flush.pollUnsafe(), Exit.succeed({ delivered: 3, dropped: 0 }))
+        }
+      }).pipe(Effect.provide(clients(breaks)[where]))
+    )
+  }
+
+  it.effect.each(ways)("a transport that %s for ever: the batch is dropped, and it is said why", ([, breaks]) => {
+    const details: Array<unknown> = []
+    const observer = Outcome.layerObserver((outcome) =>
+      Effect.sync(() => {
+        if (outcome._tag === "Dropped") details.push([outcome.error.reason, outcome.error.detail])
+      })
+    )
+    const transport = Layer.succeed(Transport.Transport, { send: () => breaks(), envelopeBytes: 0 })
+    const client = Analytics.layerNoDeps({ maxRetries: 1, closeTimeout: 0 }).pipe(
+      Layer.provide([Outbox.layerMemory(), transport, chance(0.5)]),
+      Layer.provide(observer)
+    )
+    return Effect.gen(function* () {
+      const analytics = yield* Analytics.Analytics
+      yield* trackMany(1, 1)
+      const flush = yield* Effect.forkChild(analytics.flush)
+      yield* elapse("10 seconds", "250 millis")
+      assert.deepStrictEqual(flush.pollUnsafe(), Exit.succeed({ delivered: 0, dropped: 1 }))
+      assert.deepStrictEqual(details, [["retries", "the transport threw"]])
+    }).pipe(Effect.provide(client))
+  })
 })

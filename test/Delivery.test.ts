@@ -9,6 +9,7 @@ import * as Redacted from "effect/Redacted"
 import * as Scope from "effect/Scope"
 import * as Analytics from "../src/Analytics.ts"
 import * as AnalyticsTest from "../src/AnalyticsTest.ts"
+import * as Outcome from "../src/Outcome.ts"
 import { toResponse } from "../src/Wiretap.ts"
 import { breathe, chance, elapse, events, losses, numbered, pass, sizes, trackMany } from "./support.ts"
 
@@ -349,5 +350,43 @@ describe("Delivery: a close", () => {
       assert.deepStrictEqual(yield* events, numbered(1, 3))
       assert.include(yield* analytics.stats, { offered: 6, delivered: 3, rejected: 3 })
     }).pipe(Effect.provide(layer({ maxQueueSize: 3, overflow: "wait" })))
+  )
+})
+
+describe("Delivery: an observer that never answers", () => {
+  const silent = (options: AnalyticsTest.Options) =>
+    AnalyticsTest.layer(options).pipe(Layer.provide(Outcome.layerObserver(() => Effect.never)))
+
+  it.effect("holds up a flush for 5 seconds a batch, and no longer", () =>
+    Effect.gen(function* () {
+      const analytics = yield* Analytics.Analytics
+      yield* trackMany(1, 30)
+      const flush = yield* Effect.forkChild(analytics.flush)
+      for (const batch of [1, 2, 3]) {
+        yield* breathe
+        assert.strictEqual((yield* sizes).length, batch)
+        assert.isUndefined(flush.pollUnsafe())
+        yield* pass("5 seconds")
+      }
+      assert.isDefined(flush.pollUnsafe())
+      assert.deepStrictEqual(yield* Fiber.join(flush), { delivered: 30, dropped: 0 })
+    }).pipe(Effect.provide(silent({ batchSize: 10, flushInterval: 10 })))
+  )
+
+  it.effect.each([
+    ["the batch that is told", 10, 0, "5 seconds"],
+    ["the batch that is told, and what is dropped then", 30, 20, "10 seconds"]
+  ] as const)("holds up a close for 5 seconds, for each of: %s", ([, messages, dropped, time]) =>
+    Effect.gen(function* () {
+      const analytics = yield* Analytics.Analytics
+      yield* trackMany(1, messages)
+      const close = yield* Effect.forkChild(analytics.close)
+      yield* breathe
+      yield* pass("300 millis")
+      assert.isUndefined(close.pollUnsafe())
+      yield* elapse(time, "100 millis")
+      assert.isDefined(close.pollUnsafe())
+      assert.deepStrictEqual(yield* Fiber.join(close), { delivered: messages - dropped, dropped })
+    }).pipe(Effect.provide(silent({ batchSize: 10, flushInterval: 10, closeTimeout: 300 })))
   )
 })

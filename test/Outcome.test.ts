@@ -1,7 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Metric from "effect/Metric"
+import * as Scope from "effect/Scope"
 import * as Tracer from "effect/Tracer"
 import * as Analytics from "../src/Analytics.ts"
 import * as AnalyticsTest from "../src/AnalyticsTest.ts"
@@ -193,7 +195,33 @@ describe("Outcome: metrics", () => {
         AnalyticsTest.layer({ flushInterval: "1 hours" }),
         { local: true }
       )
-      assert.strictEqual(yield* depth, 0)
+      assert.isUndefined(yield* depth)
+    }).pipe(fresh)
+  )
+
+  it.effect("clients under attributes of their own have a depth of their own, which goes when they go", () =>
+    Effect.gen(function* () {
+      const depths = Effect.map(read, (metrics) =>
+        Object.fromEntries(Object.entries(metrics).filter(([name]) => name.startsWith("analytics_queue_depth")))
+      )
+      const client = Effect.fnUntraced(function* (attributes: Record<string, string>, messages: number) {
+        const scope = yield* Scope.make()
+        const context = yield* Layer.buildWithScope(AnalyticsTest.layer({ flushInterval: "1 hours" }), scope).pipe(
+          Effect.provideService(Metric.CurrentMetricAttributes, attributes)
+        )
+        yield* Effect.provide(trackMany(1, messages), context)
+        return Scope.close(scope, Exit.void)
+      })
+      const first = yield* client({ app: "a" }, 1)
+      const second = yield* client({ app: "b" }, 2)
+      const third = yield* client({ app: "b" }, 4)
+      assert.deepStrictEqual(yield* depths, { "analytics_queue_depth a": 1, "analytics_queue_depth b": 6 })
+      yield* second
+      assert.deepStrictEqual(yield* depths, { "analytics_queue_depth a": 1, "analytics_queue_depth b": 4 })
+      yield* first
+      assert.deepStrictEqual(yield* depths, { "analytics_queue_depth b": 4 })
+      yield* third
+      assert.deepStrictEqual(yield* depths, {})
     }).pipe(fresh)
   )
 })

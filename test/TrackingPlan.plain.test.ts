@@ -69,6 +69,12 @@ describe("createAnalytics({ plan })", () => {
     assert.strictEqual(analytics.sent[0]?.userId, "u7")
   })
 
+  it("a plan that is none is a setting that cannot work", () => {
+    for (const none of [{}, null, "shop"]) {
+      assert.throws(() => createAnalytics({ writeKey: "k", plan: none as never }), /^plan must be made by TrackingPlan/)
+    }
+  })
+
   it("a hash without a key is a setting that cannot work", () => {
     assert.throws(() => createAnalytics({ writeKey: "k", plan }), /hashKey is needed to hash what is marked as pii/)
   })

@@ -449,6 +449,190 @@ describe("TrackingPlan: fields that say who someone is", () => {
   })
 })
 
+describe("TrackingPlan: where marks are found", () => {
+  const P = Schema.String.annotate({ pii: true })
+  /** What is sent of properties by a plan with one event. */
+  const passed = (shape: TrackingPlan.Shape, data: Message.Data, policies: TrackingPlan.Policies<"Seen"> = {}) => {
+    const one = TrackingPlan.make({ events: { Seen: shape } })
+    return Effect.gen(function* () {
+      yield* untyped("Seen", data)
+      const [message] = yield* sent
+      return message?.properties as unknown
+    }).pipe(
+      Effect.provide(Layer.provideMerge(one.layer({ hashKey: "secret", ...policies }), AnalyticsTest.layer()), {
+        local: true
+      })
+    )
+  }
+
+  interface Tree {
+    readonly name: string
+    readonly children: ReadonlyArray<Tree>
+  }
+  interface Chain {
+    readonly next: Chain | null
+    readonly name: string
+  }
+  const Tree = Schema.Struct({
+    name: P,
+    children: Schema.Array(Schema.suspend((): Schema.Codec<Tree> => Tree))
+  })
+  const Chain = Schema.Struct({
+    next: Schema.NullOr(Schema.suspend((): Schema.Codec<Chain> => Chain)),
+    name: Schema.String.annotate({ pii: "hash" })
+  })
+
+  it.effect("in shapes that hold themselves, at every depth", () =>
+    Effect.gen(function* () {
+      const tree = { name: "1", children: [{ name: "2", children: [{ name: "3", children: [] }] }] }
+      assert.deepStrictEqual(yield* passed(Tree, tree), { children: [{ children: [{ children: [] }] }] })
+      const chain = { next: { next: { next: null, name: "3" }, name: "2" }, name: "1" }
+      const hashed = (text: string) => createHmac("sha256", "secret").update(text).digest("hex")
+      assert.deepStrictEqual(yield* passed(Chain, chain), {
+        next: { next: { next: null, name: hashed("3") }, name: hashed("2") },
+        name: hashed("1")
+      })
+    })
+  )
+
+  it("a key is needed for a hash that is only in a shape that holds itself", () => {
+    const inside = TrackingPlan.make({ events: { Seen: Schema.Struct({ first: Schema.NullOr(Chain) }) } })
+    assert.strictEqual(inside.problem({})?.setting, "hashKey")
+  })
+
+  it.effect("before a check, between two, and after them", () =>
+    Effect.gen(function* () {
+      const check = Schema.isMinLength(1)
+      const shape = Schema.Struct({
+        before: Schema.String.annotate({ pii: "drop" }).check(check),
+        between: Schema.String.check(check).annotate({ pii: "drop" }).check(check),
+        after: Schema.String.check(check).annotate({ pii: "drop" }),
+        strictest: Schema.String.annotate({ pii: "drop" }).check(check).annotate({ pii: "keep" }),
+        plain: Schema.String.check(check)
+      })
+      const data = { before: "1", between: "2", after: "3", strictest: "4", plain: "5" }
+      assert.deepStrictEqual(yield* passed(shape, data), { plain: "5" })
+    })
+  )
+
+  it.effect("in plans from elsewhere, beside what else is said of a text", () =>
+    Effect.gen(function* () {
+      const shape = TrackingPlan.fromJsonSchema({
+        type: "object",
+        properties: { email: { type: "string", minLength: 1, pii: "drop" }, plan: { type: "string" } }
+      })
+      assert.deepStrictEqual(yield* passed(shape, { email: secret, plan: "pro" }), { plan: "pro" })
+    })
+  )
+
+  it.effect("what is said of an event before a check is said of it", () => {
+    const fits = Schema.makeFilter(() => true)
+    const about = { strict: true, deprecated: true, planVersion: "9", owner: "growth" } as const
+    const checked = TrackingPlan.make({
+      events: { Seen: Schema.Struct({ plan: Schema.String }).annotate(about).check(fits) }
+    })
+    const [event] = TrackingPlan.toJson(checked).rules.events
+    assert.deepInclude(event, { version: 9, labels: { owner: "growth", deprecated: "true" } })
+    return Effect.gen(function* () {
+      const error = yield* Effect.flip(untyped("Seen", { plan: "pro", more: 1 }))
+      assert.deepInclude(error, { violation: "unexpected", version: "9" })
+    }).pipe(Effect.provide(Layer.provideMerge(checked.layer(), AnalyticsTest.layer())))
+  })
+
+  it.effect("in tuples, element by element", () =>
+    Effect.gen(function* () {
+      const pair = Schema.Struct({ pair: Schema.Tuple([Schema.String, P]) })
+      assert.deepStrictEqual(yield* passed(pair, { pair: ["kept", secret] }), { pair: ["kept", null] })
+      const more = Schema.Struct({ all: Schema.TupleWithRest(Schema.Tuple([Schema.String]), [P]) })
+      assert.deepStrictEqual(yield* passed(more, { all: ["kept", secret, secret] }), { all: ["kept", null, null] })
+    })
+  )
+
+  it.effect("of the members of a union the strictest counts, each in its own form", () =>
+    Effect.gen(function* () {
+      const E = (pii: boolean | "drop" | "hash" | "keep") => Schema.Struct({ email: Schema.String.annotate({ pii }) })
+      const either = Schema.Struct({
+        user: Schema.Union([E("keep"), E("drop")]),
+        open: Schema.Union([E(true), E("hash")]),
+        text: Schema.Union([E(true), Schema.String])
+      })
+      assert.deepStrictEqual(
+        yield* passed(either, { user: { email: secret }, open: { email: secret }, text: "kept" }),
+        { user: {}, open: {}, text: "kept" }
+      )
+    })
+  )
+
+  it.effect("where a flagged message has another form than the plan, nobody knows: all of it is dropped", () =>
+    Effect.gen(function* () {
+      const User = Schema.Struct({ email: P })
+      const shape = Schema.Struct({
+        user: User,
+        users: Schema.Array(User),
+        maybe: Schema.NullOr(User),
+        count: Schema.Int
+      })
+      const passes = (data: Message.Data) => passed(shape, data, { onViolation: "flag" })
+      const wrong = { user: secret, users: { email: secret }, maybe: [{ email: secret }], count: "many" }
+      assert.deepStrictEqual(yield* passes(wrong), { count: "many" })
+      assert.deepStrictEqual(
+        yield* passes({ user: { email: secret }, users: [secret, { email: secret }], maybe: null, count: 1 }),
+        { user: {}, users: [null, {}], maybe: null, count: 1 }
+      )
+    })
+  )
+
+  it("a mark on a whole shape, or on the names of a record, is refused by the name of the event", () => {
+    const whole = Schema.Struct({ email: Schema.String }).annotate({ pii: true })
+    assert.throws(
+      () => TrackingPlan.make({ events: { Seen: whole } }),
+      "Seen: is marked as pii as a whole: mark its fields"
+    )
+    assert.throws(() => TrackingPlan.make({ traits: whole }), "traits: is marked as pii as a whole: mark its fields")
+    const keys = Schema.Struct({ all: Schema.Record(P, Schema.Int) })
+    assert.throws(() => TrackingPlan.make({ events: { Seen: keys } }), "Seen: the names of a record are marked as pii")
+    const unknown = Schema.Struct({ email: Schema.String.annotate({ pii: "Drop" as "drop" }) })
+    assert.throws(() => TrackingPlan.make({ events: { Seen: unknown } }), "Seen: pii must be true")
+  })
+
+  it("marks below a field that has another name on the wire are refused", () => {
+    const renamed = Schema.Struct({ user: Schema.Struct({ at: Schema.DateTimeUtc.annotate({ pii: true }) }) }).pipe(
+      Schema.encodeKeys({ user: "u" })
+    )
+    assert.throws(() => TrackingPlan.make({ events: { Seen: renamed } }), "Seen: user is marked as pii")
+  })
+})
+
+describe("TrackingPlan: policies", () => {
+  it("that are none are settings that cannot work", () => {
+    const cases: ReadonlyArray<readonly [policies: object, setting: string]> = [
+      [{ onViolation: "Flag" }, "onViolation"],
+      [{ unplanned: "flag" }, "unplanned"],
+      [{ pii: true }, "pii"],
+      [{ events: { "Signed Down": "flag" } }, "events"],
+      [{ events: { toString: "flag" } }, "events"],
+      [{ events: "flag" }, "events"],
+      [{ events: { "Signed Up": "Flag" } }, "events.Signed Up"],
+      [{ hashKey: "" }, "hashKey"],
+      [{ hashKey: Redacted.make("") }, "hashKey"],
+      [{ hashKey: {} }, "hashKey"],
+      [{ hashKey: 7 }, "hashKey"]
+    ]
+    for (const [policies, setting] of cases) {
+      assert.strictEqual(plan.problem({ hashKey: "k", ...policies })?.setting, setting, JSON.stringify(policies))
+    }
+    assert.isUndefined(plan.problem({ hashKey: "k", events: { "Signed Up": "flag" }, pii: "hash", unplanned: "fail" }))
+  })
+
+  it.effect("a flag does not mind what else is in context.protocols", () =>
+    Effect.gen(function* () {
+      yield* untyped("Cart Viewed", { items: "many" }, { protocols: "http" })
+      const [message] = yield* sent
+      assert.deepStrictEqual(Object.keys(message?.context.protocols), ["violations"])
+    }).pipe(Effect.provide(around({ onViolation: "flag" })))
+  )
+})
+
 describe("TrackingPlan: what operators see", () => {
   it.effect("a deprecated event warns once, planned or not", () => {
     const lines: Array<unknown> = []

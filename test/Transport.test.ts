@@ -281,6 +281,36 @@ describe("Transport: the answer", () => {
   )
 })
 
+describe("Transport: a RequestInit of the program", () => {
+  it.effect.each([
+    ["none", undefined],
+    ["keepalive", { keepalive: true }],
+    ["what only another fetch knows", { keepalive: true, proxy: "http://proxy.example" }],
+    ["another redirect, which is not taken", { redirect: "follow" }]
+  ] as ReadonlyArray<readonly [string, RequestInit | undefined]>)(
+    "reaches fetch, and redirects stay manual: %s",
+    ([, init]) => {
+      const inits: Array<RequestInit | undefined> = []
+      const fetch: typeof globalThis.fetch = async (_url, given) => {
+        inits.push(given)
+        return new Response(null, { status: 200 })
+      }
+      const surroundings = Layer.merge(
+        Layer.succeed(FetchHttpClient.Fetch, fetch),
+        init === undefined ? Layer.empty : Layer.succeed(FetchHttpClient.RequestInit, init)
+      )
+      return Effect.gen(function* () {
+        assert.strictEqual((yield* send())._tag, "Delivered")
+        assert.strictEqual(inits.length, 1)
+        assert.deepInclude(inits[0], { ...init, method: "POST", redirect: "manual" })
+      }).pipe(
+        Effect.provide(Transport.layer({ writeKey }).pipe(Layer.provide(FetchHttpClient.layer))),
+        Effect.provide(surroundings)
+      )
+    }
+  )
+})
+
 const http = (client: Layer.Layer<HttpClient.HttpClient>) => (options: Transport.Options) =>
   Transport.layer(options).pipe(Layer.provide(client))
 
@@ -398,6 +428,23 @@ for (const [name, transport] of transports) {
         )
         yield* Effect.promise(quiet)
       })
+    )
+
+    it.live(
+      "H5 a body that is small only as long as it is compressed is read up to 64 KB, and the connection let go",
+      () =>
+        Effect.gen(function* () {
+          // Who reads it to its end is told of a refusal.
+          const body = Zlib.gzipSync(`${" ".repeat(20_000_000)}{"success":false}`)
+          assert.isBelow(body.byteLength, 64 * 1024)
+          const { host, quiet } = yield* peer((response) => {
+            const length = { "content-length": body.byteLength, connection: "close" }
+            response.writeHead(200, { "content-type": "application/json", "content-encoding": "gzip", ...length })
+            response.end(body)
+          })
+          assert.deepStrictEqual(yield* attempt(host), Transport.Answer.Delivered({ status: 200 }))
+          yield* Effect.promise(quiet)
+        })
     )
 
     it.live("H5 an answer that claims to be endless is not waited for either", () =>

@@ -1,4 +1,5 @@
 import { createHook } from "node:async_hooks"
+import { setImmediate } from "node:timers/promises"
 import { assert, describe, it, vi } from "@effect/vitest"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -189,6 +190,21 @@ describe("createAnalytics: what went wrong later", () => {
     assert.deepStrictEqual(outcomes, ["Delivered", "Dropped"])
   })
 
+  it("is told to the end when a fetch throws before it has begun", async () => {
+    const failures: Array<Failure> = []
+    const fetch = () => {
+      throw new Error("boom")
+    }
+    const onError = (failure: Failure) => failures.push(failure)
+    const analytics = createAnalytics({ writeKey: "test-write-key", fetch, maxRetries: 0, onError })
+    analytics.track(track)
+    assert.deepStrictEqual(await analytics.close(), { delivered: 0, dropped: 1 })
+    assert.deepStrictEqual(
+      failures.map(({ reason }) => reason),
+      ["retries"]
+    )
+  })
+
   it("harms nobody when the callbacks throw", async () => {
     const { fetch, requests } = recording()
     const boom = () => {
@@ -208,6 +224,35 @@ describe("createAnalytics: what went wrong later", () => {
     assert.deepStrictEqual(await analytics.close(), { delivered: 0, dropped: 0 })
     assert.isFalse(analytics.track(track))
     assert.strictEqual(requests.length, 1)
+  })
+
+  it("harms nobody when the callbacks are async and reject", async () => {
+    const unhandled: Array<unknown> = []
+    const listener = (reason: unknown) => void unhandled.push(reason)
+    process.on("unhandledRejection", listener)
+    let calls = 0
+    // As JavaScript may have it: a promise where nobody asked for one.
+    const boom = (async () => {
+      calls++
+      throw new Error("boom")
+    }) as () => never
+    const logger = { debug: boom, info: boom, warn: boom, error: boom }
+    for (const settings of [{ onError: boom }, { onOutcome: boom }, { transform: boom }, { logger }]) {
+      calls = 0
+      const fetch = async () => new Response(null, { status: 401 })
+      const analytics = createAnalytics({ writeKey: "test-write-key", fetch, logger: quiet, ...settings })
+      // What a transform answers with a promise is not sent as it is.
+      assert.strictEqual(analytics.track(track), !("transform" in settings))
+      assert.isFalse(analytics.track({ userId: "u1", event: "" }))
+      await analytics.flush()
+      await analytics.close()
+      assert.isAbove(calls, 0)
+    }
+    // Rejections are told once all that was due has run.
+    await setImmediate()
+    await setImmediate()
+    process.off("unhandledRejection", listener)
+    assert.deepStrictEqual(unhandled, [])
   })
 
   it("is logged as a warning if nobody else is told, and not a line for each", async () => {
@@ -292,6 +337,31 @@ describe("createAnalytics: settings", () => {
     const analytics = createAnalytics({ writeKey: "test-write-key", logger: quiet, ...settings })
     assert.deepStrictEqual(await analytics.close(), { delivered: 0, dropped: 0 })
   })
+
+  it.each([
+    ["flushAt", { flushAt: 1 }],
+    ["apiHost", { apiHost: "https://cdp.example" }],
+    ["disabled", { disabled: false }],
+    // What JSON has a key for and no value is one all the same.
+    ["writekey", { writekey: null }]
+  ])("%s, which is no setting, throws and is named", (setting, settings) => {
+    const error = refused(settings as Partial<Settings>)
+    assert.deepStrictEqual([error.setting, error.message], [setting, `${setting} is no setting`])
+  })
+
+  it.each([undefined, null, "test-write-key", 5, []])(
+    "%j in the place of settings throws, and is named",
+    (settings) => {
+      try {
+        createAnalytics(settings as never)
+      } catch (error) {
+        assert.instanceOf(error, InvalidSetting)
+        assert.strictEqual(error.setting, "settings")
+        return
+      }
+      assert.fail("was taken")
+    }
+  )
 
   it("host, path and gzip say where and how the batch goes", async () => {
     const { fetch, requests } = recording()
@@ -495,6 +565,25 @@ describe("createAnalytics: what a call costs", () => {
     assert.deepStrictEqual(await analytics.close(), { delivered: 51, dropped: 0 })
   })
 
+  it("a refused call that onError is told of starts no fiber either", async () => {
+    const told: Array<string> = []
+    const analytics = createTestAnalytics({
+      strict: false,
+      flushInterval: "1 hour",
+      onError: ({ reason }) => told.push(reason)
+    })
+    const refusals = () => {
+      for (let n = 0; n < 50; n++) analytics.track({ userId: "u1", event: "" })
+    }
+    refusals()
+    assert.deepStrictEqual(startedBy(refusals), { fibers: 0 })
+    assert.deepStrictEqual(
+      told,
+      Array.from({ length: 100 }, () => "InvalidCall")
+    )
+    await analytics.close()
+  })
+
   it("which is seen here where there are some", () => {
     const { fibers, PROMISE } = startedBy(() => {
       Effect.runFork(Effect.sync(() => {}))
@@ -531,6 +620,23 @@ describe("createTestAnalytics", () => {
     const lenient = createTestAnalytics({ strict: false, onError: () => {} })
     assert.isFalse(lenient.track({ userId: "", event: "e" }))
     await Promise.all([strict.close(), lenient.close()])
+  })
+
+  it("rejects at its close if what was told is not what was counted", async () => {
+    const analytics = createTestAnalytics({
+      // Who is told holds the very list, and takes a message out of it.
+      onOutcome: (outcome) => {
+        if (outcome._tag === "Delivered") (outcome.messages as unknown as Array<unknown>).pop()
+      }
+    })
+    analytics.track(track)
+    const ended = await analytics.close().then(
+      () => "was taken",
+      (error: Error) => error.message
+    )
+    assert.match(ended, /^the observer was told something else/)
+    await using honest = createTestAnalytics()
+    honest.track(track)
   })
 
   it("reads what is compressed", async () => {

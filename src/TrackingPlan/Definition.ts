@@ -3,6 +3,7 @@
  * for the context of every call; and the annotations that say more about them.
  */
 import type * as Schema from "effect/Schema"
+import type * as SchemaAST from "effect/SchemaAST"
 import type * as Json from "../Json.ts"
 
 /**
@@ -51,4 +52,21 @@ declare module "effect/Schema" {
       readonly pii?: boolean | "drop" | "hash" | "keep" | undefined
     }
   }
+}
+
+const inChecks = (checks: ReadonlyArray<SchemaAST.Check<never>>): ReadonlyArray<Schema.Annotations.Annotations> =>
+  checks.flatMap((check) => [
+    ...(check._tag === "FilterGroup" ? inChecks(check.checks) : []),
+    ...(check.annotations === undefined ? [] : [check.annotations])
+  ])
+
+/** All that is said of a Schema: by itself, by its checks (effect looks at the last one only), by the key that has it. */
+export const annotationsIn = (ast: SchemaAST.AST): ReadonlyArray<Schema.Annotations.Annotations> =>
+  [ast.annotations, ...inChecks(ast.checks ?? []), ast.context?.annotations].filter((one) => one !== undefined)
+
+/** The same as one; what is said later wins, but for `pii` the strictest. */
+export const annotationsOf = (ast: SchemaAST.AST): Schema.Annotations.Augment => {
+  const all = annotationsIn(ast)
+  const pii = (["drop", "hash", true, "keep"] as const).find((policy) => all.some((one) => one.pii === policy))
+  return Object.assign({}, ...all, pii === undefined ? {} : { pii })
 }

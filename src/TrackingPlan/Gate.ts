@@ -10,6 +10,7 @@ import * as Metric from "effect/Metric"
 import * as Redacted from "effect/Redacted"
 import { InvalidSetting, PlanViolation } from "../AnalyticsError.ts"
 import * as Enrichment from "../Enrichment.ts"
+import * as Json from "../Json.ts"
 import type * as Message from "../Message.ts"
 import type { Definition, Shape, Shapes } from "./Definition.ts"
 import * as Privacy from "./Privacy.ts"
@@ -51,14 +52,22 @@ export class Rules {
   readonly context: Rule | undefined
 
   constructor({ context, events, groupTraits, pages, screens, traits, version }: Definition) {
-    const one = (shape: Shape | undefined) => (shape === undefined ? undefined : new Rule(shape, undefined, version))
+    const made = (shape: Shape, name: string | undefined, label: string) => {
+      try {
+        return new Rule(shape, name, version)
+      } catch (error) {
+        throw new Error(`${label}: ${error instanceof Error ? error.message : String(error)}`, { cause: error })
+      }
+    }
+    const one = (shape: Shape | undefined, label: string) =>
+      shape === undefined ? undefined : made(shape, undefined, label)
     const many = (shapes: Shapes | undefined) =>
       shapes === undefined
         ? undefined
-        : new Map(Object.entries(shapes).map(([name, shape]) => [name, new Rule(shape, name, version)]))
+        : new Map(Object.entries(shapes).map(([name, shape]) => [name, made(shape, name, name)]))
     this.named = { track: many(events), page: many(pages), screen: many(screens) }
-    this.unnamed = { identify: one(traits), group: one(groupTraits) }
-    this.context = one(context)
+    this.unnamed = { identify: one(traits, "traits"), group: one(groupTraits, "groupTraits") }
+    this.context = one(context, "context")
   }
 
   /** The rule for a call; `undefined` if the plan says nothing of such calls. */
@@ -97,11 +106,14 @@ const words: { readonly [kind in Violation["kind"]]: string } = {
   unplanned: "Unplanned Event"
 }
 
+const actions: ReadonlyArray<OnViolation> = ["fail", "drop", "flag"]
+
 const unplanned: Violation = { kind: "unplanned", path: [], expected: "it is not in the plan" }
 
 export class Gate {
   private readonly rules: Rules
   private readonly policies: Policies
+  private readonly key: unknown
   private readonly hash: Privacy.Hash | undefined
   private readonly context: Context.Context<never>
   private readonly warned = new Set<Rule>()
@@ -112,18 +124,40 @@ export class Gate {
     this.policies = policies
     this.context = context
     const { hashKey } = policies
-    const key = typeof hashKey === "object" ? Redacted.value(hashKey) : hashKey
-    this.hash = key === undefined || key === "" ? undefined : Privacy.makeHash(key)
+    const key: unknown = Redacted.isRedacted(hashKey) ? Redacted.value(hashKey) : hashKey
+    this.key = key
+    this.hash = typeof key !== "string" || key === "" ? undefined : Privacy.makeHash(key)
   }
 
-  /** Why the policies can't work: there are fields to hash, and no key or no way to. */
+  /** Why the policies can't work: they are none, or there are fields to hash, and no key or no way to. */
   get problem(): InvalidSetting | undefined {
-    const { hashKey, pii = "drop" } = this.policies
+    const { events = {}, hashKey, onViolation, pii = "drop", unplanned } = this.policies
+    const invalid = (setting: string, problem: string) => new InvalidSetting({ setting, problem })
+    const oneOf = (setting: string, value: unknown, known: ReadonlyArray<string>) =>
+      value === undefined || known.some((one) => one === value)
+        ? undefined
+        : invalid(setting, `must be one of ${known.join(", ")}`)
+    if (!Json.isData(events)) return invalid("events", "must be an object")
+    for (const [name, value] of Object.entries(events)) {
+      if (this.rules.find("track", name) instanceof Rule === false)
+        return invalid("events", `${name} is not in the plan`)
+      const problem = oneOf(`events.${name}`, value, actions)
+      if (problem !== undefined) return problem
+    }
+    const problem =
+      oneOf("onViolation", onViolation, actions) ??
+      oneOf("unplanned", unplanned, ["allow", "drop", "fail"]) ??
+      oneOf("pii", pii, ["drop", "hash", "keep"])
+    if (problem !== undefined) return problem
+    if (hashKey !== undefined && (typeof this.key !== "string" || this.key === "")) {
+      return invalid("hashKey", "must be a text that is not empty, or a Redacted one")
+    }
     const hashes = this.rules.all.some(({ marks }) => marks !== undefined && Privacy.hashes(marks, pii))
     if (!hashes || this.hash !== undefined) return undefined
-    const problem =
-      hashKey === undefined ? "is needed to hash what is marked as pii" : "is empty, or has no node:crypto"
-    return new InvalidSetting({ setting: "hashKey", problem })
+    return invalid(
+      "hashKey",
+      hashKey === undefined ? "is needed to hash what is marked as pii" : "can't be used: there is no node:crypto"
+    )
   }
 
   /** Checks a call of which nothing is known. */
@@ -224,7 +258,7 @@ const violationOf = (
 
 const flag = (message: Message.Wire, violations: ReadonlyArray<Violation>): void => {
   const context = message.context as Record<string, unknown>
-  const protocols = (context.protocols ?? {}) as Message.Data
+  const protocols = Json.isData(context.protocols) ? context.protocols : {}
   const before = Array.isArray(protocols.violations) ? protocols.violations : []
   const flags = violations.map(({ expected, kind, path }) => ({
     type: words[kind],

@@ -121,7 +121,7 @@ export interface Plan<D extends Definition = Definition>
 
 const sayEffect: Say<Effect.Effect<void, CallError>> = (service, type, call, check) => service.say(type, call, check)
 
-/** Makes a plan. Throws if a field that is marked as `pii` would not be found again on the wire. */
+/** Makes a plan. Throws, with the name of the event, if what is marked as `pii` would not be found again on the wire. */
 export const make = <const D extends Definition>(definition: D): Plan<D> => {
   const rules = new Rules(definition)
   /** The clients that have this plan around them already: planned calls go to the client inside, and need no second look. */

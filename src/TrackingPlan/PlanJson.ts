@@ -8,7 +8,7 @@ import * as Schema from "effect/Schema"
 import * as SchemaAST from "effect/SchemaAST"
 import * as SchemaRepresentation from "effect/SchemaRepresentation"
 import type * as Json from "../Json.ts"
-import type { Definition, Shape, Shapes } from "./Definition.ts"
+import { annotationsOf, type Definition, type Shape, type Shapes } from "./Definition.ts"
 
 /** A plan that can't be read: which event, and why. */
 export class InvalidPlan extends Schema.TaggedError<InvalidPlan>()("InvalidPlan", {
@@ -56,7 +56,7 @@ const ours = ["deprecated", "owner", "pii", "planVersion", "since"]
 
 /** The JSON Schema of what is sent. */
 export const toJsonSchema = (shape: Shape, dialect: Dialect = "draft-2020-12"): JsonSchema.JsonSchema => {
-  const strict = Schema.resolveAnnotations(shape)?.strict === true
+  const strict = annotationsOf(shape.ast).strict === true
   const document = Schema.toJsonSchemaDocument(shape, {
     onExcessProperty: strict ? "error" : "ignore",
     includeAnnotationKey: (key) => ours.includes(key)
@@ -84,11 +84,11 @@ const annotated = (
   // That an integer is a safe one goes without saying.
   if (json.type === "integer" && json.minimum === Number.MIN_SAFE_INTEGER) delete json.minimum
   if (json.type === "integer" && json.maximum === Number.MAX_SAFE_INTEGER) delete json.maximum
-  const annotations = { ...SchemaAST.resolve(ast), ...ast.context?.annotations }
+  const annotations = annotationsOf(ast)
   for (const key of ["title", "description", ...ours]) {
     if (annotations[key] !== undefined) json[key] ??= annotations[key]
   }
-  const id = (annotations.representation as SchemaRepresentation.RepresentationAnnotation | undefined)?.id
+  const id = (ast.annotations?.representation as SchemaRepresentation.RepresentationAnnotation | undefined)?.id
   if (json.type === "string" && id !== undefined && dates.includes(id)) json.format ??= "date-time"
   if (SchemaAST.isObjects(ast) && isObject(json.properties)) {
     const fields = new Map(ast.propertySignatures.map(({ name, type }) => [String(name), type]))
@@ -238,7 +238,7 @@ export const toJson = (
   }
   const events = (shapes: Shapes | undefined, eventType?: "page" | "screen") =>
     Object.entries(shapes ?? {}).map(([name, shape]): EventJson => {
-      const { deprecated, description, owner, planVersion, since } = Schema.resolveAnnotations(shape) ?? {}
+      const { deprecated, description, owner, planVersion, since } = annotationsOf(shape.ast)
       const labels = {
         ...(owner === undefined ? {} : { owner }),
         ...(since === undefined ? {} : { since }),

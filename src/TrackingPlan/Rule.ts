@@ -8,7 +8,7 @@ import type * as SchemaAST from "effect/SchemaAST"
 import * as SchemaIssue from "effect/SchemaIssue"
 import * as SchemaParser from "effect/SchemaParser"
 import type { PlanViolation } from "../AnalyticsError.ts"
-import type { Shape } from "./Definition.ts"
+import { annotationsOf, type Shape } from "./Definition.ts"
 import * as Privacy from "./Privacy.ts"
 
 /** One thing that is wrong. It names where and what was expected; never the value. */
@@ -28,15 +28,15 @@ export class Rule {
   private readonly encoded: Run
 
   constructor(shape: Shape, name: string | undefined, version: string | undefined) {
-    const annotations = Schema.resolveAnnotations(shape)
+    const annotations = annotationsOf(shape.ast)
     const codec = Schema.toCodecJson(shape)
     const options: SchemaAST.ParseOptions = {
       errors: "all",
-      onExcessProperty: annotations?.strict === true ? "error" : "ignore"
+      onExcessProperty: annotations.strict === true ? "error" : "ignore"
     }
     this.name = name
-    this.version = annotations?.planVersion ?? version
-    this.deprecated = annotations?.deprecated ?? false
+    this.version = annotations.planVersion ?? version
+    this.deprecated = annotations.deprecated ?? false
     this.marks = Privacy.marksOf(codec.ast)
     this.decoded = harmless(SchemaParser.decodeUnknownResult(codec, options))
     const encode = SchemaParser.encodeUnknownResult(codec, options)
