@@ -119,8 +119,13 @@ export const countUnsafe = (outcome: Outcome, context: Context.Context<never>): 
   counter(bytesTotal, { outcome: ended }).updateUnsafe(bytes, context)
 }
 
-/** Whose depths are in a series of `queueDepth`: by registry, and by the attributes of the series. */
-const depths = new WeakMap<Metric.MetricRegistry, Map<string, Set<() => number>>>()
+interface Series {
+  readonly depths: Set<() => number>
+  readonly registration: Metric.Registration
+}
+
+/** The series of `queueDepth`: by registry, and by the attributes that are around a client. */
+const series = new WeakMap<Metric.MetricRegistry, Map<string, Series>>()
 
 /** Adds a client's depth to `queueDepth` for as long as the scope lasts. Costs nothing until the gauge is read. */
 export const watchDepth = Effect.fnUntraced(function* (
@@ -129,20 +134,27 @@ export const watchDepth = Effect.fnUntraced(function* (
   const context = yield* Effect.context<never>()
   const registry = Context.get(context, Metric.MetricRegistry)
   const attributes = JSON.stringify(Context.get(context, Metric.CurrentMetricAttributes))
-  const series = depths.get(registry) ?? new Map<string, Set<() => number>>()
-  const watched = series.get(attributes) ?? new Set()
-  depths.set(registry, series.set(attributes, watched.add(depth)))
-  const sum = () => ({ value: Array.from(watched).reduce((total, one) => total + one(), 0) })
-  const hooks = { get: sum, update: () => {}, modify: () => {} }
-  const registration = Metric.registerUnsafe(queueDepth, context, hooks)
+  const known = series.get(registry) ?? new Map<string, Series>()
+  series.set(registry, known)
+  const one = known.get(attributes) ?? register(context)
+  known.set(attributes, one)
+  one.depths.add(depth)
   yield* Effect.addFinalizer(() =>
     Effect.sync(() => {
-      watched.delete(depth)
-      if (watched.size > 0) Metric.registerUnsafe(queueDepth, context, hooks)
-      else registration.remove()
+      one.depths.delete(depth)
+      if (one.depths.size > 0) return
+      one.registration.remove()
+      known.delete(attributes)
     })
   )
 })
+
+const register = (context: Context.Context<never>): Series => {
+  const depths = new Set<() => number>()
+  const sum = () => ({ value: Array.from(depths).reduce((total, depth) => total + depth(), 0) })
+  const registration = Metric.registerUnsafe(queueDepth, context, { get: sum, update: () => {}, modify: () => {} })
+  return { depths, registration }
+}
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Observer

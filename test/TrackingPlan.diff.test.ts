@@ -1,0 +1,207 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Schema from "effect/Schema"
+import * as TrackingPlan from "../src/TrackingPlan.ts"
+
+const { Array: list, Boolean, Finite, Int, Literal, Literals, NullOr, Record, String: text, Struct, Tuple } = Schema
+const { Union, optionalKey, suspend } = Schema
+
+type Shaped = Schema.Codec<unknown, unknown>
+
+const told = ({ breaking, changes }: TrackingPlan.Difference): ReadonlyArray<string> => {
+  assert.strictEqual(
+    breaking,
+    changes.some((change) => change.breaking)
+  )
+  return changes.map(
+    (change) =>
+      `${change.breaking ? "breaks" : "keeps"} ${change.event} ${change.path} ${change.kind}: ${change.detail}`
+  )
+}
+
+const changes = (before: Shaped, after: Shaped) => {
+  const plan = (a: Shaped) => TrackingPlan.make({ events: { Paid: Struct({ a }) as TrackingPlan.Shape } })
+  return told(TrackingPlan.diff(plan(before), plan(after)))
+}
+
+const product = <A extends Shaped>(price: A) => Struct({ price }).annotate({ identifier: "Product" })
+
+/** The JSON of a plan with one event, whose properties may refer to definitions. */
+const json = (properties: object, definitions: object = {}, more: object = {}) => ({
+  rules: {
+    events: [
+      {
+        name: "Paid",
+        rules: {
+          $schema: "https://json-schema.org/draft/2020-12/schema",
+          $defs: definitions,
+          type: "object",
+          properties: { properties: { type: "object", properties, ...more } }
+        }
+      }
+    ]
+  }
+})
+
+describe("TrackingPlan.diff finds what breaks, wherever it is", () => {
+  it.each([
+    ["itself", product(Finite), product(text), "a.price"],
+    ["or null", NullOr(product(Finite)), NullOr(product(text)), "a.price"],
+    ["in a list", list(NullOr(product(Finite))), list(NullOr(product(text))), "a[].price"],
+    ["in a record", Record(text, product(Finite)), Record(text, product(text)), "a.*.price"],
+    ["in a tuple", Tuple([text, product(Finite)]), Tuple([text, product(text)]), "a[1].price"],
+    ["in a union", Union([text, product(Finite)]), Union([text, product(text)]), "a.price"]
+  ] as const)("a definition, %s", (_, before, after, path) => {
+    assert.deepStrictEqual(changes(before, after), [`breaks Paid ${path} retyped: was number, is string`])
+  })
+
+  it("a definition in two places, in each", () => {
+    const both = (price: Shaped) => Struct({ b: product(price), c: NullOr(product(price)) })
+    assert.deepStrictEqual(changes(both(Finite), both(text)), [
+      "breaks Paid a.b.price retyped: was number, is string",
+      "breaks Paid a.c.price retyped: was number, is string"
+    ])
+  })
+
+  it("a property removed from what may be null", () => {
+    const before = NullOr(Struct({ b: text, c: text }).annotate({ identifier: "B" }))
+    const after = NullOr(Struct({ b: text }).annotate({ identifier: "B" }))
+    assert.deepStrictEqual(changes(before, after), ["breaks Paid a.c removed: is removed"])
+  })
+
+  it("a shape that refers to itself, and ends", () => {
+    interface Node {
+      readonly value: string | number
+      readonly next: Node | null
+    }
+    const node = (value: typeof text | typeof Finite, identifier = "Node") => {
+      const self: Schema.Codec<Node> = Struct({
+        value: value as Schema.Codec<string | number>,
+        next: NullOr(suspend((): Schema.Codec<Node> => self))
+      }).annotate({ identifier })
+      return self
+    }
+    assert.deepStrictEqual(changes(node(Finite), node(Finite)), [])
+    assert.deepStrictEqual(changes(node(Finite), node(text)), ["breaks Paid a.value retyped: was number, is string"])
+    const odd = "a/b~c d%"
+    assert.deepStrictEqual(changes(node(Finite, odd), node(text, odd)), [
+      "breaks Paid a.value retyped: was number, is string"
+    ])
+  })
+
+  it("an element added to a tuple and needed, and one removed", () => {
+    const [one, two] = [Tuple([text]), Tuple([text, Finite])]
+    assert.include(changes(one, two), "breaks Paid a[1] added: is added, and required")
+    assert.include(changes(two, one), "breaks Paid a[1] removed: is removed")
+    assert.include(changes(one, Tuple([text, optionalKey(Finite)])), "keeps Paid a[1] added: is added")
+  })
+
+  it("a member of a union removed, and one replaced", () => {
+    const a = Struct({ kind: Literal("a"), value: text })
+    const b = Struct({ kind: Literal("b"), value: text })
+    const c = Struct({ kind: Literal("c"), value: text })
+    assert.deepStrictEqual(changes(Union([a, b]), a), ["breaks Paid a tightened: is no longer object with kind, value"])
+    assert.deepStrictEqual(changes(Union([a, b]), Union([c, a])), [
+      "breaks Paid a retyped: is no longer object with kind, value, may be object with kind, value"
+    ])
+    assert.deepStrictEqual(changes(Union([text, Finite]), text), [
+      "breaks Paid a tightened: was string or number, is string"
+    ])
+  })
+
+  it("properties with names that every object has", () => {
+    const named = Struct({ constructor: text, toString: text, b: text })
+    assert.deepStrictEqual(changes(named, Struct({ b: text })), [
+      "breaks Paid a.constructor removed: is removed",
+      "breaks Paid a.toString removed: is removed"
+    ])
+    assert.deepStrictEqual(changes(Struct({ b: text }), Struct({ constructor: text, b: text })), [
+      "breaks Paid a.constructor added: is added, and required"
+    ])
+  })
+
+  it("what is dropped or hashed, where it was kept", () => {
+    const marked = (pii: boolean | "drop" | "hash" | "keep") => text.annotate({ pii })
+    for (const pii of [true, "drop", "hash"] as const) {
+      assert.deepStrictEqual(changes(text, marked(pii)), [
+        `breaks Paid a tightened: pii was nothing, is ${JSON.stringify(pii)}`
+      ])
+      assert.deepStrictEqual(changes(marked(pii), marked("keep")), [
+        `keeps Paid a described: pii was ${JSON.stringify(pii)}, is "keep"`
+      ])
+    }
+    assert.deepStrictEqual(changes(text, marked("keep")), [`keeps Paid a described: pii was nothing, is "keep"`])
+  })
+
+  it("events, pages and traits that share a label", () => {
+    const [a, b, c] = [Struct({ a: text }), Struct({ a: Finite }), Struct({ c: text })]
+    const diff = (before: TrackingPlan.Definition, after: TrackingPlan.Definition) =>
+      told(TrackingPlan.diff(TrackingPlan.make(before), TrackingPlan.make(after)))
+    assert.deepStrictEqual(diff({ events: { traits: a }, traits: c }, { events: { traits: b }, traits: c }), [
+      "breaks traits a retyped: was string, is number"
+    ])
+    assert.deepStrictEqual(diff({ events: {} }, { events: { context: a } }), ["keeps context  added: is added"])
+    assert.deepStrictEqual(diff({ events: { "page X": a }, pages: { X: c } }, { pages: { X: c } }), [
+      "breaks page X  removed: is removed"
+    ])
+  })
+})
+
+describe("TrackingPlan.diff lets pass what breaks nobody", () => {
+  const one = Struct({ b: text })
+
+  it.each([
+    ["a union in another order", Union([one, Finite]), Union([Finite, one]), []],
+    [
+      "a further member of a union",
+      Union([one, Finite]),
+      Union([Boolean, one, Finite]),
+      ["keeps Paid a loosened: was object or number, is boolean or object or number"]
+    ],
+    [
+      "a description within a union",
+      Union([one, Finite]),
+      Union([Struct({ b: text.annotate({ description: "A b" }) }), Finite]),
+      [`keeps Paid a.b described: description was nothing, is "A b"`]
+    ],
+    ["an object that may be null", one, NullOr(one), ["keeps Paid a loosened: was object, is object or null"]],
+    [
+      "a record of what is wider",
+      Record(text, Int),
+      Record(text, Finite),
+      ["keeps Paid a.* loosened: was integer, is number"]
+    ],
+    [
+      "a bound that includes its end",
+      Finite.check(Schema.isGreaterThan(0)),
+      Finite.check(Schema.isGreaterThanOrEqualTo(0)),
+      ["keeps Paid a loosened: minimum was more than 0, is 0"]
+    ],
+    ["values listed apart", Literals(["x", "y"]), Union([Literal("y"), Literal("x")]), []]
+  ] as const)("%s", (_, before, after, expected) => {
+    assert.deepStrictEqual(changes(before, after), expected)
+  })
+
+  it("and the same bound without its end breaks", () => {
+    const [open, closed] = [Finite.check(Schema.isLessThan(9)), Finite.check(Schema.isLessThanOrEqualTo(9))]
+    assert.deepStrictEqual(changes(closed, open), ["breaks Paid a tightened: maximum was 9, is less than 9"])
+  })
+
+  it("a definition where there was none, and the other way around", () => {
+    const [inline, named] = [NullOr(Struct({ price: Finite })), NullOr(product(Finite))]
+    assert.deepStrictEqual(changes(inline, named), [])
+    assert.deepStrictEqual(changes(named, inline), [])
+  })
+
+  it("references with odd names in the JSON of plans", () => {
+    const odd = (type: string) =>
+      json(
+        { a: { $ref: "#/$defs/x~1y" }, b: { $ref: "#/$defs/constructor" } },
+        { "x/y": { type }, constructor: { type } }
+      )
+    assert.deepStrictEqual(told(TrackingPlan.diff(odd("string"), odd("string"))), [])
+    assert.deepStrictEqual(told(TrackingPlan.diff(odd("string"), odd("number"))), [
+      "breaks Paid a retyped: was string, is number",
+      "breaks Paid b retyped: was string, is number"
+    ])
+  })
+})
