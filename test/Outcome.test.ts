@@ -210,17 +210,17 @@ describe("Outcome: metrics", () => {
           Effect.provideService(Metric.CurrentMetricAttributes, attributes)
         )
         yield* Effect.provide(trackMany(1, messages), context)
-        return Scope.close(scope, Exit.void)
+        return { close: Scope.close(scope, Exit.void) }
       })
       const first = yield* client({ app: "a" }, 1)
       const second = yield* client({ app: "b" }, 2)
       const third = yield* client({ app: "b" }, 4)
       assert.deepStrictEqual(yield* depths, { "analytics_queue_depth a": 1, "analytics_queue_depth b": 6 })
-      yield* second
+      yield* second.close
       assert.deepStrictEqual(yield* depths, { "analytics_queue_depth a": 1, "analytics_queue_depth b": 4 })
-      yield* first
+      yield* first.close
       assert.deepStrictEqual(yield* depths, { "analytics_queue_depth b": 4 })
-      yield* third
+      yield* third.close
       assert.deepStrictEqual(yield* depths, {})
     }).pipe(fresh)
   )
