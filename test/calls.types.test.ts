@@ -13,6 +13,8 @@ import {
   InvalidCall,
   type InvalidSetting,
   type PlanViolation,
+  type OutboxFull,
+  type OutboxUnavailable,
   type QueueFull
 } from "../src/AnalyticsError.ts"
 import * as AnalyticsTest from "../src/AnalyticsTest.ts"
@@ -139,7 +141,9 @@ describe("types of calls", () => {
 
   it("are effects of nothing, that fail by name and need nothing", () => {
     expectTypeOf<ReturnType<Analytics.Service[Message.Type]>>().toEqualTypeOf<Effect.Effect<void, CallError, never>>()
-    expectTypeOf<CallError>().toEqualTypeOf<InvalidCall | PlanViolation | QueueFull | Closed>()
+    expectTypeOf<CallError>().toEqualTypeOf<
+      InvalidCall | PlanViolation | QueueFull | OutboxFull | OutboxUnavailable | Closed
+    >()
     expectTypeOf<Analytics.Service["flush"]>().toEqualTypeOf<Effect.Effect<Outbox.Flushed, never, never>>()
     expectTypeOf<Analytics.Service["close"]>().toEqualTypeOf<Effect.Effect<Outbox.Flushed, never, never>>()
   })
