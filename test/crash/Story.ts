@@ -1,0 +1,318 @@
+/**
+ * A crash story: processes write and deliver, chance strikes them, they come back, and in the end the books are compared.
+ *
+ * What an actor said it was promised must be with the peer, in the order in which it was promised; what came twice must
+ * have a cause; and the database must be empty and sound.
+ */
+import * as Fs from "node:fs"
+import * as Os from "node:os"
+import * as Path from "node:path"
+import { DatabaseSync } from "node:sqlite"
+import { setTimeout as sleep } from "node:timers/promises"
+import * as PgClient from "@effect/sql-pg/PgClient"
+import * as Effect from "effect/Effect"
+import * as Redacted from "effect/Redacted"
+import * as Reactivity from "effect/reactivity/Reactivity"
+import { chances } from "../chances.ts"
+import { type Answer, FaultSink } from "../FaultSink.ts"
+import { Postgres } from "../Postgres.ts"
+import { Actor, type Programs, type Role } from "./Actor.ts"
+import type { Life } from "./Life.ts"
+
+// ---------------------------------------------------------------------------------------------------------------------
+// What a story is
+// ---------------------------------------------------------------------------------------------------------------------
+
+export interface Story {
+  readonly name: string
+  /** Who is in it. Those that are embedded share a file of SQLite; the others a database of PostgreSQL. */
+  readonly cast: Partial<Readonly<Record<Role, number>>>
+  /** What chance does: `kill -9`, SIGSTOP for longer than a lease and SIGCONT, or besides a restart of the server. */
+  readonly strikes: ReadonlyArray<"kill" | "pause" | "restart">
+  /** Whether calls are made in transactions with rows of the program's own. */
+  readonly transactional?: boolean | undefined
+  /** How often the peer answers 503, or takes everything in and drops the connection. @default 0.05 and 0.03 */
+  readonly faults?: { readonly refused: number; readonly dropped: number } | undefined
+}
+
+export interface Ending {
+  readonly story: string
+  readonly strikes: Readonly<Record<"kill" | "pause" | "restart", number>>
+  /** Messages of which a call had resolved, as heard by the story. */
+  readonly acknowledged: number
+  /** Of those, how many the peer has not taken in. */
+  readonly lost: number
+  /** Times that the peer took in what it had taken in before. */
+  readonly duplicates: number
+  /** How many of these can be explained. */
+  readonly bound: number
+  /** Messages whose first arrival was before that of one of the same user that had been acknowledged before. */
+  readonly disorder: number
+  /** Acknowledged messages a second, from the first start until everything was delivered. */
+  readonly rate: number
+  /** What else is wrong: must be empty. */
+  readonly problems: ReadonlyArray<string>
+}
+
+/** Whether a story ended as it must. */
+export const isGood = ({ bound, disorder, duplicates, lost, problems }: Ending): boolean =>
+  lost === 0 && disorder === 0 && duplicates <= bound && problems.length === 0
+
+/** Messages in a request. */
+const batch = 100
+/** What a relay has read ahead, at most, as `Reader` has it. */
+const readAhead = 512
+
+/**
+ * What can come twice, for each strike against somebody who delivers.
+ * - A kill: the one batch whose answer was there, or on its way, and that was not removed.
+ * - A pause longer than the lease: that batch, once more if its answer was missed, and the next one, which was formed.
+ * - A restart of the server: what a relay could deliver meanwhile and not remove, if its lanes went to another one.
+ */
+const twice = { kill: batch, pause: 3 * batch, restart: readAhead + 2 * batch } as const
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Where the messages wait
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** The database of a story, as its operator sees it. */
+interface Place extends AsyncDisposable {
+  /** What the actors are given. */
+  readonly address: string
+  /** How many messages wait. */
+  readonly pending: () => Promise<number>
+  readonly restart: () => Promise<void>
+  /** What is wrong with it when all is over. */
+  readonly problems: () => Promise<ReadonlyArray<string>>
+  /** The ids of the rows that the program wrote together with messages. */
+  readonly orders: () => Promise<ReadonlyArray<string>>
+}
+
+const leftovers = (waiting: number, dead: number): ReadonlyArray<string> => [
+  ...(waiting > 0 ? [`${waiting} messages are left`] : []),
+  ...(dead > 0 ? [`${dead} dead letters`] : [])
+]
+
+const onFile = (): Place => {
+  const address = Fs.mkdtempSync(Path.join(Os.tmpdir(), "effect-analytics-crash-"))
+  const file = Path.join(address, "outbox.db")
+  const ask = <A>(sql: string): A => {
+    using database = new DatabaseSync(file, { timeout: 5_000 })
+    return Object.values(database.prepare(sql).get() ?? {})[0] as A
+  }
+  const count = (table: string) => ask<number>(`SELECT count(*) FROM ${table}`)
+  return {
+    address,
+    pending: async () => count("analytics_outbox"),
+    restart: () => Promise.reject(new Error("a file is not restarted")),
+    problems: async () => {
+      const strangers = Fs.readdirSync(address).filter((name) => name.includes("corrupt"))
+      const check = ask<string>("PRAGMA integrity_check")
+      return [
+        ...strangers.map((name) => `${name} was set aside`),
+        ...(check === "ok" ? [] : [`integrity_check: ${check}`]),
+        ...leftovers(count("analytics_outbox"), count("analytics_outbox_dead"))
+      ]
+    },
+    orders: async () => [],
+    [Symbol.asyncDispose]: async () => Fs.rmSync(address, { recursive: true, force: true })
+  }
+}
+
+const onServer = async (fsync: boolean): Promise<Place> => {
+  const server = await Postgres.start({ fsync })
+  const address = await server.database()
+  const ask = <A>(statement: string): Promise<ReadonlyArray<A>> =>
+    Effect.runPromise(
+      Effect.flatMap(PgClient.makeClient({ url: Redacted.make(address) }), (sql) =>
+        Effect.map(sql.unsafe(statement), (rows) => rows as ReadonlyArray<A>)
+      ).pipe(Effect.scoped, Effect.provide(Reactivity.layer))
+    )
+  const count = async (table: string) =>
+    (await ask<{ count: number }>(`SELECT count(*)::int AS count FROM ${table}`))[0]?.count ?? 0
+  await ask("CREATE TABLE orders (id text PRIMARY KEY)")
+  return {
+    address,
+    pending: () => count("analytics_outbox"),
+    restart: () => server.restart("immediate"),
+    problems: async () => leftovers(await count("analytics_outbox"), await count("analytics_outbox_dead")),
+    orders: async () => (await ask<{ id: string }>("SELECT id FROM orders")).map(({ id }) => id),
+    [Symbol.asyncDispose]: () => server[Symbol.asyncDispose]()
+  }
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// How it goes
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** How long the end of a story may take: much longer than it does. */
+const patience = 90_000
+
+/** Plays a story until chance has struck so many times, and compares the books. */
+export const play = async (
+  story: Story,
+  { programs, seed, strikes }: { readonly programs: Programs; readonly seed: number; readonly strikes: number }
+): Promise<Ending> => {
+  const chance = chances(seed)
+  const { dropped, refused } = story.faults ?? { refused: 0.05, dropped: 0.03 }
+  let answersLost = 0
+  const answer = (): Answer => {
+    const one = chance()
+    if (one < refused) return 503
+    if (one >= refused + dropped) return 200
+    answersLost++
+    return "reset after"
+  }
+  await using sink = await FaultSink.start({ otherwise: answer, remember: false })
+  await using place = story.cast.embedded === undefined ? await onServer(story.strikes.includes("restart")) : onFile()
+
+  const pauses = story.strikes.includes("pause")
+  const life = {
+    pause: 20,
+    transactional: story.transactional,
+    host: sink.host,
+    place: place.address,
+    outbox: { lease: pauses ? 1_500 : 3_000, pollInterval: 100 },
+    delivery: { batchSize: batch },
+    requestTimeout: pauses ? 1_000 : 2_500
+  } satisfies Partial<Life>
+
+  const problems: Array<string> = []
+  const acknowledged = new Map<string, Array<string>>()
+  let count = 0
+  const hear = (line: string) => {
+    const [user = "", ...rest] = line.split("/")
+    if (rest.length === 0) return
+    const theirs = acknowledged.get(user)
+    if (theirs === undefined) acknowledged.set(user, [line])
+    else theirs.push(line)
+    count++
+  }
+
+  await using stack = new AsyncDisposableStack()
+  const actors = Object.entries(story.cast).flatMap(([role, number]) =>
+    Array.from({ length: number }, (_, n) => stack.use(new Actor(programs, role as Role, `${role}${n + 1}`, hear)))
+  )
+  const struck = new Set<Actor>()
+  let over = false
+
+  const begin = (actor: Actor): void => {
+    const users = actor.role === "relay" ? [] : Array.from({ length: 12 }, (_, n) => `${actor.name}-${n + 1}`)
+    actor.start({ ...life, users }, { seed })
+    void actor.ended.then(({ code, output, signal }) => {
+      if (over) return
+      if (!struck.delete(actor)) problems.push(`${actor.name} ended by itself (${signal ?? code}): ${output}`)
+      begin(actor)
+    })
+  }
+
+  const startedAt = performance.now()
+  for (const actor of actors) begin(actor)
+  await Promise.all(actors.map((actor) => actor.said("ready")))
+
+  const counts = { kill: 0, pause: 0, restart: 0 }
+  let bound = 0
+  const paused = new Map<Actor, Promise<void>>()
+  const one = <A>(of: ReadonlyArray<A>): A => of[Math.floor(chance() * of.length)] as A
+
+  const strike = async (): Promise<void> => {
+    // A server that is restarted all the time does nothing else.
+    const usual = story.strikes.filter((kind) => kind !== "restart")
+    const kind = usual.length === story.strikes.length || chance() > 0.15 ? one(usual) : "restart"
+    counts[kind]++
+    if (kind === "restart") {
+      bound += twice.restart * (story.cast.relay ?? 0)
+      await place.restart()
+      return
+    }
+    const able = actors.filter((actor) => !paused.has(actor) && (kind === "kill" || actor.role !== "writer"))
+    const actor = one(able)
+    if (actor.role !== "writer") bound += twice[kind]
+    if (kind === "pause") {
+      actor.signal("SIGSTOP")
+      const end = sleep(life.outbox.lease + 500 + chance() * 1_000).then(() => {
+        actor.signal("SIGCONT")
+        paused.delete(actor)
+      })
+      paused.set(actor, end)
+      // One is left, at least.
+      if (paused.size > able.length / 2) await Promise.race(paused.values())
+      return
+    }
+    // Now and then in the middle of its start.
+    if (chance() < 0.8) await actor.said("ready")
+    await sleep(chance() * 150)
+    if (actor.pid === undefined) return
+    struck.add(actor)
+    actor.signal("SIGKILL")
+    await actor.ended
+  }
+
+  for (let n = 0; n < strikes; n++) {
+    await sleep(50 + chance() * 250)
+    await strike()
+  }
+  await Promise.all(paused.values())
+
+  // Everything that was promised is delivered, and the actors end as they would on any day.
+  const deadline = performance.now() + patience
+  await Promise.all(actors.map((actor) => actor.said("ready")))
+  over = true
+  const writers = actors.filter(({ role }) => role !== "relay")
+  for (const writer of writers) writer.order("stop writing")
+  const isLate = () => performance.now() > deadline
+  const late = sleep(patience, "late", { ref: false })
+  const inTime = async <A>(what: string, wait: Promise<A>): Promise<A | undefined> => {
+    const answer = await Promise.race([wait, late])
+    if (answer !== "late") return answer as A
+    problems.push(`${what} did not end`)
+    return undefined
+  }
+  await Promise.all(writers.map((writer) => inTime(writer.name, writer.said("written"))))
+  while ((await place.pending()) > 0 && !isLate()) await sleep(50)
+  const seconds = (performance.now() - startedAt) / 1_000
+  for (const actor of actors) if (actor.role !== "writer") actor.signal("SIGTERM")
+  for (const actor of actors) {
+    const ended = await inTime(actor.name, actor.ended)
+    if (ended !== undefined && ended.code !== 0) {
+      problems.push(`${actor.name} ended with ${ended.signal ?? ended.code}: ${ended.output}`)
+    }
+  }
+
+  // -------------------------------------------------------------------------------------------------------------------
+  // The books
+  // -------------------------------------------------------------------------------------------------------------------
+
+  let lost = 0
+  let disorder = 0
+  for (const [user, promised] of acknowledged) {
+    const at = new Map(sink.userOrder(user).map((id, index) => [id, index]))
+    let latest = -1
+    for (const id of promised) {
+      if ((sink.counts.get(id)?.taken ?? 0) === 0) lost++
+      const index = at.get(id) ?? latest
+      if (index < latest) disorder++
+      latest = Math.max(latest, index)
+    }
+  }
+  problems.push(...(await place.problems()), ...sink.totals().malformed)
+  if (story.transactional === true) {
+    const rows = new Set(await place.orders())
+    const taken = new Set(sink.takenIds())
+    const lonely = [...rows].filter((id) => !taken.has(id)).length
+    const unwanted = [...taken].filter((id) => !rows.has(id)).length
+    if (lonely > 0) problems.push(`${lonely} rows without their message`)
+    if (unwanted > 0) problems.push(`${unwanted} messages without their row`)
+  }
+  return {
+    story: story.name,
+    strikes: counts,
+    acknowledged: count,
+    lost,
+    duplicates: sink.totals().duplicates,
+    bound: bound + answersLost * batch,
+    disorder,
+    rate: Math.round(count / seconds),
+    problems
+  }
+}

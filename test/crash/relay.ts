@@ -1,0 +1,17 @@
+/** Delivers what a fleet writes. */
+import * as PgClient from "@effect/sql-pg/PgClient"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Redacted from "effect/Redacted"
+import * as SqlOutbox from "../../src/SqlOutbox.ts"
+import { life, live, say, transport } from "./living.ts"
+
+const database = PgClient.layer({ url: Redacted.make(life.place) })
+const relay = SqlOutbox.layerRelay({ ...life.outbox, ...life.delivery }).pipe(Layer.provide([database, transport]))
+
+live(
+  Effect.andThen(
+    Effect.sync(() => say("ready")),
+    Effect.never
+  ).pipe(Effect.provide(relay))
+)

@@ -1,0 +1,18 @@
+/** The crash stories that are told. */
+import type { Story } from "./Story.ts"
+
+const fleet = { writer: 4, relay: 4 } as const
+
+export const stories = {
+  alone: { name: "SQLite, one process", cast: { embedded: 1 }, strikes: ["kill"] },
+  shared: { name: "SQLite, two processes on one directory", cast: { embedded: 2 }, strikes: ["kill"] },
+  fleet: { name: "PostgreSQL, 4 writers and 4 relays", cast: fleet, strikes: ["kill"] },
+  zombies: { name: "the same, relays stopped for longer than a lease", cast: fleet, strikes: ["pause"] },
+  restarts: { name: "the same, and the server restarted in immediate mode", cast: fleet, strikes: ["kill", "restart"] },
+  transactions: {
+    name: "PostgreSQL, calls in transactions with rows of the program",
+    cast: { writer: 2, relay: 2 },
+    strikes: ["kill"],
+    transactional: true
+  }
+} as const satisfies Readonly<Record<string, Story>>
