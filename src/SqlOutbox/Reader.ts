@@ -44,10 +44,8 @@ export class Reader {
     { self: this },
     function* (max: number, busy: () => ReadonlySet<number>): Effect.fn.Return<ReadonlyArray<Entry>, Fault> {
       const now = yield* Time.elapsed
-      if (this.lanes.isDue(now)) {
-        yield* this.database.ask(this.lanes.refresh(busy()))
-        this.ahead = this.ahead.filter(({ lane }) => this.lanes.has(lane))
-      }
+      if (this.lanes.isDue(now)) yield* this.database.ask(this.lanes.refresh(busy()))
+      this.leave()
       if (this.ahead.length < max) yield* this.fill(now, max)
       return this.ahead.splice(0, max)
     }
@@ -57,6 +55,12 @@ export class Reader {
   forget(): void {
     this.ahead = []
     this.last.clear()
+  }
+
+  /** Forgets what was read of lanes that are ours no more: when one comes back, it is read from its beginning. */
+  private leave(): void {
+    for (const lane of this.last.keys()) if (!this.lanes.has(lane)) this.last.delete(lane)
+    this.ahead = this.ahead.filter(({ lane }) => this.lanes.has(lane))
   }
 
   private readonly fill = Effect.fnUntraced({ self: this }, function* (
