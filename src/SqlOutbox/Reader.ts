@@ -17,8 +17,8 @@ const longestSweep = 5_000
 export class Reader {
   private readonly database: Database
   private readonly lanes: Lanes
-  /** Whether a message has been read and is not settled, or needs only be removed. */
-  private readonly isKnown: (seq: number) => boolean
+  /** The messages that have been handed out and are still in the database. */
+  private readonly known: () => ReadonlySet<number>
   private ahead: Array<Entry> = []
   /** The last message that was read of each lane, in this sweep. */
   private readonly last = new Map<number, number>()
@@ -28,10 +28,10 @@ export class Reader {
   /** In how many lanes something was found the last time. */
   private found: number | undefined
 
-  constructor(database: Database, lanes: Lanes, isKnown: (seq: number) => boolean) {
+  constructor(database: Database, lanes: Lanes, known: () => ReadonlySet<number>) {
     this.database = database
     this.lanes = lanes
-    this.isKnown = isKnown
+    this.known = known
   }
 
   /** How many messages were read and not handed out. */
@@ -63,10 +63,10 @@ export class Reader {
     this.ahead = this.ahead.filter(({ lane }) => this.lanes.has(lane))
   }
 
-  private readonly fill = Effect.fnUntraced({ self: this }, function* (
-    now: number,
-    enough: number
-  ): Effect.fn.Return<void, Fault> {
+  private readonly fill = Effect.fnUntraced({ self: this }, function* (now: number, enough: number): Effect.fn.Return<
+    void,
+    Fault
+  > {
     const lanes = this.lanes.readable
     // What was read and not handed out would be read again.
     if (this.ahead.length === 0 && (this.isOver || now - this.sweepStart >= longestSweep)) {
@@ -77,6 +77,8 @@ export class Reader {
     while (lanes.length > 0 && this.ahead.length < enough) {
       const after = new Map(lanes.map((lane) => [lane, this.last.get(lane) ?? 0]))
       const each = Math.max(16, Math.ceil((2 * readAhead) / (this.found ?? lanes.length)))
+      // Now: one that is removed while we read may be read all the same.
+      const known = this.known()
       const read = yield* this.database.ask(this.database.tables.read(after, each, readAhead))
       const counts = new Map<number, number>()
       for (const { lane, seq } of read) {
@@ -84,7 +86,7 @@ export class Reader {
         this.last.set(lane, seq)
       }
       this.found = Math.max(1, counts.size)
-      for (const entry of read) if (!this.isKnown(entry.seq)) this.ahead.push(entry)
+      for (const entry of read) if (!known.has(entry.seq)) this.ahead.push(entry)
       if (read.length === readAhead || Array.from(counts.values()).some((count) => count === each)) continue
       this.isOver = true
       return

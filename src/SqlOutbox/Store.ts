@@ -86,8 +86,9 @@ export const make = Effect.fnUntraced(function* (
   const held = new Map<Message, Entry>()
   /** Settled, and still in the database: it could not be written. */
   const leftovers = new Map<number, Death | undefined>()
-  const heldSeqs = new Set<number>()
-  const reader = new Reader(database, lanes, (seq) => heldSeqs.has(seq) || leftovers.has(seq))
+  /** Of those that are held, and those that are being removed, the lanes. */
+  const heldLanes = new Map<number, number>()
+  const reader = new Reader(database, lanes, () => new Set([...heldLanes.keys(), ...leftovers.keys()]))
   const barriers = new Set<Barrier>()
   const some = Latch.makeUnsafe()
   const hurry = Latch.makeUnsafe()
@@ -143,7 +144,7 @@ export const make = Effect.fnUntraced(function* (
     lanes.forget()
     reader.forget()
     leftovers.clear()
-    heldSeqs.clear()
+    heldLanes.clear()
     // What is on its way goes on, but what is now at its place in the database is another message.
     for (const [message, entry] of held) held.set(message, { ...entry, seq: nowhere })
     backlog.set(0, 0)
@@ -183,7 +184,7 @@ export const make = Effect.fnUntraced(function* (
     while (true) {
       const excess = backlog.excess(message)
       if (excess === undefined) return
-      const statement = tables.evict(excess.count, heldSeqs)
+      const statement = tables.evict(excess.count, heldLanes.keys())
       const evicted = yield* inside ? database.askInside(statement) : ask(statement)
       if (evicted.length === 0) return
       const messages = evicted.map((entry) => entry.message)
@@ -238,19 +239,19 @@ export const make = Effect.fnUntraced(function* (
   // Taking
   // -------------------------------------------------------------------------------------------------------------------
 
-  const busy = (): ReadonlySet<number> => new Set(Array.from(held.values(), ({ lane }) => lane))
+  const busy = (): ReadonlySet<number> => new Set(heldLanes.values())
 
   const hold = (entries: ReadonlyArray<Entry>): void => {
     for (const entry of entries) {
       held.set(entry.message, entry)
-      heldSeqs.add(entry.seq)
+      heldLanes.set(entry.seq, entry.lane)
     }
   }
 
   const letGo = (entries: Iterable<Entry>): void => {
     for (const { message, seq } of entries) {
       held.delete(message)
-      heldSeqs.delete(seq)
+      heldLanes.delete(seq)
     }
   }
 
@@ -291,7 +292,7 @@ export const make = Effect.fnUntraced(function* (
         const entries = outcome.messages.flatMap((message) => held.get(message) ?? [])
         const messages = entries.map((entry) => entry.message)
         if (!Arr.isArrayNonEmpty(messages)) return
-        letGo(entries)
+        for (const message of messages) held.delete(message)
         const seqs = entries.map(({ seq }) => seq).filter((seq) => seq !== nowhere)
         const death = deathOf(outcome)
         yield* Effect.catch(removeOrBury(seqs, death), () =>
@@ -299,6 +300,8 @@ export const make = Effect.fnUntraced(function* (
             for (const seq of seqs) leftovers.set(seq, death)
           })
         )
+        // Until here they are in the database, to be read once more, and their lanes must not go to another relay.
+        letGo(entries)
         const end = outcome._tag === "Delivered" ? "delivered" : "dropped"
         counts[end] += messages.length
         for (const seq of seqs) countInBarriers(seq, end)

@@ -216,6 +216,7 @@ export const play = async (
   const one = <A>(of: ReadonlyArray<A>): A => of[Math.floor(chance() * of.length)] as A
 
   const strike = async (): Promise<void> => {
+    if (story.strikes.length === 0) return
     // A server that is restarted all the time does nothing else.
     const usual = story.strikes.filter((kind) => kind !== "restart")
     const kind = usual.length === story.strikes.length || chance() > 0.15 ? one(usual) : "restart"

@@ -7,6 +7,7 @@ export const stories = {
   alone: { name: "SQLite, one process", cast: { embedded: 1 }, strikes: ["kill"] },
   shared: { name: "SQLite, two processes on one directory", cast: { embedded: 2 }, strikes: ["kill"] },
   fleet: { name: "PostgreSQL, 4 writers and 4 relays", cast: fleet, strikes: ["kill"] },
+  quiet: { name: "the same, and nothing happens", cast: fleet, strikes: [], faults: { refused: 0, dropped: 0 } },
   zombies: { name: "the same, relays stopped for longer than a lease", cast: fleet, strikes: ["pause"] },
   restarts: { name: "the same, and the server restarted in immediate mode", cast: fleet, strikes: ["kill", "restart"] },
   transactions: {
