@@ -68,6 +68,7 @@ export class Reader {
     Fault
   > {
     const lanes = this.lanes.readable
+    const { isPostgres, read: statement } = this.database.tables
     // What was read and not handed out would be read again.
     if (this.ahead.length === 0 && (this.isOver || now - this.sweepStart >= longestSweep)) {
       this.last.clear()
@@ -75,11 +76,13 @@ export class Reader {
       this.sweepStart = now
     }
     while (lanes.length > 0 && this.ahead.length < enough) {
-      const after = new Map(lanes.map((lane) => [lane, this.last.get(lane) ?? 0]))
+      // In PostgreSQL a message appears behind what was read when its transaction began earlier and ended later: reading
+      // on would send what the user did afterwards before it.
+      const after = new Map(lanes.map((lane) => [lane, isPostgres ? 0 : (this.last.get(lane) ?? 0)]))
       const each = Math.max(16, Math.ceil((2 * readAhead) / (this.found ?? lanes.length)))
       // Now: one that is removed while we read may be read all the same.
-      const known = this.known()
-      const read = yield* this.database.ask(this.database.tables.read(after, each, readAhead))
+      const known = new Set([...this.known(), ...this.ahead.map(({ seq }) => seq)])
+      const read = yield* this.database.ask(statement(after, each, readAhead, known))
       const counts = new Map<number, number>()
       for (const { lane, seq } of read) {
         counts.set(lane, (counts.get(lane) ?? 0) + 1)

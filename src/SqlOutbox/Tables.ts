@@ -72,9 +72,7 @@ export const make = Effect.fnUntraced(function* (sql: SqlClient, name: string) {
   const plain = (text: string) => sql.literal(text)
   /** Whole numbers of 64 bits come as text from PostgreSQL. */
   const number = (expression: string) => plain(isPostgres ? `(${expression})::float8` : expression)
-  const columns = plain(
-    `${isPostgres ? "seq::float8 AS seq" : "seq"}, lane, type, message_id, bytes, payload, created_at`
-  )
+  const columns = plain(`${isPostgres ? "seq::float8 AS seq" : "seq"}, lane, type, message_id, bytes, payload, created_at`)
 
   const letter = plain("message_id, lane, type, bytes, payload, created_at")
   const fate = plain("died_at, reason, status, attempts")
@@ -135,13 +133,13 @@ export const make = Effect.fnUntraced(function* (sql: SqlClient, name: string) {
 
     /**
      * The oldest messages of these lanes, each after the one that was read last, in their order: at most `most`, and of
-     * one lane at most `each`.
+     * one lane at most `each`. PostgreSQL leaves out those in `but`.
      */
-    read: (after: ReadonlyMap<number, number>, each: number, most: number) =>
+    read: (after: ReadonlyMap<number, number>, each: number, most: number, but: Iterable<number>) =>
       entries(
         isPostgres
           ? sql<Row>`SELECT ${columns} FROM unnest(${[...after.keys()]}::int[], ${[...after.values()]}::bigint[]) AS l (of, after)
-              CROSS JOIN LATERAL (SELECT * FROM ${outbox} m WHERE m.lane = l.of AND m.seq > l.after ORDER BY m.seq LIMIT ${each}) o
+              CROSS JOIN LATERAL (SELECT * FROM ${outbox} m WHERE m.lane = l.of AND m.seq > l.after AND m.seq <> ALL (${[...but]}::bigint[]) ORDER BY m.seq LIMIT ${each}) o
               ORDER BY o.seq LIMIT ${most}`
           : sql<Row>`SELECT ${columns} FROM ${outbox} o WHERE o.seq IN
               (SELECT n.seq FROM json_each(${JSON.stringify([...after])}) l, ${outbox} n WHERE n.seq IN

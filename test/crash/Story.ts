@@ -31,6 +31,8 @@ export interface Story {
   readonly strikes: ReadonlyArray<"kill" | "pause" | "restart">
   /** Whether calls are made in transactions with rows of the program's own. */
   readonly transactional?: boolean | undefined
+  /** Fewer lanes are shared by more users. @default 64 */
+  readonly lanes?: number | undefined
   /** How often the peer answers 503, or takes everything in and drops the connection. @default 0.05 and 0.03 */
   readonly faults?: { readonly refused: number; readonly dropped: number } | undefined
 }
@@ -172,7 +174,7 @@ export const play = async (
     transactional: story.transactional,
     host: sink.host,
     place: place.address,
-    outbox: { lease: pauses ? 1_500 : 3_000, pollInterval: 100 },
+    outbox: { lease: pauses ? 1_500 : 3_000, pollInterval: 100, lanes: story.lanes },
     delivery: { batchSize: batch },
     requestTimeout: pauses ? 1_000 : 2_500
   } satisfies Partial<Life>
