@@ -24,10 +24,11 @@ const seed = Number(values.seed)
 const columns = ["story", "strikes", "acknowledged", "lost", "duplicates", "bound", "out of order", "messages/s"]
 const row = (cells: ReadonlyArray<string | number>) => `| ${cells.join(" | ")} |`
 
-const struck = ({ kill, pause, restart }: Ending["strikes"]) =>
+const struck = ({ hang, kill, pause, restart }: Ending["strikes"]) =>
   [
     [kill, "kills"],
     [pause, "pauses"],
+    [hang, "hangs"],
     [restart, "restarts"]
   ]
     .flatMap(([count, what]) => (count === 0 ? [] : [`${count} ${what}`]))

@@ -71,16 +71,23 @@ export class Actor implements AsyncDisposable {
   /** Begins a life. */
   start(
     life: Omit<Life, "name" | "seed">,
-    options: { readonly node?: ReadonlyArray<string>; readonly seed?: number } = {}
+    options: {
+      readonly node?: ReadonlyArray<string>
+      readonly seed?: number
+      /** A command that runs it. */
+      readonly under?: readonly [string, ...ReadonlyArray<string>]
+    } = {}
   ): void {
-    const { node = [], seed = 1 } = options
+    const { node = [], seed = 1, under = [] } = options
+    const [execPath = process.execPath, ...execArgv] = [...under, process.execPath, ...node]
     this.lives++
     this.lines = []
     const whole: Life = { ...life, name: `${this.name}.${this.lives}`, seed: seed + this.lives * 7_919 }
     const child = fork(Path.join(this.programs.directory, `${this.role}.mjs`), [JSON.stringify(whole)], {
       stdio: ["ignore", "pipe", "pipe", "ipc", "pipe"],
       env: { PATH: process.env.PATH, NO_COLOR: "1" },
-      execArgv: [...node]
+      execPath,
+      execArgv
     })
     this.child = child
     let output = ""

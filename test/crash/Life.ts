@@ -17,7 +17,7 @@ export interface Life {
   readonly host: string
   /** Where the outbox is: a directory, or the address of a PostgreSQL database. */
   readonly place: string
-  readonly outbox: SqlOutbox.CommonOptions
+  readonly outbox: Omit<SqlOutbox.SqliteOptions, "directory" | "file">
   readonly delivery: Delivery.Options
   /** Milliseconds. */
   readonly requestTimeout: number

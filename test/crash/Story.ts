@@ -27,8 +27,8 @@ export interface Story {
   readonly name: string
   /** Who is in it. Those that are embedded share a file of SQLite; the others a database of PostgreSQL. */
   readonly cast: Partial<Readonly<Record<Role, number>>>
-  /** What chance does: `kill -9`, SIGSTOP for longer than a lease and SIGCONT, or besides a restart of the server. */
-  readonly strikes: ReadonlyArray<"kill" | "pause" | "restart">
+  /** What chance does, in turn. */
+  readonly strikes: ReadonlyArray<Strike>
   /** Whether calls are made in transactions with rows of the program's own. */
   readonly transactional?: boolean | undefined
   /** Fewer lanes are shared by more users. @default 64 */
@@ -37,9 +37,15 @@ export interface Story {
   readonly faults?: { readonly refused: number; readonly dropped: number } | undefined
 }
 
+/**
+ * `kill` is SIGKILL; `pause` is SIGSTOP for longer than a lease, and then SIGCONT; `hang` is a loop for as long that lets
+ * nothing else happen; `restart` stops the server in immediate mode and starts it again.
+ */
+export type Strike = "kill" | "pause" | "hang" | "restart"
+
 export interface Ending {
   readonly story: string
-  readonly strikes: Readonly<Record<"kill" | "pause" | "restart", number>>
+  readonly strikes: Readonly<Record<Strike, number>>
   /** Messages of which a call had resolved, as heard by the story. */
   readonly acknowledged: number
   /** Of those, how many the peer has not taken in. */
@@ -68,10 +74,10 @@ const readAhead = 512
 /**
  * What can come twice, for each strike against somebody who delivers.
  * - A kill: the one batch whose answer was there, or on its way, and that was not removed.
- * - A pause longer than the lease: that batch, once more if its answer was missed, and the next one, which was formed.
+ * - A pause or a hang longer than the lease: that batch, once more if its answer was missed, and the next one, which was formed.
  * - A restart of the server: what a relay could deliver meanwhile and not remove, if its lanes went to another one.
  */
-const twice = { kill: batch, pause: 3 * batch, restart: readAhead + 2 * batch } as const
+const twice = { kill: batch, pause: 3 * batch, hang: 3 * batch, restart: readAhead + 2 * batch } as const
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Where the messages wait
@@ -168,7 +174,7 @@ export const play = async (
   await using sink = await FaultSink.start({ otherwise: answer, remember: false })
   await using place = story.cast.embedded === undefined ? await onServer(story.strikes.includes("restart")) : onFile()
 
-  const pauses = story.strikes.includes("pause")
+  const pauses = story.strikes.some((strike) => strike === "pause" || strike === "hang")
   const life = {
     pause: 20,
     transactional: story.transactional,
@@ -212,16 +218,14 @@ export const play = async (
   for (const actor of actors) begin(actor)
   await Promise.all(actors.map((actor) => actor.said("ready")))
 
-  const counts = { kill: 0, pause: 0, restart: 0 }
+  const counts = { kill: 0, pause: 0, hang: 0, restart: 0 }
   let bound = 0
   const paused = new Map<Actor, Promise<void>>()
   const one = <A>(of: ReadonlyArray<A>): A => of[Math.floor(chance() * of.length)] as A
 
-  const strike = async (): Promise<void> => {
-    if (story.strikes.length === 0) return
-    // A server that is restarted all the time does nothing else.
-    const usual = story.strikes.filter((kind) => kind !== "restart")
-    const kind = usual.length === story.strikes.length || chance() > 0.15 ? one(usual) : "restart"
+  const strike = async (number: number): Promise<void> => {
+    const kind = story.strikes[number % story.strikes.length]
+    if (kind === undefined) return
     counts[kind]++
     if (kind === "restart") {
       bound += twice.restart * (story.cast.relay ?? 0)
@@ -231,10 +235,12 @@ export const play = async (
     const able = actors.filter((actor) => !paused.has(actor) && (kind === "kill" || actor.role !== "writer"))
     const actor = one(able)
     if (actor.role !== "writer") bound += twice[kind]
-    if (kind === "pause") {
-      actor.signal("SIGSTOP")
-      const end = sleep(life.outbox.lease + 500 + chance() * 1_000).then(() => {
-        actor.signal("SIGCONT")
+    if (kind === "pause" || kind === "hang") {
+      const millis = life.outbox.lease + 500 + chance() * 1_000
+      if (kind === "pause") actor.signal("SIGSTOP")
+      else actor.order({ hang: millis })
+      const end = sleep(millis).then(() => {
+        if (kind === "pause") actor.signal("SIGCONT")
         paused.delete(actor)
       })
       paused.set(actor, end)
@@ -253,7 +259,7 @@ export const play = async (
 
   for (let n = 0; n < strikes; n++) {
     await sleep(50 + chance() * 250)
-    await strike()
+    await strike(n)
   }
   await Promise.all(paused.values())
 

@@ -7,7 +7,9 @@
 import { writeSync } from "node:fs"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
+import * as Schedule from "effect/Schedule"
 import * as Analytics from "../../src/Analytics.ts"
 import * as Transport from "../../src/Transport.ts"
 import { chances } from "../chances.ts"
@@ -55,6 +57,17 @@ export const live = <E>(program: Effect.Effect<void, E>): void => {
     process.disconnect()
   })
 }
+
+/** Runs a program with what it needs; a server that is away at the start is waited for. */
+export const living = <A, E, R, Problem>(
+  program: Effect.Effect<A, E, R>,
+  layer: Layer.Layer<R, Problem>
+): Effect.Effect<A, E | Problem> =>
+  Layer.build(layer).pipe(
+    Effect.retry({ schedule: Schedule.spaced("200 millis"), times: 100 }),
+    Effect.flatMap((context) => Effect.provideContext(program, context)),
+    Effect.scoped
+  )
 
 /** Tracks messages for its users, some at the same time, until it is told to stop or has made as many as it is to. */
 export const write = Effect.fnUntraced(function* (

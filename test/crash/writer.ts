@@ -8,7 +8,7 @@ import * as SqlClient from "effect/sql/SqlClient"
 import * as Analytics from "../../src/Analytics.ts"
 import * as SqlOutbox from "../../src/SqlOutbox.ts"
 import { chances } from "../chances.ts"
-import { life, live, track, write } from "./living.ts"
+import { life, live, living, track, write } from "./living.ts"
 
 const database = PgClient.layer({ url: Redacted.make(life.place) })
 const analytics = Analytics.layerNoDeps(life.delivery).pipe(Layer.provide(SqlOutbox.layerWriter(life.outbox)))
@@ -31,4 +31,4 @@ const order = Effect.gen(function* () {
   )
 })
 
-live((life.transactional === true ? order : track).pipe(Effect.provide(Layer.provideMerge(analytics, database))))
+live(living(life.transactional === true ? order : track, Layer.provideMerge(analytics, database)))

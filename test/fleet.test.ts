@@ -1,0 +1,87 @@
+/** What a fleet owes to its users: several that write, several that deliver, one PostgreSQL database between them. */
+import { assert, layer } from "@effect/vitest"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as Latch from "effect/Latch"
+import * as Layer from "effect/Layer"
+import * as SqlClient from "effect/sql/SqlClient"
+import * as Analytics from "../src/Analytics.ts"
+import * as SqlOutbox from "../src/SqlOutbox.ts"
+import * as Transport from "../src/Transport.ts"
+import { Postgres } from "./Postgres.ts"
+
+/** A wire that holds every request until it is opened, and knows what went over it. */
+const makeWire = Effect.gen(function* () {
+  const gate = yield* Latch.make()
+  const begun = yield* Deferred.make<void>()
+  const sent: Array<string> = []
+  let done: { readonly count: number; readonly reached: Deferred.Deferred<void> } | undefined
+  const send: Transport.Transport["Service"]["send"] = (messages) =>
+    Effect.gen(function* () {
+      yield* Deferred.succeed(begun, undefined)
+      yield* gate.await
+      sent.push(...messages.map(({ messageId }) => messageId))
+      if (done !== undefined && sent.length >= done.count) yield* Deferred.succeed(done.reached, undefined)
+      return Transport.Answer.Delivered({ status: 200 })
+    })
+  return {
+    layer: Layer.succeed(Transport.Transport, { send, envelopeBytes: 0 }),
+    begun: Deferred.await(begun),
+    open: gate.open,
+    sent,
+    hasSent: (count: number) =>
+      Effect.gen(function* () {
+        done = { count, reached: yield* Deferred.make<void>() }
+        if (sent.length < count) yield* Deferred.await(done.reached)
+      })
+  }
+})
+
+layer(Postgres.layerClient, { timeout: 60_000, excludeTestServices: true })("a fleet", (it) => {
+  it.effect("delivers a user's messages in the order of their commits, though a transaction ended late", () =>
+    Effect.gen(function* () {
+      const options = { lanes: 1, table: "late" }
+      const sql = yield* SqlClient.SqlClient
+      const writer = yield* Layer.build(
+        Analytics.layerNoDeps().pipe(Layer.provide(SqlOutbox.layerWriter({ ...options })))
+      )
+      yield* Effect.gen(function* () {
+        const analytics = yield* Analytics.Analytics
+        const track = (userId: string, messageId: string) => analytics.track({ userId, event: "Said", messageId })
+
+        const written = yield* Deferred.make<void>()
+        const enough = yield* Deferred.make<void>()
+        const late = yield* sql
+          .withTransaction(
+            Effect.gen(function* () {
+              yield* track("ann", "first")
+              yield* Deferred.succeed(written, undefined)
+              yield* Deferred.await(enough)
+            })
+          )
+          .pipe(Effect.forkChild)
+        yield* Deferred.await(written)
+        const others = Array.from({ length: 95 }, (_, n) => `other ${n}`)
+        yield* Effect.forEach(others, (id) => track("bob", id), { concurrency: "unbounded", discard: true })
+
+        const wire = yield* makeWire
+        yield* Layer.build(
+          SqlOutbox.layerRelay({ ...options, batchSize: 10, pollInterval: 20 }).pipe(Layer.provide(wire.layer))
+        )
+        // What the others wrote is read by now, and something newer than what is about to appear.
+        yield* wire.begun
+        yield* Deferred.succeed(enough, undefined)
+        yield* Fiber.join(late)
+        yield* track("ann", "second")
+        yield* wire.open
+        yield* wire.hasSent(97)
+        assert.deepStrictEqual(
+          wire.sent.filter((id) => id === "first" || id === "second"),
+          ["first", "second"]
+        )
+        assert.strictEqual(new Set(wire.sent).size, wire.sent.length)
+      }).pipe(Effect.provideContext(writer))
+    })
+  )
+})
