@@ -180,9 +180,9 @@ export const play = async (
     transactional: story.transactional,
     host: sink.host,
     place: place.address,
-    outbox: { lease: pauses ? 1_500 : 3_000, pollInterval: 100, lanes: story.lanes },
+    outbox: { lease: pauses ? 1_500 : 2_500, pollInterval: 100, lanes: story.lanes },
     delivery: { batchSize: batch },
-    requestTimeout: pauses ? 1_000 : 2_500
+    requestTimeout: pauses ? 1_000 : 2_000
   } satisfies Partial<Life>
 
   const problems: Array<string> = []

@@ -40,7 +40,6 @@ const orphaned = (): void => process.exit(1)
 
 /** Lives until the program is over, or by SIGTERM until its scopes are closed. Nobody outlives the story. */
 export const live = <E>(program: Effect.Effect<void, E>): void => {
-  const fiber = Effect.runFork(program)
   process.on("message", obey)
   process.once("disconnect", orphaned)
   // At the second signal it does what it does by default.
@@ -48,6 +47,7 @@ export const live = <E>(program: Effect.Effect<void, E>): void => {
     say("ending")
     fiber.interruptUnsafe()
   })
+  const fiber = Effect.runFork(program)
   fiber.addObserver((exit) => {
     if (exit._tag === "Failure" && !exit.cause.reasons.every((reason) => reason._tag === "Interrupt")) {
       process.exitCode = 1
