@@ -34,22 +34,23 @@ export class Flushes {
   /** Resolves at once while somebody waits for a flush, else as soon as somebody does. */
   readonly hurried: Effect.Effect<void> = Effect.suspend(() => this.hurry.await)
 
-  /** Waits for everything that is there now. */
-  readonly wait = Effect.fnUntraced({ self: this }, function* (): Effect.fn.Return<Effect.Effect<Flushed>, Fault> {
+  /** Begins to wait for everything that is there now; answers with the end of it. */
+  readonly begin = Effect.fnUntraced({ self: this }, function* (): Effect.fn.Return<
+    { readonly end: Effect.Effect<Flushed> },
+    Fault
+  > {
     const { ask, tables } = this.database
     const until = yield* ask(tables.last)
     const waiting = (yield* ask(tables.countUntil(until))) - this.leftUntil(until)
-    if (waiting <= 0) return Effect.succeed({ delivered: 0, dropped: 0 })
+    if (waiting <= 0) return { end: Effect.succeed({ delivered: 0, dropped: 0 }) }
     const barrier: Barrier = { until, waiting, done: Deferred.makeUnsafe(), delivered: 0, dropped: 0 }
     this.barriers.add(barrier)
     this.hurry.openUnsafe()
-    return Effect.ensuring(
-      Deferred.await(barrier.done),
-      Effect.sync(() => {
-        this.barriers.delete(barrier)
-        if (this.barriers.size === 0) this.hurry.closeUnsafe()
-      })
-    )
+    const forget = Effect.sync(() => {
+      this.barriers.delete(barrier)
+      if (this.barriers.size === 0) this.hurry.closeUnsafe()
+    })
+    return { end: Effect.ensuring(Deferred.await(barrier.done), forget) }
   })
 
   count(seqs: Iterable<number>, end: "delivered" | "dropped"): void {

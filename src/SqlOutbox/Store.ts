@@ -66,7 +66,7 @@ export const make = Effect.fnUntraced(function* (
   const delivers = role !== "writer"
   const tell = yield* Outcome.makeTell
   const total = yield* ask(tables.countLanes)
-  const relay = `${place.address}/${crypto.randomUUID()}`
+  const relay = nameOf(place.address)
   const backlog = new Backlog(settings)
   const held = new Held()
   const lanes = new Lanes(tables, { relay, lease, total, isGone: place.isGone })
@@ -202,9 +202,9 @@ export const make = Effect.fnUntraced(function* (
   const flush: Effect.Effect<Outbox.Flushed> = Effect.gen(function* () {
     yield* offers.committed
     if (!delivers) return { delivered: 0, dropped: 0 }
-    const over = yield* persist(flushes.wait())
+    const flushing = yield* persist(flushes.begin())
     some.openUnsafe()
-    return yield* over
+    return yield* flushing.end
   })
 
   // -------------------------------------------------------------------------------------------------------------------
@@ -312,6 +312,9 @@ export const make = Effect.fnUntraced(function* (
     lanesHere: () => lanes.readable.length
   }
 })
+
+/** A name that no other relay has; for others it begins with an address. */
+const nameOf = (address: string): string => `${address}/${crypto.randomUUID()}`
 
 const log = (line: string) =>
   Effect.ignoreCause(Effect.annotateLogs(Effect.logError(line), { module: "effect-analytics" }))
