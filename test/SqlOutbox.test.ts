@@ -518,6 +518,43 @@ describe.each(databases)("SqlOutbox: a call inside of a transaction, %s", (_, da
   })
 })
 
+describe.each(databases)("SqlOutbox: an operator of a database of the program's own, %s", (_, database) => {
+  it.effect("sees what waits and what died, retries, erases and purges", () => {
+    const over = wire((events) => (events.includes("bad") ? 422 : 200))
+    const body = Effect.gen(function* () {
+      yield* track("bad", "gone")
+      yield* track("bad", "here")
+      yield* flush
+      yield* track("good", "gone")
+      yield* flush
+      const outbox = yield* operations
+      assert.include(yield* outbox.stats, { pending: 0, pendingBytes: 0, dead: 2 })
+      assert.deepStrictEqual(yield* outbox.purgeUser("gone"), { pending: 0, dead: 1 })
+      assert.strictEqual(yield* outbox.retryDead, 1)
+      yield* flush
+      assert.deepStrictEqual((yield* outbox.stats).lanes, { total: 64, leased: 64, here: 64 })
+      assert.strictEqual(yield* outbox.purgeDead(), 1)
+      assert.include(yield* outbox.stats, { pending: 0, dead: 0 })
+    })
+    return body.pipe(Effect.provide(Layer.provideMerge(client(SqlOutbox.layer(), over), database)))
+  })
+
+  it.effect("has tables by the name that it gives them, and several outboxes if it likes", () => {
+    const [one, other] = [wire(), wire()]
+    const body = Effect.gen(function* () {
+      yield* Effect.provide(Effect.andThen(track("one"), flush), client(SqlOutbox.layer({ table: "one" }), one))
+      yield* Effect.provide(Effect.andThen(track("other"), flush), client(SqlOutbox.layer({ table: "other" }), other))
+      const sql = yield* SqlClient.SqlClient
+      assert.deepStrictEqual(yield* sql`SELECT 1 FROM one`, [])
+      assert.deepStrictEqual(yield* sql`SELECT 1 FROM other`, [])
+    })
+    return body.pipe(
+      Effect.provide(database),
+      Effect.andThen(Effect.sync(() => assert.deepStrictEqual([one.taken(), other.taken()], [["one"], ["other"]])))
+    )
+  })
+})
+
 // ---------------------------------------------------------------------------------------------------------------------
 // Several of them
 // ---------------------------------------------------------------------------------------------------------------------
