@@ -6,6 +6,7 @@
 import * as Effect from "effect/Effect"
 import * as Time from "../Time.ts"
 import type { Database, Fault } from "./Database.ts"
+import type { Held } from "./Held.ts"
 import type { Lanes } from "./Lanes.ts"
 import type { Entry } from "./Tables.ts"
 
@@ -17,8 +18,7 @@ const longestSweep = 5_000
 export class Reader {
   private readonly database: Database
   private readonly lanes: Lanes
-  /** The messages that have been handed out and are still in the database. */
-  private readonly known: () => ReadonlySet<number>
+  private readonly held: Held
   private ahead: Array<Entry> = []
   /** The last message that was read of each lane, in this sweep. */
   private readonly last = new Map<number, number>()
@@ -28,10 +28,10 @@ export class Reader {
   /** In how many lanes something was found the last time. */
   private found: number | undefined
 
-  constructor(database: Database, lanes: Lanes, known: () => ReadonlySet<number>) {
+  constructor(database: Database, lanes: Lanes, held: Held) {
     this.database = database
     this.lanes = lanes
-    this.known = known
+    this.held = held
   }
 
   /** How many messages were read and not handed out. */
@@ -39,17 +39,17 @@ export class Reader {
     return this.ahead.length
   }
 
-  /** The next messages, at most so many; none if there are none. `busy` are the lanes of those that are not settled. */
-  readonly next = Effect.fnUntraced(
-    { self: this },
-    function* (max: number, busy: () => ReadonlySet<number>): Effect.fn.Return<ReadonlyArray<Entry>, Fault> {
-      const now = yield* Time.elapsed
-      if (this.lanes.isDue(now)) yield* this.database.ask(this.lanes.refresh(busy()))
-      this.leave()
-      if (this.ahead.length < max) yield* this.fill(now, max)
-      return this.ahead.splice(0, max)
-    }
-  )
+  /** The next messages, at most so many; none if there are none. */
+  readonly next = Effect.fnUntraced({ self: this }, function* (max: number): Effect.fn.Return<
+    ReadonlyArray<Entry>,
+    Fault
+  > {
+    const now = yield* Time.elapsed
+    if (this.lanes.isDue(now)) yield* this.database.ask(this.lanes.refresh(this.held.lanes))
+    this.leave()
+    if (this.ahead.length < max) yield* this.fill(now, max)
+    return this.ahead.splice(0, max)
+  })
 
   /** Forgets what was read: it will be read again. */
   forget(): void {
@@ -79,17 +79,17 @@ export class Reader {
       // In PostgreSQL a message appears behind what was read when its transaction began earlier and ended later: reading
       // on would send what the user did afterwards before it.
       const after = new Map(lanes.map((lane) => [lane, isPostgres ? 0 : (this.last.get(lane) ?? 0)]))
+      const but = [...this.held.seqs, ...this.held.leftovers.keys(), ...this.ahead.map(({ seq }) => seq)]
+      this.held.queryBegins()
       const each = Math.max(16, Math.ceil((2 * readAhead) / (this.found ?? lanes.length)))
-      // Now: one that is removed while we read may be read all the same.
-      const known = new Set([...this.known(), ...this.ahead.map(({ seq }) => seq)])
-      const read = yield* this.database.ask(statement(after, each, readAhead, known))
+      const read = yield* this.database.ask(statement(after, each, readAhead, but))
       const counts = new Map<number, number>()
       for (const { lane, seq } of read) {
         counts.set(lane, (counts.get(lane) ?? 0) + 1)
         this.last.set(lane, seq)
       }
       this.found = Math.max(1, counts.size)
-      for (const entry of read) if (!known.has(entry.seq)) this.ahead.push(entry)
+      for (const entry of read) if (!this.held.isKnown(entry.seq)) this.ahead.push(entry)
       if (read.length === readAhead || Array.from(counts.values()).some((count) => count === each)) continue
       this.isOver = true
       return
