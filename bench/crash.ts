@@ -34,10 +34,7 @@ const struck = ({ hang, kill, pause, restart }: Ending["strikes"]) =>
     .flatMap(([count, what]) => (count === 0 ? [] : [`${count} ${what}`]))
     .join(", ")
 
-console.log(
-  `seed ${seed}, ${strikes} strikes each; Node ${process.version}, SQLite ${process.versions.sqlite}, PostgreSQL 18, ${Os.cpus().length} cores, ${Os.platform()}`
-)
-console.log("")
+console.log(`seed ${seed}, ${strikes} strikes in each story\n`)
 console.log(row(columns))
 console.log(row(columns.map(() => "---")))
 
@@ -50,7 +47,9 @@ for (const [name, story] of Object.entries(stories)) {
   const { acknowledged, bound, disorder, duplicates, lost, rate } = ending
   console.log(row([story.name, struck(ending.strikes), acknowledged, lost, duplicates, bound, disorder, rate]))
 }
-console.log("")
+const engines = new Set(endings.map(({ engine }) => engine))
+const machine = `${Os.cpus().length} cores of ${Os.cpus()[0]?.model}, ${Os.type()}`
+console.log(`\nNode ${process.version}, ${[...engines].join(", ")}; ${machine}`)
 for (const { problems, story } of endings) for (const problem of problems) console.log(`${story}: ${problem}`)
 const bad = endings.filter((ending) => !isGood(ending))
 console.log(bad.length === 0 ? "nothing is lost, and everything in its order" : `${bad.length} stories ended badly`)

@@ -45,6 +45,8 @@ export type Strike = "kill" | "pause" | "hang" | "restart"
 
 export interface Ending {
   readonly story: string
+  /** The database, with its version. */
+  readonly engine: string
   readonly strikes: Readonly<Record<Strike, number>>
   /** Messages of which a call had resolved, as heard by the story. */
   readonly acknowledged: number
@@ -85,6 +87,8 @@ const twice = { kill: batch, pause: 3 * batch, hang: 3 * batch, restart: readAhe
 
 /** The database of a story, as its operator sees it. */
 interface Place extends AsyncDisposable {
+  /** The database, with its version. */
+  readonly engine: string
   /** What the actors are given. */
   readonly address: string
   /** How many messages wait. */
@@ -110,6 +114,7 @@ const onFile = (): Place => {
   }
   const count = (table: string) => ask<number>(`SELECT count(*) FROM ${table}`)
   return {
+    engine: `SQLite ${process.versions.sqlite}`,
     address,
     pending: async () => count("analytics_outbox"),
     restart: () => Promise.reject(new Error("a file is not restarted")),
@@ -139,7 +144,9 @@ const onServer = async (fsync: boolean): Promise<Place> => {
   const count = async (table: string) =>
     (await ask<{ count: number }>(`SELECT count(*)::int AS count FROM ${table}`))[0]?.count ?? 0
   await ask("CREATE TABLE orders (id text PRIMARY KEY)")
+  const [version] = await ask<{ server_version: string }>("SHOW server_version")
   return {
+    engine: `PostgreSQL ${version?.server_version}`,
     address,
     pending: () => count("analytics_outbox"),
     restart: () => server.restart("immediate"),
@@ -176,7 +183,8 @@ export const play = async (
 
   const pauses = story.strikes.some((strike) => strike === "pause" || strike === "hang")
   const life = {
-    pause: 20,
+    // Stories with pauses are long.
+    pause: pauses ? 100 : 20,
     transactional: story.transactional,
     host: sink.host,
     place: place.address,
@@ -315,6 +323,7 @@ export const play = async (
   }
   return {
     story: story.name,
+    engine: place.engine,
     strikes: counts,
     acknowledged: count,
     lost,

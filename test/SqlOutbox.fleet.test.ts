@@ -1,5 +1,6 @@
 /** What a fleet owes to its users: several that write, several that deliver, one PostgreSQL database between them. */
 import { assert, layer } from "@effect/vitest"
+import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
@@ -82,6 +83,24 @@ layer(Postgres.layerClient, { timeout: 60_000, excludeTestServices: true })("a f
         )
         assert.strictEqual(new Set(wire.sent).size, wire.sent.length)
       }).pipe(Effect.provideContext(writer))
+    })
+  )
+
+  it.effect("P18 waits for nobody whose lease ends a day from now: another clock said that", () =>
+    Effect.gen(function* () {
+      const options = { table: "tomorrow" }
+      const sql = yield* SqlClient.SqlClient
+      const wire = yield* makeWire
+      yield* wire.open
+      const layer = Analytics.layerNoDeps().pipe(Layer.provide(SqlOutbox.layerWriter(options)))
+      const analytics = Context.get(yield* Layer.build(layer), Analytics.Analytics)
+      yield* analytics.track({ userId: "ann", event: "Said", messageId: "first" })
+      const tomorrow = sql.literal("(extract(epoch from clock_timestamp()) * 1000 + 86400000)")
+      yield* sql`UPDATE tomorrow_lanes SET lease_by = 'another', lease_until = ${tomorrow}`
+      yield* sql`INSERT INTO tomorrow_relays (relay, seen_until) VALUES ('another', ${tomorrow})`
+      yield* Layer.build(SqlOutbox.layerRelay({ ...options, pollInterval: 20 }).pipe(Layer.provide(wire.layer)))
+      yield* wire.hasSent(1)
+      assert.deepStrictEqual(wire.sent, ["first"])
     })
   )
 })
