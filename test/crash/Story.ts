@@ -69,7 +69,7 @@ export const isGood = ({ bound, disorder, duplicates, lost, problems }: Ending):
   lost === 0 && disorder === 0 && duplicates <= bound && problems.length === 0
 
 /** Messages in a request. */
-const batch = 100
+const batch = 50
 /** What a relay has read ahead, at most, as `Reader` has it. */
 const readAhead = 512
 
@@ -183,8 +183,8 @@ export const play = async (
 
   const pauses = story.strikes.some((strike) => strike === "pause" || strike === "hang")
   const life = {
-    // Stories with pauses are long.
-    pause: pauses ? 100 : 20,
+    // Many messages in a short life; and not too many for the books in a long story.
+    pause: pauses ? 100 : story.cast.embedded === undefined ? 20 : 5,
     transactional: story.transactional,
     host: sink.host,
     place: place.address,
@@ -258,7 +258,7 @@ export const play = async (
     }
     // Now and then in the middle of its start.
     if (chance() < 0.8) await actor.said("ready")
-    await sleep(chance() * 150)
+    await sleep(chance() * 300)
     if (actor.pid === undefined) return
     struck.add(actor)
     actor.signal("SIGKILL")
@@ -266,7 +266,7 @@ export const play = async (
   }
 
   for (let n = 0; n < strikes; n++) {
-    await sleep(50 + chance() * 250)
+    await sleep(chance() * 200)
     await strike(n)
   }
   await Promise.all(paused.values())
