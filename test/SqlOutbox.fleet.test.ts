@@ -1,11 +1,15 @@
 /** What a fleet owes to its users: several that write, several that deliver, one PostgreSQL database between them. */
-import { assert, layer } from "@effect/vitest"
+
+import * as PgClient from "@effect/sql-pg/PgClient"
+import { assert, describe, it, layer } from "@effect/vitest"
 import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Latch from "effect/Latch"
 import * as Layer from "effect/Layer"
+import * as Redacted from "effect/Redacted"
+import * as Schedule from "effect/Schedule"
 import * as SqlClient from "effect/sql/SqlClient"
 import * as Analytics from "../src/Analytics.ts"
 import * as SqlOutbox from "../src/SqlOutbox.ts"
@@ -102,5 +106,31 @@ layer(Postgres.layerClient, { timeout: 60_000, excludeTestServices: true })("a f
       yield* wire.hasSent(1)
       assert.deepStrictEqual(wire.sent, ["first"])
     })
+  )
+})
+
+describe("a fleet whose server crashes", () => {
+  it.live(
+    "P20 fails calls by name while it is away, and takes them again when it is back",
+    () =>
+      Effect.gen(function* () {
+        const server = yield* Effect.acquireRelease(
+          Effect.promise(() => Postgres.start()),
+          (server) => Effect.promise(() => server[Symbol.asyncDispose]())
+        )
+        const url = yield* Effect.promise(() => server.database())
+        const layer = Analytics.layerNoDeps().pipe(
+          Layer.provide(SqlOutbox.layerWriter({ commitTimeout: "2 seconds" })),
+          Layer.provide(PgClient.layer({ url: Redacted.make(url) }))
+        )
+        const analytics = Context.get(yield* Layer.build(layer), Analytics.Analytics)
+        const track = analytics.track({ userId: "ann", event: "Said" })
+        yield* track
+        yield* Effect.promise(() => server.stop("immediate"))
+        for (const _ of [1, 2]) assert.strictEqual((yield* Effect.flip(track))._tag, "OutboxUnavailable")
+        yield* Effect.promise(() => server.resume())
+        yield* Effect.retry(track, { schedule: Schedule.spaced("50 millis"), times: 100 })
+      }),
+    60_000
   )
 })
