@@ -74,7 +74,7 @@ export class Reader {
       const after = new Map(lanes.map((lane) => [lane, this.last.get(lane) ?? 0]))
       this.held.queryBegins()
       const each = Math.max(16, Math.ceil((2 * readAhead) / (this.found ?? lanes.length)))
-      const read = yield* this.database.ask(this.database.tables.read(after, each, readAhead))
+      const read = yield* this.database.askHere(this.database.tables.read(after, each, readAhead))
       const counts = new Map<number, number>()
       for (const { lane, seq } of read) {
         counts.set(lane, (counts.get(lane) ?? 0) + 1)
