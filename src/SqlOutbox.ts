@@ -167,6 +167,7 @@ const placeOfClient: Effect.Effect<Database.Place, never, SqlClient.SqlClient> =
     address: SqliteFile.address(),
     isGone: () => false,
     replaced: () => false,
+    isFull: () => false,
     tidy: () => {}
   })
 )
@@ -188,6 +189,7 @@ const placeOfFile = Effect.fnUntraced(function* (
     address: SqliteFile.address(),
     isGone: SqliteFile.isGone,
     replaced: () => file.replaced(),
+    isFull: () => file.isFull(),
     tidy: () => file.tidy()
   }
 })

@@ -24,6 +24,8 @@ export interface Place {
   readonly isGone: (address: string) => boolean
   /** Whether there is another database now, which may be empty, because the old one broke or is gone. */
   readonly replaced: () => boolean
+  /** Whether nothing new can be written, since the rest of the disk is needed to remove what is delivered. */
+  readonly isFull: () => boolean
   /** Gives back what is no longer used. */
   readonly tidy: () => void
 }

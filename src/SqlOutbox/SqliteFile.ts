@@ -31,8 +31,11 @@ const problemOf = (code: number): string | undefined => {
 /** Milliseconds that a statement may stop the process for while another one writes. */
 const busyMillis = 10
 
-/** Space in reserve: on a disk that is full, not even a delivered message can be deleted without some. */
-const ballastBytes = 128 * 1024
+/**
+ * Space in reserve: on a disk that is full, not even a delivered message can be deleted without some. It is as much as
+ * SQLite's log takes until its pages go to the file, so that they can go there.
+ */
+const ballastBytes = 5 * 1024 * 1024
 
 /** No database is smaller, once it is made. */
 const smallestBytes = 512
@@ -47,6 +50,7 @@ export class SqliteFile implements Source {
   /** The identity of the file that is open: the one at its path may be another by now. */
   private inode = -1
   private problem: string | undefined
+  private isDiskFull = false
 
   /** `report` is told of what an operator must know. */
   constructor(settings: Settings, report: (line: string) => void) {
@@ -62,7 +66,13 @@ export class SqliteFile implements Source {
 
   failed(code: number): void {
     this.problem ??= problemOf(code)
-    if (isFull(code)) this.dropBallast()
+    if (isFull(code) && this.free() < ballastBytes) this.dropBallast()
+  }
+
+  /** Whether the disk is full, and what is left is kept for removing what is delivered: nothing new is to be written. */
+  isFull(): boolean {
+    if (this.isDiskFull) this.keepBallast()
+    return this.isDiskFull
   }
 
   /**
@@ -104,7 +114,9 @@ export class SqliteFile implements Source {
 
   /** Gives back to the disk what is no longer used, a little at a time, and takes what is kept in reserve. */
   tidy(): void {
-    this.open().exec("PRAGMA incremental_vacuum(256)")
+    const database = this.open()
+    database.exec("PRAGMA incremental_vacuum(256)")
+    if (this.isDiskFull) checkpoint(database)
     this.keepBallast()
   }
 
@@ -113,17 +125,34 @@ export class SqliteFile implements Source {
   }
 
   private keepBallast(): void {
-    if (Fs.existsSync(this.ballast)) return
-    try {
-      Fs.writeFileSync(this.ballast, new Uint8Array(ballastBytes), { mode: 0o600 })
-    } catch {
-      // Half a reserve would look like a whole one.
-      this.dropBallast()
+    if (!Fs.existsSync(this.ballast)) {
+      this.isDiskFull = this.free() < 1.2 * ballastBytes
+      if (this.isDiskFull) return
+      try {
+        Fs.writeFileSync(this.ballast, new Uint8Array(ballastBytes), { mode: 0o600 })
+      } catch {
+        // Half a reserve would look like a whole one.
+        Fs.rmSync(this.ballast, { force: true })
+      }
     }
+    this.isDiskFull = false
   }
 
   private dropBallast(): void {
+    this.isDiskFull = true
     Fs.rmSync(this.ballast, { force: true })
+    // At once, before something else takes the room.
+    if (this.database !== undefined) checkpoint(this.database)
+  }
+
+  /** Bytes that are left on the disk. */
+  private free(): number {
+    try {
+      const { bavail, bsize } = Fs.statfsSync(Path.dirname(this.settings.file))
+      return bavail * bsize
+    } catch {
+      return Number.POSITIVE_INFINITY
+    }
   }
 
   private openOrReplace(): DatabaseSync {
@@ -225,7 +254,7 @@ export class SqliteFile implements Source {
       keepToUser(file + suffix)
       Fs.renameSync(file + suffix, aside + suffix)
     }
-    this.dropBallast()
+    Fs.rmSync(this.ballast, { force: true })
     this.report(
       `the outbox ${file} was broken (${problem}) and is set aside as ${aside} (${bytes} bytes): what waited in it is not delivered`
     )
@@ -267,6 +296,15 @@ const connect = (file: string): DatabaseSync => {
   const sqlite = process.getBuiltinModule("node:sqlite")
   if (sqlite === undefined) throw new OutboxUnavailable({ problem: "needs node:sqlite, which is not here" })
   return new sqlite.DatabaseSync(file, { timeout: busyMillis })
+}
+
+/** Gives the room of the log back, if it can be had. */
+const checkpoint = (database: DatabaseSync): void => {
+  try {
+    database.exec("PRAGMA wal_checkpoint(TRUNCATE)")
+  } catch {
+    // Another time.
+  }
 }
 
 /** Nobody else may read it, whoever could before; where it is another user's, that user decides. */
