@@ -168,7 +168,7 @@ export class SqliteFile implements Source {
         }
       }
     } catch (cause) {
-      throw faultOf(cause)
+      throw faultOf(this.settings.file, cause)
     }
   }
 
@@ -181,7 +181,7 @@ export class SqliteFile implements Source {
     this.make(lock)
     const guard = connect(lock)
     try {
-      begin(guard)
+      begin(lock, guard)
       return body()
     } finally {
       guard.close()
@@ -209,6 +209,8 @@ export class SqliteFile implements Source {
     this.make(file)
     this.inode = statOf(file)?.ino ?? -1
     if (isTruncated) throw new Damage("it is empty, and was not")
+    // SQLite would open it, and fail at the first message.
+    Fs.accessSync(file, Fs.constants.R_OK | Fs.constants.W_OK)
     const database = connect(file)
     try {
       if (isEmpty) database.exec("PRAGMA auto_vacuum = INCREMENTAL")
@@ -282,12 +284,12 @@ const create = (file: string): void => {
 }
 
 /** Nobody else gets past this, until the connection is closed. */
-const begin = (guard: DatabaseSync): void => {
+const begin = (lock: string, guard: DatabaseSync): void => {
   try {
     guard.exec("BEGIN EXCLUSIVE")
   } catch (cause) {
     // It is not the outbox that is broken.
-    throw faultOf(cause)
+    throw faultOf(lock, cause)
   }
 }
 
@@ -318,13 +320,13 @@ const keepToUser = (file: string): void => {
 }
 
 /** Why a file could not be opened. A lock is left to those who know how to wait for it. */
-const faultOf = (cause: unknown): unknown => {
+const faultOf = (file: string, cause: unknown): unknown => {
   if (cause instanceof OutboxUnavailable) return cause
   const code = codeOf(cause) ?? (cause as { readonly code?: unknown } | undefined)?.code
   if (typeof code === "number" ? isLocked(code) || isFull(code) : false) return cause
   if (code === "ENOSPC" || code === "EDQUOT") return new OutboxFull({ bound: "disk" })
   return new OutboxUnavailable({
-    problem: "could not be opened",
+    problem: `could not be opened: ${file}`,
     ...(code === undefined ? {} : { code: typeof code === "number" ? `SQLITE ${code}` : String(code) })
   })
 }
