@@ -167,6 +167,35 @@ describe("a file that is broken when it is opened", () => {
   )
 })
 
+/** Another process that has the same file open. */
+const shared = (file: string) =>
+  Effect.map(
+    Effect.acquireRelease(
+      Effect.promise(async () => {
+        const child = fork(fileURLToPath(new URL("programs/sharesOutbox.ts", import.meta.url)), [file])
+        await once(child, "message")
+        return child
+      }),
+      (child) => Effect.sync(() => child.kill("SIGKILL"))
+    ),
+    (child) => ({
+      /** Has it accept a message; answers with the errors that it logged. */
+      offer: (event: string) =>
+        Effect.promise(async () => {
+          child.send(event)
+          const [{ accepted, errors }] = (await once(child, "message")) as [
+            { readonly accepted: boolean; readonly errors: ReadonlyArray<string> }
+          ]
+          assert.isTrue(accepted)
+          return errors
+        }),
+      close: Effect.promise(async () => {
+        child.send("close")
+        await once(child, "exit")
+      })
+    })
+  )
+
 describe("a file that breaks while it is open", () => {
   for (const { damage, id, name, problemOpen } of damages) {
     it.effect(`${id} ${name}: the next calls are accepted into a new one, and what is on its way ends`, () =>
@@ -306,6 +335,42 @@ describe("a file that breaks while it is open", () => {
         Fs.readdirSync(join(file, "..")).filter((name) => /corrupt-\d+$/.test(name)),
         ["outbox.db.corrupt-1"]
       )
+    })
+  )
+
+  it.live("P11 of two processes on it, one sets it aside, and both go on with the new one", () =>
+    Effect.gen(function* () {
+      const file = join(yield* directory, "outbox.db")
+      const here = yield* open({ file })
+      const there = yield* shared(file)
+      yield* offerAll(here, 1, 20)
+      for (const round of [1, 2, 3]) {
+        settleFile(file)
+        overwrite(file, 0, Fs.statSync(file).size)
+        const said: Array<string> = []
+        for (let n = round * 100; n < round * 100 + 10; n += 2) {
+          // By turns one or the other is the first to find out.
+          if (round === 2) said.push(...(yield* there.offer(`event ${n + 1}`)))
+          yield* offerAll(here, n, n)
+          if (round !== 2) said.push(...(yield* there.offer(`event ${n + 1}`)))
+        }
+        assert.deepStrictEqual(idsIn(file).toSorted(), numbered(round * 100, round * 100 + 9).toSorted())
+        const errors = [...said, ...here.errors().slice(round - 1)]
+        assert.deepStrictEqual(
+          errors
+            .map((line) => (/ was broken /.test(line) ? "broken" : / was moved /.test(line) ? "moved" : line))
+            .sort(),
+          ["broken", "moved"]
+        )
+      }
+      yield* there.close
+      const aside = Fs.readdirSync(join(file, "..")).filter((name) => /corrupt-\d+$/.test(name))
+      assert.deepStrictEqual(
+        aside.sort(),
+        [1, 2, 3].map((n) => `outbox.db.corrupt-${n}`)
+      )
+      assert.strictEqual((yield* drain(here, 10)).length, 10)
+      yield* obeysTheLaw(here)
     })
   )
 
