@@ -134,9 +134,9 @@ const make = Effect.fnUntraced(function* (
   const read = yield* settings(options, role)
   const open = Effect.gen(function* () {
     const database = yield* Database.make(yield* place, read)
-    const total = yield* database.ask(database.tables.countLanes)
-    if (read.lanes !== undefined && read.lanes !== total) {
-      return yield* new InvalidSetting({ setting: "lanes", problem: `must be ${total}, as when the tables were made` })
+    const { lanes } = database
+    if (read.lanes !== undefined && read.lanes !== lanes) {
+      return yield* new InvalidSetting({ setting: "lanes", problem: `must be ${lanes}, as when the tables were made` })
     }
     const store = yield* Store.make(database, read)
     return Context.make(Outbox.Outbox, store.outbox).pipe(Context.add(SqlOutbox, makeOperations(database, store)))
@@ -167,7 +167,7 @@ const placeOfClient: Effect.Effect<Database.Place, never, SqlClient.SqlClient> =
     address: SqliteFile.address(),
     isGone: () => false,
     replaced: () => false,
-    started: () => {},
+    isFull: () => false,
     tidy: () => {}
   })
 )
@@ -177,12 +177,11 @@ const placeOfFile = Effect.fnUntraced(function* (
 ): Effect.fn.Return<Database.Place, InvalidSetting, Scope.Scope> {
   const where = yield* Settings.read(() => fileSettings(options))
   const context = yield* Effect.context<never>()
-  const file = new SqliteFile.SqliteFile(where, ({ bytes, file: aside, problem }) => {
-    const line = `the outbox was broken (${problem}) and is set aside as ${aside} (${bytes} bytes): what waited in it is not delivered`
+  const file = new SqliteFile.SqliteFile(where, (line) =>
     Effect.runSyncWith(context)(
       Effect.ignoreCause(Effect.annotateLogs(Effect.logError(line), { module: "effect-analytics" }))
     )
-  })
+  )
   yield* Effect.addFinalizer(() => Effect.sync(() => file.close()))
   const client = yield* Effect.provide(SqliteClient.make(file), Reactivity.layer)
   return {
@@ -190,7 +189,7 @@ const placeOfFile = Effect.fnUntraced(function* (
     address: SqliteFile.address(),
     isGone: SqliteFile.isGone,
     replaced: () => file.replaced(),
-    started: () => file.started(),
+    isFull: () => file.isFull(),
     tidy: () => file.tidy()
   }
 })

@@ -77,14 +77,14 @@ export const make = Effect.fnUntraced(function* (
     const start = yield* Time.elapsed
     const exit = yield* Effect.exit(write(group.map(({ entry }) => entry)))
     window = Math.min(maxWindow, (yield* Time.elapsed) - start)
-    answer(group, exit)
+    let answered = group
     if (Exit.isFailure(exit)) {
-      // Those behind would only wait for the same.
-      answer(waiting, exit)
-      waiting = []
+      // Those behind would only wait for the same; who comes when he hears of it is not one of them.
+      answered = [...group, ...waiting.splice(0)]
       some.closeUnsafe()
       full.closeUnsafe()
     }
+    answer(answered, exit)
     Deferred.doneUnsafe(writing, Exit.void)
     writing = undefined
   })

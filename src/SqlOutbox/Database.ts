@@ -8,6 +8,7 @@ import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
+import * as Semaphore from "effect/Semaphore"
 import type * as Migrator from "effect/sql/Migrator"
 import * as SqlClient from "effect/sql/SqlClient"
 import { isSqlError, type SqlError } from "effect/sql/SqlError"
@@ -21,10 +22,10 @@ export interface Place {
   /** Who we are, for others to know whether we are gone. */
   readonly address: string
   readonly isGone: (address: string) => boolean
-  /** Whether there is another database now, which may be empty, because the old one broke. */
+  /** Whether there is another database now, which may be empty, because the old one broke or is gone. */
   readonly replaced: () => boolean
-  /** Called when the tables are there. */
-  readonly started: () => void
+  /** Whether nothing new can be written, since the rest of the disk is needed to remove what is delivered. */
+  readonly isFull: () => boolean
   /** Gives back what is no longer used. */
   readonly tidy: () => void
 }
@@ -34,8 +35,14 @@ export type Fault = OutboxFull | OutboxUnavailable
 export interface Database {
   readonly tables: Tables.Tables
   readonly place: Place
+  /** How many lanes there are. */
+  readonly lanes: number
   /** Runs a statement for the outbox itself: whoever's transaction is around has nothing to do with it. */
   readonly ask: <A>(statement: Effect.Effect<A, SqlError>) => Effect.Effect<A, Fault>
+  /** The same for a statement that names places of messages: in another database they are those of others, and it fails. */
+  readonly askHere: <A>(statement: Effect.Effect<A, SqlError>) => Effect.Effect<A, Fault>
+  /** How many databases there were before this one. */
+  readonly era: () => number
   /** Calls back when there is another database than before: nothing that was known of the old one holds. */
   readonly onReplaced: (callback: () => void) => void
   /** Runs a statement in the transaction that is around. */
@@ -54,11 +61,19 @@ export const make = Effect.fnUntraced(function* (
   const { client } = place
   const tables = yield* Tables.make(client, options.table)
   const callbacks: Array<() => void> = []
+  let era = 0
+  let isPrepared = false
+  /** Whoever makes the lanes anew makes as many: messages on their way in are spread over them. */
+  let lanes: number | undefined
 
   const prepare = Effect.gen(function* () {
     yield* Tables.migrate(client, options.table)
-    yield* tables.makeLanes(options.lanes ?? durableDefaults.lanes)
-    yield* Effect.sync(place.started)
+    yield* tables.makeLanes(lanes ?? options.lanes ?? durableDefaults.lanes)
+    const found = yield* tables.countLanes
+    if (lanes !== undefined && lanes !== found) {
+      return yield* new OutboxUnavailable({ problem: `has ${found} lanes now, and had ${lanes}: restart this process` })
+    }
+    return found
   }).pipe(Effect.provideService(SqlClient.SqlClient, client))
 
   /** What a program traces is its own statements. */
@@ -88,19 +103,55 @@ export const make = Effect.fnUntraced(function* (
       )
     )
 
-  const prepared = patient(aside(prepare))
+  const preparing = yield* Semaphore.make(1)
+  const prepared: Effect.Effect<void, Fault> = Effect.suspend(() =>
+    isPrepared
+      ? Effect.void
+      : Effect.map(patient(aside(prepare)), (found) => {
+          lanes = found
+          isPrepared = true
+        })
+  ).pipe(preparing.withPermits(1))
 
-  const ask: Database["ask"] = (statement) => {
-    const once = patient(aside(statement))
-    return Effect.catch(once, (fault) => {
-      if (!place.replaced()) return Effect.fail(fault)
-      for (const callback of callbacks) callback()
-      return Effect.andThen(prepared, once)
+  const wasReplaced = (): boolean => {
+    if (!place.replaced()) return false
+    era++
+    isPrepared = false
+    for (const callback of callbacks) callback()
+    return true
+  }
+
+  const ask = <A, E>(statement: Effect.Effect<A, E>): Effect.Effect<A, Fault> => {
+    const once = Effect.suspend(() => {
+      const answer = patient(aside(statement))
+      return isPrepared ? answer : Effect.andThen(prepared, answer)
+    })
+    return Effect.matchEffect(once, {
+      onFailure: (fault) => (wasReplaced() ? once : Effect.fail(fault)),
+      // What was written to a file that was set aside meanwhile is not written.
+      onSuccess: (value) => (wasReplaced() ? once : Effect.succeed(value))
     })
   }
 
-  yield* prepared
-  return { tables, place, ask, askInside: patient, onReplaced: (callback) => void callbacks.push(callback) }
+  const askHere = <A>(statement: Effect.Effect<A, SqlError>): Effect.Effect<A, Fault> =>
+    Effect.suspend(() => {
+      const here = era
+      const gone = Effect.fail(new OutboxUnavailable({ problem: "was replaced" }))
+      return ask(
+        Effect.suspend((): Effect.Effect<A, SqlError | OutboxUnavailable> => (era === here ? statement : gone))
+      )
+    })
+
+  return {
+    tables,
+    place,
+    lanes: yield* ask(tables.countLanes),
+    ask,
+    askHere,
+    askInside: patient,
+    era: () => era,
+    onReplaced: (callback) => void callbacks.push(callback)
+  }
 })
 
 const soon = Schedule.jittered(Schedule.spaced("8 millis"))
@@ -116,7 +167,7 @@ const codeOf = (cause: unknown): string | number | undefined => {
 const faultOf = (error: unknown): Fault => {
   if (error instanceof OutboxUnavailable || error instanceof OutboxFull) return error
   const cause = isSqlError(error) ? error.reason.cause : (error as Migrator.MigrationError).cause
-  if (cause instanceof OutboxUnavailable) return cause
+  if (cause instanceof OutboxUnavailable || cause instanceof OutboxFull) return cause
   if (isSqlError(cause)) return faultOf(cause)
   const code = codeOf(cause)
   // SQLITE_FULL, and PostgreSQL's disk_full.

@@ -18,6 +18,8 @@ interface Barrier {
   readonly done: Deferred.Deferred<Flushed>
   delivered: number
   dropped: number
+  /** Whether the database that it began in is no more: only what is on its way is left to wait for. */
+  isDisplaced: boolean
 }
 
 export class Flushes {
@@ -41,9 +43,16 @@ export class Flushes {
   > {
     const { ask, tables } = this.database
     const until = yield* ask(tables.last)
-    const waiting = (yield* ask(tables.countUntil(until))) - this.leftUntil(until)
+    const waiting = (yield* ask(tables.countUntil(until))) - this.leftUntil(until) + this.held.displaced.length
     if (waiting <= 0) return { end: Effect.succeed({ delivered: 0, dropped: 0 }) }
-    const barrier: Barrier = { until, waiting, done: Deferred.makeUnsafe(), delivered: 0, dropped: 0 }
+    const barrier: Barrier = {
+      until,
+      waiting,
+      done: Deferred.makeUnsafe(),
+      delivered: 0,
+      dropped: 0,
+      isDisplaced: false
+    }
     this.barriers.add(barrier)
     this.hurry.openUnsafe()
     const forget = Effect.sync(() => {
@@ -67,9 +76,9 @@ export class Flushes {
           Effect.orElseSucceed(this.isOver(barrier), () => false),
           (over) => {
             if (!over) return
-            const { dropped, waiting } = barrier
-            // What is gone and was not settled here, another relay has settled.
-            const delivered = Math.max(barrier.delivered, waiting - dropped)
+            const { dropped, isDisplaced, waiting } = barrier
+            // What is gone and was not settled here, another relay has settled; or it is lost with a file that broke.
+            const delivered = isDisplaced ? barrier.delivered : Math.max(barrier.delivered, waiting - dropped)
             Deferred.doneUnsafe(barrier.done, Exit.succeed({ delivered, dropped }))
           }
         ),
@@ -84,8 +93,15 @@ export class Flushes {
     }
   }
 
-  private isOver({ until }: Barrier): Effect.Effect<boolean, Fault> {
+  /** There is another database than before. */
+  displace(): void {
+    for (const barrier of this.barriers) barrier.isDisplaced = true
+  }
+
+  private isOver({ isDisplaced, until }: Barrier): Effect.Effect<boolean, Fault> {
     const { ask, tables } = this.database
+    if (this.held.displaced.length > 0) return Effect.succeed(false)
+    if (isDisplaced) return Effect.succeed(true)
     const left = this.leftUntil(until)
     return left === 0
       ? Effect.map(ask(tables.hasUntil(until)), (has) => !has)

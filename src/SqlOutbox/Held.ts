@@ -36,6 +36,11 @@ export class Held {
     return new Set(this.places.keys())
   }
 
+  /** What is on its way and in no database. */
+  get displaced(): ReadonlyArray<Message> {
+    return Array.from(this.entries.values()).flatMap(({ message, seq }) => (seq === nowhere ? message : []))
+  }
+
   get(message: Message): Entry | undefined {
     return this.entries.get(message)
   }

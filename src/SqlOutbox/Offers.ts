@@ -42,7 +42,7 @@ export const make = Effect.fnUntraced(function* (
   }
 ): Effect.fn.Return<Offers, never, Scope.Scope> {
   const { backlog, evicted, held, lanes, onWritten, overflow } = options
-  const { ask, askInside, tables } = database
+  const { ask, askInside, place, tables } = database
   let closed = false
 
   const written = (sizes: ReadonlyArray<Size>) =>
@@ -96,6 +96,7 @@ export const make = Effect.fnUntraced(function* (
   const offer: Offers["offer"] = (message) =>
     Effect.withFiber<void, OfferError>((fiber) => {
       if (closed) return Effect.fail(new Closed())
+      if (place.isFull()) return Effect.fail(new OutboxFull({ bound: "disk" }))
       const transaction = Context.getOrUndefined(fiber.context, tables.sql.transactionService as never)
       const isInside = transaction !== undefined
       // Who waited in a transaction would keep others waiting.

@@ -82,7 +82,7 @@ export class Reader {
       const but = [...this.held.seqs, ...this.held.leftovers.keys(), ...this.ahead.map(({ seq }) => seq)]
       this.held.queryBegins()
       const each = Math.max(16, Math.ceil((2 * readAhead) / (this.found ?? lanes.length)))
-      const read = yield* this.database.ask(statement(after, each, readAhead, but))
+      const read = yield* this.database.askHere(statement(after, each, readAhead, but))
       const counts = new Map<number, number>()
       for (const { lane, seq } of read) {
         counts.set(lane, (counts.get(lane) ?? 0) + 1)

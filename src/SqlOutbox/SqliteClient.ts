@@ -55,9 +55,10 @@ export const make = Effect.fnUntraced(function* (
 
   /** SQLite ends a transaction by itself when the disk is full: what comes after must not be on its own. */
   const follow = (sql: string): void => {
-    if (inside && !source.open().isTransaction && sql !== "ROLLBACK") throw new Error("the transaction has ended")
+    const hasEnded = inside && !source.open().isTransaction
     if (sql === begin) inside = true
     if (sql === "COMMIT" || sql === "ROLLBACK") inside = false
+    if (hasEnded && sql !== "ROLLBACK") throw new Error("the transaction has ended")
   }
 
   const attempt = <A>(operation: string, body: () => A): Effect.Effect<A, SqlError> =>

@@ -7,7 +7,7 @@ import * as Fs from "node:fs"
 import * as Os from "node:os"
 import * as Path from "node:path"
 import type { DatabaseSync } from "node:sqlite"
-import { OutboxUnavailable } from "../AnalyticsError.ts"
+import { OutboxFull, OutboxUnavailable } from "../AnalyticsError.ts"
 import { codeOf, type Source } from "./SqliteClient.ts"
 
 export interface Settings {
@@ -18,38 +18,44 @@ export interface Settings {
   readonly maxFileBytes: number
 }
 
-/** A file that was set aside. */
-export interface Quarantined {
-  /** Where it is now. */
-  readonly file: string
-  /** What it was found by. */
-  readonly problem: string
-  readonly bytes: number
-}
+const isLocked = (code: number | undefined) => code !== undefined && [5, 6].includes(code & 0xff)
+const isFull = (code: number | undefined) => code !== undefined && (code & 0xff) === 13
 
-/** What SQLite says of a file that it can't work with: it is corrupt, or no database. */
-const isBroken = (code: number) => [11, 26].includes(code & 0xff)
-const isFull = (code: number) => (code & 0xff) === 13
+/** What SQLite says of a file that it can't work with. */
+const problems: { readonly [Code: number]: string } = { 11: "corrupt", 26: "not a database" }
+const problemOf = (code: number): string | undefined => {
+  const problem = problems[code & 0xff]
+  return problem === undefined ? undefined : `${problem}: SQLITE ${code}`
+}
 
 /** Milliseconds that a statement may stop the process for while another one writes. */
 const busyMillis = 10
-/** The same for the start, where nothing else is to be done yet. */
-const startMillis = 5_000
 
-/** Space in reserve: on a disk that is full, not even a delivered message can be deleted without some. */
-const ballastBytes = 128 * 1024
+/**
+ * Space in reserve: on a disk that is full, not even a delivered message can be deleted without some. It is as much as
+ * SQLite's log takes until its pages go to the file, so that they can go there.
+ */
+const ballastBytes = 5 * 1024 * 1024
+
+/** No database is smaller, once it is made. */
+const smallestBytes = 512
+
+/** What belongs to a database: SQLite's log and its index, and our reserve. */
+const companions = ["-wal", "-shm", "-reserve"]
 
 export class SqliteFile implements Source {
   readonly settings: Settings
-  private readonly quarantined: (file: Quarantined) => void
+  private readonly report: (line: string) => void
   private database: DatabaseSync | undefined
   /** The identity of the file that is open: the one at its path may be another by now. */
   private inode = -1
   private problem: string | undefined
+  private isDiskFull = false
 
-  constructor(settings: Settings, quarantined: (file: Quarantined) => void) {
+  /** `report` is told of what an operator must know. */
+  constructor(settings: Settings, report: (line: string) => void) {
     this.settings = settings
-    this.quarantined = quarantined
+    this.report = report
   }
 
   /** The open database. */
@@ -58,27 +64,40 @@ export class SqliteFile implements Source {
     return this.database
   }
 
-  /** The start is over: from now on nothing may stop the process for long. */
-  started(): void {
-    this.open().exec(`PRAGMA busy_timeout = ${busyMillis}`)
+  failed(code: number): void {
+    this.problem ??= problemOf(code)
+    if (isFull(code) && this.free() < ballastBytes) this.dropBallast()
   }
 
-  failed(code: number): void {
-    if (isBroken(code)) this.problem = `SQLITE ${code}`
-    if (isFull(code)) this.dropBallast()
+  /** Whether the disk is full, and what is left is kept for removing what is delivered: nothing new is to be written. */
+  isFull(): boolean {
+    if (this.isDiskFull) this.keepBallast()
+    return this.isDiskFull
   }
 
   /**
-   * Whether there is another file now than before: because this one is broken, or because somebody else has set it
-   * aside. The new one may be empty.
+   * Whether there is another file now than before: because this one is broken, or because somebody else has moved or
+   * removed it. The new one may be empty.
    */
   replaced(): boolean {
     if (this.database === undefined) return false
-    if (this.problem === undefined && this.inodeAtPath() === this.inode) return false
-    const { problem } = this
-    const ours = this.inodeAtPath() === this.inode
+    const { file } = this.settings
+    const { ino = -1, size = 0 } = statOf(file) ?? {}
+    if (ino !== this.inode) {
+      this.close()
+      this.report(`the outbox ${file} was moved or removed: what waited in it is not delivered from here any more`)
+      return true
+    }
+    const problem = this.problem ?? (size < smallestBytes ? "it is cut off" : undefined)
+    if (problem === undefined) return false
+    try {
+      // Closed afterwards: SQLite then leaves alone what it finds moved.
+      this.alone(() => this.setAside(problem))
+    } catch {
+      // The next one who asks tries again.
+      return false
+    }
     this.close()
-    if (problem !== undefined && ours) this.setAside(problem)
     return true
   }
 
@@ -97,57 +116,106 @@ export class SqliteFile implements Source {
   tidy(): void {
     const database = this.open()
     database.exec("PRAGMA incremental_vacuum(256)")
-    if (!Fs.existsSync(this.ballast)) Fs.writeFileSync(this.ballast, new Uint8Array(ballastBytes), { mode: 0o600 })
+    if (this.isDiskFull) checkpoint(database)
+    this.keepBallast()
   }
 
   private get ballast(): string {
     return `${this.settings.file}-reserve`
   }
 
-  private dropBallast(): void {
-    Fs.rmSync(this.ballast, { force: true })
+  private keepBallast(): void {
+    if (!Fs.existsSync(this.ballast)) {
+      this.isDiskFull = this.free() < 1.2 * ballastBytes
+      if (this.isDiskFull) return
+      try {
+        Fs.writeFileSync(this.ballast, new Uint8Array(ballastBytes), { mode: 0o600 })
+      } catch {
+        // Half a reserve would look like a whole one.
+        Fs.rmSync(this.ballast, { force: true })
+      }
+    }
+    this.isDiskFull = false
   }
 
-  private inodeAtPath(): number {
-    return Fs.statSync(this.settings.file, { throwIfNoEntry: false })?.ino ?? -1
+  private dropBallast(): void {
+    this.isDiskFull = true
+    Fs.rmSync(this.ballast, { force: true })
+    // At once, before something else takes the room.
+    if (this.database !== undefined) checkpoint(this.database)
+  }
+
+  /** Bytes that are left on the disk. */
+  private free(): number {
+    try {
+      const { bavail, bsize } = Fs.statfsSync(Path.dirname(this.settings.file))
+      return bavail * bsize
+    } catch {
+      return Number.POSITIVE_INFINITY
+    }
   }
 
   private openOrReplace(): DatabaseSync {
     try {
-      return this.openOnce()
+      Fs.mkdirSync(Path.dirname(this.settings.file), { recursive: true, mode: 0o700 })
+      for (let attempt = 1; ; attempt++) {
+        try {
+          return this.check(this.alone(() => this.openOnce()))
+        } catch (cause) {
+          const problem = cause instanceof Damage ? cause.message : problemOf(codeOf(cause) ?? 0)
+          if (problem === undefined || attempt > 2) throw cause
+          this.alone(() => this.setAside(problem))
+        }
+      }
     } catch (cause) {
-      const code = codeOf(cause)
-      if (!(cause instanceof Damage) && (code === undefined || !isBroken(code))) throw unavailable(cause)
-      this.setAside(cause instanceof Damage ? cause.message : `SQLITE ${code}`)
-    }
-    try {
-      return this.openOnce()
-    } catch (cause) {
-      throw unavailable(cause)
+      throw faultOf(this.settings.file, cause)
     }
   }
 
-  private openOnce(): DatabaseSync {
-    const { file, maxFileBytes, synchronous } = this.settings
-    Fs.mkdirSync(Path.dirname(file), { recursive: true, mode: 0o700 })
-    if (Fs.lstatSync(file, { throwIfNoEntry: false })?.isSymbolicLink()) {
-      throw new OutboxUnavailable({ problem: "could not be opened: the file is a symbolic link" })
-    }
-    // Whoever makes it decides who may read it; what SQLite puts beside it has the same mode.
-    Fs.closeSync(Fs.openSync(file, "a", 0o600))
-    this.inode = this.inodeAtPath()
-    // Not imported: where it is missing, the outbox in PostgreSQL works all the same.
-    const sqlite = process.getBuiltinModule("node:sqlite")
-    if (sqlite === undefined) throw new OutboxUnavailable({ problem: "needs node:sqlite, which is not here" })
-    const database = new sqlite.DatabaseSync(file, { timeout: startMillis })
+  /**
+   * One at a time, of all processes: nobody opens the file while it is set aside, and nobody sets aside a new one. The
+   * lock is SQLite's, on a file that is always empty, since it ends with the process, however that ends.
+   */
+  private alone<A>(body: () => A): A {
+    const lock = `${this.settings.file}-lock`
+    this.make(lock)
+    const guard = connect(lock)
     try {
-      database.exec("PRAGMA auto_vacuum = INCREMENTAL")
+      begin(lock, guard)
+      return body()
+    } finally {
+      guard.close()
+    }
+  }
+
+  /**
+   * Makes sure that the file is there. Whoever makes it decides who may read it: this user, and nobody else. One that is
+   * there is not even opened: closing it would end the locks that this process has on it.
+   */
+  private make(file: string): void {
+    const stats = Fs.lstatSync(file, { throwIfNoEntry: false })
+    if (stats === undefined) return create(file)
+    if (stats.isFile()) return
+    const kind = stats.isSymbolicLink() ? "a symbolic link" : stats.isDirectory() ? "a directory" : "not a file"
+    throw new OutboxUnavailable({ problem: `could not be opened: ${file} is ${kind}` })
+  }
+
+  private openOnce(): DatabaseSync {
+    const { file, synchronous } = this.settings
+    // SQLite takes an empty file for a new one, and would throw the log away.
+    const isEmpty = (statOf(file)?.size ?? 0) === 0
+    const log = (statOf(`${file}-wal`)?.size ?? 0) > 0
+    const isTruncated = isEmpty && (log || (Fs.existsSync(file) && Fs.existsSync(this.ballast)))
+    this.make(file)
+    this.inode = statOf(file)?.ino ?? -1
+    if (isTruncated) throw new Damage("it is empty, and was not")
+    // SQLite would open it, and fail at the first message.
+    Fs.accessSync(file, Fs.constants.R_OK | Fs.constants.W_OK)
+    const database = connect(file)
+    try {
+      if (isEmpty) database.exec("PRAGMA auto_vacuum = INCREMENTAL")
       database.exec("PRAGMA journal_mode = WAL")
       database.exec(`PRAGMA synchronous = ${synchronous === "full" ? "FULL" : "NORMAL"}`)
-      const checked = Object.values(database.prepare("PRAGMA quick_check(1)").get() ?? {})[0]
-      if (checked !== "ok") throw new Damage(String(checked).slice(0, 200))
-      const { page_size: pageSize } = database.prepare("PRAGMA page_size").get() as { readonly page_size: number }
-      database.exec(`PRAGMA max_page_count = ${Math.max(16, Math.floor(maxFileBytes / pageSize))}`)
       return database
     } catch (cause) {
       database.close()
@@ -155,26 +223,110 @@ export class SqliteFile implements Source {
     }
   }
 
+  private check(database: DatabaseSync): DatabaseSync {
+    const { file, maxFileBytes } = this.settings
+    try {
+      const checked = Object.values(database.prepare("PRAGMA quick_check(1)").get() ?? {})[0]
+      if (checked !== "ok") throw new Damage(`corrupt: ${String(checked).replace(/\s+/g, " ").slice(0, 200)}`)
+      const { page_size: pageSize } = database.prepare("PRAGMA page_size").get() as { readonly page_size: number }
+      database.exec(`PRAGMA max_page_count = ${Math.max(16, Math.floor(maxFileBytes / pageSize))}`)
+    } catch (cause) {
+      database.close()
+      throw cause
+    }
+    this.keepBallast()
+    for (const suffix of ["", ...companions]) keepToUser(file + suffix)
+    this.problem = undefined
+    return database
+  }
+
+  /** Sets the file aside, unless another process has done so already. */
   private setAside(problem: string): void {
     const { file } = this.settings
-    const bytes = Fs.statSync(file, { throwIfNoEntry: false })?.size ?? 0
+    if (statOf(file)?.ino !== this.inode) return
     let place = 1
-    while (Fs.existsSync(`${file}.corrupt-${place}`)) place++
+    while (["", ...companions].some((suffix) => Fs.existsSync(`${file}.corrupt-${place}${suffix}`))) place++
     const aside = `${file}.corrupt-${place}`
-    for (const suffix of ["", "-wal", "-shm"]) {
-      if (Fs.existsSync(file + suffix)) Fs.renameSync(file + suffix, aside + suffix)
+    let bytes = 0
+    // The file itself last: who comes in between finds a broken one, and goes on with it.
+    for (const suffix of ["-wal", "-shm", ""]) {
+      const stats = statOf(file + suffix)
+      if (stats === undefined) continue
+      if (suffix !== "-shm") bytes += stats.size
+      keepToUser(file + suffix)
+      Fs.renameSync(file + suffix, aside + suffix)
     }
-    this.quarantined({ file: aside, problem, bytes })
+    Fs.rmSync(this.ballast, { force: true })
+    this.report(
+      `the outbox ${file} was broken (${problem}) and is set aside as ${aside} (${bytes} bytes): what waited in it is not delivered`
+    )
   }
 }
 
 class Damage extends Error {}
 
-const unavailable = (cause: unknown): OutboxUnavailable => {
+const statOf = (file: string) => {
+  try {
+    return Fs.statSync(file, { throwIfNoEntry: false })
+  } catch {
+    // What can't be seen is not there for us.
+    return undefined
+  }
+}
+
+const create = (file: string): void => {
+  try {
+    Fs.closeSync(Fs.openSync(file, "ax", 0o600))
+  } catch (cause) {
+    // Another process was faster.
+    if ((cause as { readonly code?: unknown }).code !== "EEXIST") throw cause
+  }
+}
+
+/** Nobody else gets past this, until the connection is closed. */
+const begin = (lock: string, guard: DatabaseSync): void => {
+  try {
+    guard.exec("BEGIN EXCLUSIVE")
+  } catch (cause) {
+    // It is not the outbox that is broken.
+    throw faultOf(lock, cause)
+  }
+}
+
+const connect = (file: string): DatabaseSync => {
+  // Not imported: where it is missing, the outbox in PostgreSQL works all the same.
+  const sqlite = process.getBuiltinModule("node:sqlite")
+  if (sqlite === undefined) throw new OutboxUnavailable({ problem: "needs node:sqlite, which is not here" })
+  return new sqlite.DatabaseSync(file, { timeout: busyMillis })
+}
+
+/** Gives the room of the log back, if it can be had. */
+const checkpoint = (database: DatabaseSync): void => {
+  try {
+    database.exec("PRAGMA wal_checkpoint(TRUNCATE)")
+  } catch {
+    // Another time.
+  }
+}
+
+/** Nobody else may read it, whoever could before; where it is another user's, that user decides. */
+const keepToUser = (file: string): void => {
+  if (((statOf(file)?.mode ?? 0) & 0o077) === 0) return
+  try {
+    Fs.chmodSync(file, 0o600)
+  } catch (cause) {
+    if ((cause as { readonly code?: unknown }).code !== "EPERM") throw cause
+  }
+}
+
+/** Why a file could not be opened. A lock is left to those who know how to wait for it. */
+const faultOf = (file: string, cause: unknown): unknown => {
   if (cause instanceof OutboxUnavailable) return cause
   const code = codeOf(cause) ?? (cause as { readonly code?: unknown } | undefined)?.code
+  if (typeof code === "number" ? isLocked(code) || isFull(code) : false) return cause
+  if (code === "ENOSPC" || code === "EDQUOT") return new OutboxFull({ bound: "disk" })
   return new OutboxUnavailable({
-    problem: "could not be opened",
+    problem: `could not be opened: ${file}`,
     ...(code === undefined ? {} : { code: typeof code === "number" ? `SQLITE ${code}` : String(code) })
   })
 }

@@ -62,10 +62,9 @@ export const make = Effect.fnUntraced(function* (
   settings: Settings
 ): Effect.fn.Return<Store, Fault, Scope.Scope> {
   const { lease, maxAge, pollInterval, role } = settings
-  const { ask, place, tables } = database
+  const { ask, askHere, lanes: total, place, tables } = database
   const delivers = role !== "writer"
   const tell = yield* Outcome.makeTell
-  const total = yield* ask(tables.countLanes)
   const relay = nameOf(place.address)
   const backlog = new Backlog(settings)
   const held = new Held()
@@ -75,13 +74,14 @@ export const make = Effect.fnUntraced(function* (
   const some = Latch.makeUnsafe()
   const counts = { delivered: 0, dropped: 0 }
 
-  const pending = () => Math.max(0, backlog.count - held.leftovers.size)
+  const pending = () => Math.max(0, backlog.count - held.leftovers.size) + held.displaced.length
   if (role !== "relay") yield* Outcome.watchDepth(pending)
 
   database.onReplaced(() => {
     lanes.forget()
     reader.forget()
     held.displace()
+    flushes.displace()
     backlog.set(0, 0)
     some.openUnsafe()
   })
@@ -93,23 +93,27 @@ export const make = Effect.fnUntraced(function* (
   /** Removes what is at these places, or makes dead letters of it; if it can't be, it is left for later. */
   const remove = (seqs: ReadonlyArray<number>, death: Death | undefined): Effect.Effect<void, Fault> => {
     if (seqs.length === 0) return Effect.void
-    return Effect.matchEffect(ask(death === undefined ? tables.remove(seqs) : tables.bury(seqs, death)), {
+    const era = database.era()
+    return Effect.matchEffect(askHere(death === undefined ? tables.remove(seqs) : tables.bury(seqs, death)), {
       onSuccess: (sizes) =>
         Effect.sync(() => {
           backlog.removed(sizes)
           held.wereRemoved(seqs)
         }),
       onFailure: (fault) => {
-        held.areLeft(seqs, death)
+        if (database.era() === era) held.areLeft(seqs, death)
         return Effect.fail(fault)
       }
     })
   }
 
-  const end = Effect.fnUntraced(function* (outcome: Outcome.Settled, seqs: ReadonlyArray<number>) {
+  const end = Effect.fnUntraced(function* (outcome: Outcome.Settled, entries: ReadonlyArray<Entry>) {
     const ended = outcome._tag === "Delivered" ? "delivered" : "dropped"
     counts[ended] += outcome.messages.length
-    flushes.count(seqs, ended)
+    flushes.count(
+      entries.map(({ seq }) => seq),
+      ended
+    )
     yield* tell(outcome)
     yield* flushes.resolve
   })
@@ -120,8 +124,8 @@ export const make = Effect.fnUntraced(function* (
         const entries = held.letGo(outcome.messages)
         const messages = entries.map((entry) => entry.message)
         if (!Arr.isArrayNonEmpty(messages)) return Effect.void
-        const seqs = seqsOf(entries)
-        return Effect.andThen(Effect.ignore(remove(seqs, deathOf(outcome))), end({ ...outcome, messages }, seqs))
+        const removed = remove(seqsOf(entries), deathOf(outcome))
+        return Effect.andThen(Effect.ignore(removed), end({ ...outcome, messages }, entries))
       })
     )
 
@@ -131,7 +135,7 @@ export const make = Effect.fnUntraced(function* (
         messages: Arr.map(entries, (entry) => entry.message),
         error: new DeliveryError({ reason, attempts: 0 })
       }),
-      seqsOf(entries)
+      entries
     )
 
   const unexpired = Effect.fnUntraced(function* (messages: ReadonlyArray<Message>) {
@@ -253,6 +257,9 @@ export const make = Effect.fnUntraced(function* (
   )
 
   const abandon = Effect.gen(function* () {
+    // In no database: there is no next life for these.
+    const displaced = held.letGo(held.displaced)
+    if (Arr.isReadonlyArrayNonEmpty(displaced)) yield* lose(displaced, "closed")
     held.forget()
     reader.forget()
     yield* Effect.ignore(clear)
