@@ -32,6 +32,8 @@ const real = Context.get(Context.empty(), Clock.Clock)
 const unattendedClock: Clock.Clock = Object.assign(Object.create(real) as Clock.Clock, {
   sleep: (duration: Duration.Duration) =>
     Effect.callback<void>((resume) => {
+      // This is the clock.
+      // @effect-diagnostics-next-line globalTimersInEffect:off
       const timer: unknown = setTimeout(() => resume(Effect.void), Duration.toMillis(duration))
       if (typeof timer === "object" && timer !== null && "unref" in timer && typeof timer.unref === "function")
         timer.unref()

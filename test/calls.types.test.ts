@@ -12,9 +12,9 @@ import {
   type Closed,
   InvalidCall,
   type InvalidSetting,
-  type PlanViolation,
   type OutboxFull,
   type OutboxUnavailable,
+  type PlanViolation,
   type QueueFull
 } from "../src/AnalyticsError.ts"
 import * as AnalyticsTest from "../src/AnalyticsTest.ts"

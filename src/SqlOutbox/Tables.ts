@@ -72,7 +72,9 @@ export const make = Effect.fnUntraced(function* (sql: SqlClient, name: string) {
   const plain = (text: string) => sql.literal(text)
   /** Whole numbers of 64 bits come as text from PostgreSQL. */
   const number = (expression: string) => plain(isPostgres ? `(${expression})::float8` : expression)
-  const columns = plain(`${isPostgres ? "seq::float8 AS seq" : "seq"}, lane, type, message_id, bytes, payload, created_at`)
+  const columns = plain(
+    `${isPostgres ? "seq::float8 AS seq" : "seq"}, lane, type, message_id, bytes, payload, created_at`
+  )
 
   const letter = plain("message_id, lane, type, bytes, payload, created_at")
   const fate = plain("died_at, reason, status, attempts")
