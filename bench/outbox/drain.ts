@@ -145,6 +145,8 @@ const fleetDrain =
   (url: string, client: Pg.Client, port: number): Drain =>
   async (waiting) => {
     await client.query(`TRUNCATE ${table}, ${table}_relays; UPDATE ${table}_lanes SET lease_by = NULL, lease_until = 0`)
+    // As an outbox usually is: empty, and known to be.
+    await client.query(`VACUUM ANALYZE ${table}`)
     const fleet = Array.from({ length: relays }, () => start<Said>("relay.ts", [url, String(port)]))
     // The lanes are shared out before it begins, and everybody has seen that there is something.
     for (const relay of fleet) while ((await relay.hear()).lanes !== 64 / relays);

@@ -121,14 +121,15 @@ export const seedSqlite = (database: DatabaseSync, count: number): void => {
     .run(count, messageBytes, head, tail, Date.now())
 }
 
+/** The same in a table that is empty. What it left to be written behind its back is written before it answers. */
 export const seedPostgres = async (client: Pg.Client, count: number): Promise<void> => {
-  await client.query(`TRUNCATE ${table}`)
   await client.query(
     `INSERT INTO ${table} (${columns})
       SELECT n % 64, 'track', id, $2, $3::text || id || $4::text, $5
       FROM (SELECT n, '00000000-0000-7000-8000-' || lpad(n::text, 12, '0') AS id FROM generate_series(1, $1::int) n) ids`,
     [count, messageBytes, head, tail, Date.now()]
   )
+  await client.query("CHECKPOINT")
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -162,7 +163,8 @@ export const start = <Said>(
   return {
     hear: async () => {
       while (said.length === 0) {
-        if (child.exitCode !== null) throw new Error(`${name} ended with ${child.exitCode}`)
+        const { exitCode, signalCode } = child
+        if (exitCode !== null || signalCode !== null) throw new Error(`${name} ended with ${exitCode ?? signalCode}`)
         await Promise.race([ended, new Promise<void>((resolve) => (heard = resolve))])
       }
       return said.shift() as Said
