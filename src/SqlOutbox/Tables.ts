@@ -78,9 +78,9 @@ export const make = Effect.fnUntraced(function* (sql: SqlClient, name: string) {
   )
 
   const letter = plain("message_id, lane, type, bytes, payload, created_at")
-  const fate = plain("died_at, reason, status, attempts")
+  const fate = plain("seq, died_at, reason, status, attempts")
   const onSecondDeath = plain(`ON CONFLICT (message_id) DO UPDATE
-    SET died_at = excluded.died_at, reason = excluded.reason, status = excluded.status, attempts = excluded.attempts`)
+    SET seq = excluded.seq, died_at = excluded.died_at, reason = excluded.reason, status = excluded.status, attempts = excluded.attempts`)
 
   /** Whether a column is one of these whole numbers, which are one value. */
   const oneOf = (numbers: Iterable<number>) =>
@@ -164,14 +164,14 @@ export const make = Effect.fnUntraced(function* (sql: SqlClient, name: string) {
     /** Makes dead letters of messages; answers as `remove` does. */
     bury: Effect.fnUntraced(function* (seqs: ReadonlyArray<number>, { attempts, reason, status }: Death) {
       const now = yield* Clock.currentTimeMillis
-      const facts = sql`${now}::float8, ${reason}::text, ${status ?? null}::int, ${attempts}::int`
+      const facts = sql`seq, ${now}::float8, ${reason}::text, ${status ?? null}::int, ${attempts}::int`
       if (isPostgres) {
         return yield* planned(sql<Size>`WITH gone AS (DELETE FROM ${outbox} WHERE seq ${oneOf(seqs)} RETURNING *)
           INSERT INTO ${dead} (${letter}, ${fate}) SELECT ${letter}, ${facts} FROM gone ${onSecondDeath} RETURNING bytes`)
       }
       return yield* sql.withTransaction(
         Effect.andThen(
-          sql`INSERT INTO ${dead} (${letter}, ${fate}) SELECT ${letter}, ${now}, ${reason}, ${status ?? null}, ${attempts}
+          sql`INSERT INTO ${dead} (${letter}, ${fate}) SELECT ${letter}, seq, ${now}, ${reason}, ${status ?? null}, ${attempts}
             FROM ${outbox} WHERE seq ${oneOf(seqs)} ${onSecondDeath}`,
           sql<Size>`DELETE FROM ${outbox} WHERE seq ${oneOf(seqs)} RETURNING bytes`
         )
@@ -233,11 +233,11 @@ export const make = Effect.fnUntraced(function* (sql: SqlClient, name: string) {
     /** Lets dead letters wait again; answers with the sizes of those that do. */
     retryDead: isPostgres
       ? sql<Size>`WITH again AS (DELETE FROM ${dead} RETURNING *)
-          INSERT INTO ${outbox} (${letter}) SELECT ${letter} FROM again ORDER BY created_at, message_id
+          INSERT INTO ${outbox} (${letter}) SELECT ${letter} FROM again ORDER BY seq
           ON CONFLICT (message_id) DO NOTHING RETURNING bytes`
       : sql.withTransaction(
           Effect.tap(
-            sql<Size>`INSERT INTO ${outbox} (${letter}) SELECT ${letter} FROM ${dead} WHERE true ORDER BY created_at, message_id
+            sql<Size>`INSERT INTO ${outbox} (${letter}) SELECT ${letter} FROM ${dead} WHERE true ORDER BY seq
               ON CONFLICT (message_id) DO NOTHING RETURNING bytes`,
             () => sql`DELETE FROM ${dead}`
           )
@@ -394,7 +394,11 @@ const migrations = (sql: SqlClient, name: string) => {
       `CREATE TABLE ${name}_lanes (lane INTEGER PRIMARY KEY, lease_by TEXT, lease_until ${words.time} NOT NULL)`,
       `CREATE TABLE ${name}_relays (relay TEXT PRIMARY KEY, seen_until ${words.time} NOT NULL)`
     ),
-    "0002_state": all(`CREATE TABLE ${name}_state (name TEXT PRIMARY KEY, value TEXT NOT NULL)`)
+    "0002_state": all(
+      `CREATE TABLE ${name}_state (name TEXT PRIMARY KEY, value TEXT NOT NULL)`,
+      // Where a dead letter was in the order of its user.
+      `ALTER TABLE ${name}_dead ADD COLUMN seq BIGINT NOT NULL DEFAULT 0`
+    )
   }
 }
 
