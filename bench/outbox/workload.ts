@@ -18,7 +18,7 @@ import * as Transport from "../../src/Transport.ts"
 
 /** UTF-8 bytes of a message, as in the measurements that the design began with. */
 export const messageBytes = 471
-export const users = 500
+const users = 500
 /** The outbox's own table, in which raw drivers write what the outbox would. */
 export const table = "analytics_outbox"
 

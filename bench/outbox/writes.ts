@@ -11,11 +11,10 @@ import * as Pg from "pg"
 import * as Analytics from "../../src/Analytics.ts"
 import type * as Message from "../../src/Message.ts"
 import * as Outbox from "../../src/Outbox.ts"
-import { laneOf } from "../../src/SqlOutbox/Lanes.ts"
 import * as SqlOutbox from "../../src/SqlOutbox.ts"
 import { Postgres } from "../../test/Postgres.ts"
 import { part, type Target } from "./targets.ts"
-import { byCallers, callOf, makeDirectory, median, rawSqlite, readyMessages, silent, table, users } from "./workload.ts"
+import { byCallers, callOf, makeDirectory, median, rawSqlite, readyMessages, silent, table } from "./workload.ts"
 
 const inTransaction = 100
 /** Fibers that call at the same time, each again as soon as its message is committed. */
@@ -26,8 +25,8 @@ type Write = (messages: ReadonlyArray<Message.Message>) => Promise<void>
 
 const columns = "lane, type, message_id, bytes, payload, created_at"
 
-const values = ({ bytes, json, messageId, type }: Message.Message, n: number) => [
-  laneOf(`user-${String(n % users).padStart(4, "0")}`, 64),
+const values = ({ bytes, json, messageId, type, user }: Message.Message) => [
+  (user ?? 0) % 64,
   type,
   messageId,
   bytes,
@@ -40,8 +39,7 @@ const rawSqliteWrite = (database: DatabaseSync): Write => {
   return async (messages) => {
     for (let at = 0; at < messages.length; at += inTransaction) {
       database.exec("BEGIN IMMEDIATE")
-      for (const [n, message] of messages.slice(at, at + inTransaction).entries())
-        insert.run(...values(message, at + n))
+      for (const message of messages.slice(at, at + inTransaction)) insert.run(...values(message))
       database.exec("COMMIT")
       // Whoever writes for a server lets it do something else in between.
       await new Promise(setImmediate)
@@ -55,7 +53,7 @@ const rawPostgresWrite = (client: Pg.Client): Write => {
   return async (messages) => {
     for (let at = 0; at < messages.length; at += inTransaction) {
       const rows = messages.slice(at, at + inTransaction)
-      await client.query({ name: "insert", text, values: rows.flatMap((message, n) => values(message, at + n)) })
+      await client.query({ name: "insert", text, values: rows.flatMap(values) })
     }
   }
 }
