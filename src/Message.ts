@@ -285,6 +285,23 @@ export const stamp = (type: Type, data: Data, timestamp: () => string, messageId
 // Message
 // ---------------------------------------------------------------------------------------------------------------------
 
+/**
+ * Whom a message is about, as a number of 32 bits, by FNV-1a; a number, since a text could hold on to a longer one. Outboxes
+ * keep users in order by it: every process must come to the same, and those of later releases too.
+ */
+export const userOf = ({
+  anonymousId,
+  userId
+}: {
+  readonly userId?: string
+  readonly anonymousId?: string
+}): number => {
+  const user = userId ?? anonymousId ?? ""
+  let hash = 0x811c9dc5
+  for (let at = 0; at < user.length; at++) hash = Math.imul(hash ^ user.charCodeAt(at), 0x01000193)
+  return hash >>> 0
+}
+
 /** A valid call, encoded. What it holds is not shown when it is printed or logged; ask for `data`. */
 export class Message {
   readonly type: Type
@@ -293,12 +310,15 @@ export class Message {
   readonly json: string
   /** Its size in UTF-8 bytes. */
   readonly bytes: number
+  /** A hash of whom it is about, if it was made here: what keeps one user's messages together. */
+  readonly user: number | undefined
 
-  constructor(type: Type, messageId: string, json: string, bytes: number) {
+  constructor(type: Type, messageId: string, json: string, bytes: number, user?: number) {
     this.type = type
     this.messageId = messageId
     this.json = json
     this.bytes = bytes
+    this.user = user
   }
 
   /** The message as plain data, a new copy each time. */
@@ -327,5 +347,5 @@ export const encode = (wire: Wire): Message | InvalidCall => {
         size: bytes,
         limit: limits.messageBytes
       })
-    : new Message(wire.type, wire.messageId, json, bytes)
+    : new Message(wire.type, wire.messageId, json, bytes, userOf(wire))
 }

@@ -7,13 +7,6 @@ import type { SqlError } from "effect/sql/SqlError"
 import * as Time from "../Time.ts"
 import type { Tables } from "./Tables.ts"
 
-/** The lane of a user, by FNV-1a. Every process that writes must come to the same, and those of later releases too. */
-export const laneOf = (user: string, lanes: number): number => {
-  let hash = 0x811c9dc5
-  for (let at = 0; at < user.length; at++) hash = Math.imul(hash ^ user.charCodeAt(at), 0x01000193)
-  return (hash >>> 0) % lanes
-}
-
 export interface Options {
   /** The name of this relay, which no other has: an address, and something random. */
   readonly relay: string

@@ -9,17 +9,16 @@ import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
 import { Closed, OutboxFull } from "../AnalyticsError.ts"
-import type { Message } from "../Message.ts"
+import * as Message from "../Message.ts"
 import type { OfferError, Overflow } from "../Outbox.ts"
 import type { Backlog } from "./Backlog.ts"
 import * as Commits from "./Commits.ts"
 import type { Database, Fault } from "./Database.ts"
 import type { Held } from "./Held.ts"
-import { laneOf } from "./Lanes.ts"
 import type { Entry, NewEntry, Size } from "./Tables.ts"
 
 export interface Offers {
-  readonly offer: (message: Message) => Effect.Effect<void, OfferError>
+  readonly offer: (message: Message.Message) => Effect.Effect<void, OfferError>
   /** Takes no more, and refuses those who wait for room. */
   readonly close: Effect.Effect<void>
   readonly isClosed: () => boolean
@@ -57,16 +56,16 @@ export const make = Effect.fnUntraced(function* (
   const writeInside = (entry: NewEntry): Effect.Effect<void, Fault> =>
     Effect.flatMap(askInside(tables.insert([entry])), (sizes) => tables.sql.afterCommit(written(sizes)))
 
-  const write = (message: Message, isInside: boolean, release: () => void) =>
+  const write = (message: Message.Message, isInside: boolean, release: () => void) =>
     Effect.flatMap(Clock.currentTimeMillis, (createdAt) => {
-      const entry = { message, lane: laneOf(userOf(message), lanes), createdAt }
+      const entry = { message, lane: (message.user ?? Message.userOf(message.data)) % lanes, createdAt }
       return isInside ? writeInside(entry) : commits.add(entry)
     }).pipe(Effect.ensuring(Effect.sync(release)))
 
   const evicting = yield* Semaphore.make(1)
 
   /** Removes the oldest that wait, until there is room. What this relay holds can't be called back. */
-  const evictFor = Effect.fnUntraced(function* (message: Message, run: Database["ask"]) {
+  const evictFor = Effect.fnUntraced(function* (message: Message.Message, run: Database["ask"]) {
     const { maxQueueBytes, maxQueueSize } = backlog.bound
     // Nothing is evicted in vain.
     if (held.size >= maxQueueSize || held.bytes + message.bytes > maxQueueBytes) return
@@ -79,7 +78,7 @@ export const make = Effect.fnUntraced(function* (
   })
 
   // The only part of an offer that may be interrupted: after it the message may be there.
-  const waitForRoom = (message: Message) =>
+  const waitForRoom = (message: Message.Message) =>
     Effect.callback<() => void, Closed>((resume) => {
       const giveUp = backlog.wait(message, {
         admit: () => resume(Effect.succeed(backlog.reserve(message))),
@@ -88,7 +87,7 @@ export const make = Effect.fnUntraced(function* (
       return Effect.sync(giveUp)
     }).pipe(Effect.interruptible)
 
-  const makeRoom = (message: Message, isInside: boolean): Effect.Effect<void, Fault> => {
+  const makeRoom = (message: Message.Message, isInside: boolean): Effect.Effect<void, Fault> => {
     if (overflow !== "drop-oldest" || backlog.excess(message) === undefined) return Effect.void
     return isInside ? evictFor(message, askInside) : evicting.withPermits(1)(evictFor(message, ask))
   }
@@ -121,9 +120,3 @@ export const make = Effect.fnUntraced(function* (
     committed: commits.idle
   }
 })
-
-/** Who a message is about, for its lane. */
-const userOf = ({ json }: Message): string => {
-  const { anonymousId, userId } = JSON.parse(json) as { readonly userId?: string; readonly anonymousId?: string }
-  return userId ?? anonymousId ?? ""
-}

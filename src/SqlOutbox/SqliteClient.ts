@@ -54,11 +54,13 @@ export const make = Effect.fnUntraced(function* (
   let inside = false
 
   /** SQLite ends a transaction by itself when the disk is full: what comes after must not be on its own. */
-  const follow = (sql: string): void => {
-    const hasEnded = inside && !source.open().isTransaction
+  const follow = <A>(sql: string, body: () => A): A => {
+    if (inside && !source.open().isTransaction && sql !== "ROLLBACK") throw new Error("the transaction has ended")
+    const answer = body()
+    // One that could not begin, since the file was locked, was never there.
     if (sql === begin) inside = true
     if (sql === "COMMIT" || sql === "ROLLBACK") inside = false
-    if (hasEnded && sql !== "ROLLBACK") throw new Error("the transaction has ended")
+    return answer
   }
 
   const attempt = <A>(operation: string, body: () => A): Effect.Effect<A, SqlError> =>
@@ -76,16 +78,10 @@ export const make = Effect.fnUntraced(function* (
     })
 
   const run = (sql: string, params: ReadonlyArray<unknown>) =>
-    attempt("execute", () => {
-      follow(sql)
-      return prepare(sql).all(...(params as ReadonlyArray<SQLInputValue>))
-    })
+    attempt("execute", () => follow(sql, () => prepare(sql).all(...(params as ReadonlyArray<SQLInputValue>))))
 
   const runRaw = (sql: string, params: ReadonlyArray<unknown>) =>
-    attempt("execute", () => {
-      follow(sql)
-      return prepare(sql).run(...(params as ReadonlyArray<SQLInputValue>))
-    })
+    attempt("execute", () => follow(sql, () => prepare(sql).run(...(params as ReadonlyArray<SQLInputValue>))))
 
   const runValues = (sql: string, params: ReadonlyArray<unknown>) =>
     Effect.map(run(sql, params), (rows) => rows.map((row) => Object.values(row)))
@@ -103,7 +99,12 @@ export const make = Effect.fnUntraced(function* (
   const acquirers = SqlClient.makeSqliteAcquirers({
     connection: Effect.succeed(connection),
     semaphore: yield* Semaphore.make(1),
-    isTransaction: () => source.open().isTransaction
+    isTransaction: () => {
+      const is = source.open().isTransaction
+      // Asked when one fails: then nothing more of it is to come.
+      if (!is) inside = false
+      return is
+    }
   })
   return yield* SqlClient.make({
     ...acquirers,
