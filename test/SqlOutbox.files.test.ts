@@ -44,6 +44,13 @@ const overwrite = (file: string, from: number, bytes: number) => {
   Fs.closeSync(handle)
 }
 
+/** Overwrites the one page that this message is in. */
+const overwritePageOf = (file: string, event: string) => {
+  const page = Math.floor(Fs.readFileSync(file).indexOf(`"event":"${event}"`) / 4_096)
+  assert.isAtLeast(page, 1)
+  overwrite(file, page * 4_096, 4_096)
+}
+
 /** What can happen to a file, and what it is called in the log. */
 const damages: ReadonlyArray<{
   readonly id: "P11" | "P12"
@@ -128,6 +135,18 @@ describe("a file that is broken when it is opened", () => {
       })
     )
   }
+
+  it.effect("P11 in one page that no call would read for long: it is found at the start", () =>
+    Effect.gen(function* () {
+      const file = join(yield* directory, "outbox.db")
+      yield* Effect.scoped(Effect.flatMap(open({ file }), (client) => offerAll(client, 1, 200)))
+      overwritePageOf(file, "event 100")
+      const bytes = Fs.statSync(file).size
+      const client = yield* open({ file })
+      assert.strictEqual(client.errors().length, 1)
+      assert.match(client.errors()[0] ?? "", reportOf(/corrupt: .+/, file, 1, bytes))
+    })
+  )
 
   it.effect("P11 is set aside under a name that is free, whatever was set aside before", () =>
     Effect.gen(function* () {
@@ -230,6 +249,44 @@ describe("a file that breaks while it is open", () => {
       })
     )
   }
+
+  it.effect(
+    "P11 in one page: it is found when somebody reads it; what is on its way ends, and calls are accepted",
+    () =>
+      Effect.gen(function* () {
+        const file = join(yield* directory, "outbox.db")
+        const client = yield* open({ file })
+        yield* Effect.forEach(messages(1, 2_000), client.outbox.offer, { concurrency: "unbounded", discard: true })
+        const flight = yield* client.outbox.take(100)
+        settleFile(file)
+        overwritePageOf(file, "event 1900")
+        yield* offerAll(client, 2_001, 2_001)
+        assert.deepStrictEqual(client.errors(), [])
+        const rest = yield* Effect.forkChild(drain(client, 1_901))
+        yield* elapse("10 seconds", "1 second")
+        assert.match(client.errors()[0] ?? "", / was broken \(corrupt: SQLITE 11\) and is set aside /)
+        yield* offerAll(client, 2_002, 2_003)
+        yield* breathe
+        yield* Fiber.interrupt(rest)
+        assert.deepStrictEqual(idsIn(file), [])
+        yield* client.outbox.settle(delivered(flight))
+        yield* obeysTheLaw(client)
+      })
+  )
+
+  it.effect("P12 that is cut to nothing, though all of it is still in memory: the next call finds out", () =>
+    Effect.gen(function* () {
+      const file = join(yield* directory, "outbox.db")
+      const client = yield* open({ file })
+      yield* offerAll(client, 1, 5)
+      Fs.truncateSync(file, 0)
+      yield* offerAll(client, 6, 7)
+      assert.match(client.errors()[0] ?? "", / was broken \(it is cut off\) and is set aside /)
+      assert.deepStrictEqual(idsIn(file), numbered(6, 7))
+      // What waited is in the log that was set aside with it.
+      assert.isAbove(Fs.statSync(`${file}.corrupt-1-wal`).size, 0)
+    })
+  )
 
   it.effect("P11 a flush that waits for it is over with what is on its way, and claims no more than that", () =>
     Effect.gen(function* () {
