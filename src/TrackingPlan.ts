@@ -15,12 +15,15 @@ export {
   type AllCalls,
   type Calls,
   type EventName,
+  type Given,
   make,
+  type PageName,
   type Plan,
   type Planned,
   type PlanService,
   type Properties,
   type Say,
+  type ScreenName,
   Service
 } from "./TrackingPlan/Plan.ts"
 export {

@@ -37,9 +37,9 @@ export interface Failure {
   readonly status?: number
   /** What happened, in a sentence without payload or write key. */
   readonly message: string
-  /** Why: a call was not accepted (`InvalidCall`, `QueueFull`, `Closed`), or accepted messages were lost. */
+  /** Why: a call was not accepted (`InvalidCall`, `PlanViolation`, `QueueFull`, `Closed`), or accepted messages were lost. */
   readonly reason: CallError["_tag"] | LossReason
-  /** The messages concerned, as plain data; none if a call was not valid, and so never became one. */
+  /** The messages concerned, as plain data; none if a call was not valid or broke the plan, and so never became one. */
   readonly messages: ReadonlyArray<Message.Wire>
 }
 
@@ -52,8 +52,7 @@ export interface Log {
 }
 
 /** A plan, and what becomes of calls that break it. Calls that know nothing of the plan are checked as well. */
-export interface PlanSettings<D extends TrackingPlan.Definition>
-  extends TrackingPlan.Policies<TrackingPlan.EventName<D>> {
+export interface PlanSettings<D extends TrackingPlan.Definition> extends TrackingPlan.Policies<D> {
   readonly plan: TrackingPlan.Plan<D>
 }
 
@@ -80,7 +79,10 @@ export interface Settings extends Omit<Analytics.Options, "writeKey" | "overflow
 // Client
 // ---------------------------------------------------------------------------------------------------------------------
 
-/** The six calls. Each answers whether nothing is wrong with it: the message was accepted, or `transform` dropped it. */
+/**
+ * The six calls. Each answers whether it may be forgotten: the message was accepted, or was dropped on purpose, by
+ * `transform` or by the policy of the plan. Of what the plan has dropped `onError` is told.
+ */
 export type Calls = { readonly [Type in Message.Type]: (call: Message.Calls[Type]) => boolean }
 
 /** The six calls inside of `withIdentity`. */
@@ -157,8 +159,8 @@ export const createAnalytics: {
   const say = (type: Message.Type) => (call: unknown) =>
     answer(analytics.callUnsafe(type, call, storage?.getStore() ?? nowhere))
 
-  const sayPlanned: TrackingPlan.Say<boolean> = (service, type, call, check) =>
-    answer(service.callUnsafe(type, call, storage?.getStore() ?? nowhere, check))
+  const sayPlanned: TrackingPlan.Say<boolean> = (service, type, call, checks) =>
+    answer(service.callUnsafe(type, call, storage?.getStore() ?? nowhere, checks))
 
   const answer = (outcome: ReturnType<Analytics.Service["callUnsafe"]>): boolean => {
     if (outcome === undefined) return true
@@ -182,7 +184,7 @@ export const createAnalytics: {
     // The same calls: what is different about them is what they ask of the types.
     identified: calls as IdentifiedCalls,
     // Without a plan nobody can see it.
-    planned: plan?.over(analytics, sayPlanned, services) as TrackingPlan.AllCalls<TrackingPlan.Definition, boolean>,
+    planned: plan?.over(analytics, sayPlanned) as TrackingPlan.AllCalls<TrackingPlan.Definition, boolean>,
     flush: () => Effect.runPromiseWith(services)(analytics.flush),
     close,
     stats: () => Effect.runSyncWith(services)(analytics.stats),
@@ -196,7 +198,18 @@ const names: ReadonlySet<string> = new Set<keyof AnySettings>([
   ...(["maxQueueSize", "maxQueueBytes", "overflow"] as const),
   ...(["batchSize", "flushInterval", "maxInFlight", "maxRetries", "closeTimeout", "transform"] as const),
   ...(["stub", "strict", "fetch", "onError", "onOutcome", "logger"] as const),
-  ...(["plan", "onViolation", "events", "unplanned", "pii", "hashKey"] as const)
+  ...([
+    "plan",
+    "onViolation",
+    "events",
+    "pages",
+    "screens",
+    "traits",
+    "groupTraits",
+    "unplanned",
+    "pii",
+    "hashKey"
+  ] as const)
 ])
 
 const blame = (outcome: Outcome.Outcome, onError: (failure: Failure) => unknown): unknown => {

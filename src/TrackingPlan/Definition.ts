@@ -16,6 +16,9 @@ export interface Shapes {
   readonly [name: string]: Shape
 }
 
+/** The names of shapes; of all names, if they are not known. */
+export type NameIn<S> = S extends Shapes ? keyof S & string : never
+
 export interface Definition {
   /** What the plan is called, in exports and errors. */
   readonly name?: string | undefined
@@ -27,9 +30,9 @@ export interface Definition {
   readonly traits?: Shape | undefined
   /** What is known of a group: `group`. */
   readonly groupTraits?: Shape | undefined
-  /** Pages by name: properties. Left out, pages are not planned. */
+  /** Pages by name: properties. Left out, pages are not planned. The name `""` stands for all others. */
   readonly pages?: Shapes | undefined
-  /** Screens by name: properties. Left out, screens are not planned. */
+  /** Screens by name: properties. Left out, screens are not planned. The name `""` stands for all others. */
   readonly screens?: Shapes | undefined
   /** What the context of every call must hold, whoever put it there. Its JSON form is checked, never changed. */
   readonly context?: Shape | undefined

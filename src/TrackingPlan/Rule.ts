@@ -7,16 +7,9 @@ import * as Schema from "effect/Schema"
 import type * as SchemaAST from "effect/SchemaAST"
 import * as SchemaIssue from "effect/SchemaIssue"
 import * as SchemaParser from "effect/SchemaParser"
-import type { PlanViolation } from "../AnalyticsError.ts"
 import { annotationsOf, type Shape } from "./Definition.ts"
 import * as Privacy from "./Privacy.ts"
-
-/** One thing that is wrong. It names where and what was expected; never the value. */
-export interface Violation {
-  readonly kind: PlanViolation["violation"]
-  readonly path: ReadonlyArray<string | number>
-  readonly expected: string
-}
+import { explain, none, type Violation } from "./Violation.ts"
 
 export class Rule {
   /** The event, page or screen that the rule is about. */
@@ -24,12 +17,14 @@ export class Rule {
   readonly version: string | undefined
   readonly deprecated: boolean | string
   readonly marks: Privacy.Marks | undefined
+  private readonly ast: SchemaAST.AST
   private readonly decoded: Run
   private readonly encoded: Run
 
   constructor(shape: Shape, name: string | undefined, version: string | undefined) {
     const annotations = annotationsOf(shape.ast)
     const codec = Schema.toCodecJson(shape)
+    this.ast = codec.ast
     const options: SchemaAST.ParseOptions = {
       errors: "all",
       onExcessProperty: annotations.strict === true ? "error" : "ignore"
@@ -46,17 +41,17 @@ export class Rule {
   /** What is wrong with data from the wire. */
   violations(data: unknown): ReadonlyArray<Violation> {
     const result = this.decoded(data)
-    return Result.isSuccess(result) ? none : explain(result.failure)
+    return Result.isSuccess(result) ? none : explain(this.ast, result.failure)
   }
 
   /** Data from the wire as the program knows it. */
   decode(data: unknown): Result.Result<unknown, ReadonlyArray<Violation>> {
-    return Result.mapError(this.decoded(data), explain)
+    return Result.mapError(this.decoded(data), (issue) => explain(this.ast, issue))
   }
 
   /** Data of the program as the wire knows it. */
   encode(data: unknown): Result.Result<unknown, ReadonlyArray<Violation>> {
-    return Result.mapError(this.encoded(data), explain)
+    return Result.mapError(this.encoded(data), (issue) => explain(this.ast, issue))
   }
 }
 
@@ -74,8 +69,6 @@ const harmless =
   }
 
 const threw = new SchemaIssue.InvalidValue({ message: "could not be checked: it threw" })
-
-export const none: ReadonlyArray<Violation> = []
 
 const holdsUndefined = (ast: SchemaAST.AST, seen = new Set<SchemaAST.AST>()): boolean => {
   if (seen.has(ast)) return false
@@ -108,42 +101,4 @@ const withoutUndefined = (value: unknown): unknown => {
   return Object.fromEntries(
     Object.entries(value).flatMap(([key, field]) => (field === undefined ? [] : [[key, withoutUndefined(field)]]))
   )
-}
-
-// ---------------------------------------------------------------------------------------------------------------------
-// Violations
-// ---------------------------------------------------------------------------------------------------------------------
-
-const format = SchemaIssue.makeFormatterDefault()
-
-const explain = (issue: SchemaIssue.Issue): ReadonlyArray<Violation> => {
-  const found: Array<Violation> = []
-  collect(issue, [], found)
-  return found
-}
-
-const collect = (issue: SchemaIssue.Issue, path: ReadonlyArray<string | number>, found: Array<Violation>): void => {
-  switch (issue._tag) {
-    case "Pointer": {
-      const keys = issue.path.map((key) => (typeof key === "number" ? key : String(key)))
-      return collect(issue.issue, [...path, ...keys], found)
-    }
-    case "Encoding":
-      return collect(issue.issue, path, found)
-    case "Composite":
-      for (const one of issue.issues) collect(one, path, found)
-      return
-    case "AnyOf": {
-      const nearest = issue.issues[0]
-      if (nearest !== undefined) return collect(nearest, path, found)
-    }
-  }
-  found.push({ kind: kinds[issue._tag] ?? "value", path, expected: format(issue) })
-}
-
-const kinds: { readonly [tag in SchemaIssue.Issue["_tag"]]?: Violation["kind"] } = {
-  MissingKey: "required",
-  UnexpectedKey: "unexpected",
-  InvalidType: "type",
-  AnyOf: "type"
 }
