@@ -13,7 +13,9 @@ import * as Analytics from "../src/Analytics.ts"
 import * as AnalyticsTest from "../src/AnalyticsTest.ts"
 import * as Enrichment from "../src/Enrichment.ts"
 import type * as Message from "../src/Message.ts"
+import * as Outcome from "../src/Outcome.ts"
 import * as TrackingPlan from "../src/TrackingPlan.ts"
+import { type Line, layerLog } from "./support.ts"
 
 const OrderId = Schema.NonEmptyString.pipe(Schema.brand("OrderId"))
 
@@ -200,6 +202,37 @@ describe("TrackingPlan: calls that know nothing of the plan", () => {
     }).pipe(Effect.provide(around()))
   )
 
+  it.effect("names that are data are not shown: they may be somebody's", () => {
+    const E = Schema.Struct({ mail: Schema.String })
+    const keyed = TrackingPlan.make({
+      events: {
+        Seen: Schema.Struct({
+          scores: Schema.Record(Schema.String, Schema.Int),
+          people: Schema.Record(Schema.String, E),
+          either: Schema.Union([Schema.Struct({ known: Schema.Int }), Schema.Record(Schema.String, E)]),
+          lists: Schema.Array(Schema.Record(Schema.String, Schema.Array(Schema.Int)))
+        })
+      }
+    })
+    const bad = {
+      scores: { [secret]: "high" },
+      people: { [secret]: { mail: 1 } },
+      either: { [secret]: { mail: 1 } },
+      lists: [{ [secret]: [1, "2"] }]
+    }
+    return Effect.gen(function* () {
+      yield* untyped("Seen", bad)
+      yield* keyed.track("Seen", bad as never, { userId: "u1" })
+      for (const { context } of yield* sent) {
+        const fields = context.protocols.violations.map(({ field }: { readonly field: string }) => field)
+        assert.includeMembers(fields, ["properties.scores.*", "properties.people.*.mail", "properties.lists.0.*.1"])
+        assert.notInclude(JSON.stringify(context), secret)
+      }
+      const error = yield* Effect.flip(keyed.decode("Seen", bad))
+      assert.deepStrictEqual(error.path, ["properties", "scores", "*"])
+    }).pipe(Effect.provide(Layer.provideMerge(keyed.layer({ onViolation: "flag" }), AnalyticsTest.layer())))
+  })
+
   it.effect("are dropped, and the observer is told why", () =>
     Effect.gen(function* () {
       yield* untyped("Order Completed", { ...bad, orderId: "o1" })
@@ -208,6 +241,8 @@ describe("TrackingPlan: calls that know nothing of the plan", () => {
       assert.strictEqual(outcome?._tag, "Filtered")
       const reason = outcome?._tag === "Filtered" ? outcome.reason : ""
       assert.match(reason, /^track "Order Completed" breaks the tracking plan \(version 3\) at properties\.total: /)
+      const violation = outcome?._tag === "Filtered" ? outcome.violation : undefined
+      assert.deepInclude(violation, { event: "Order Completed", path: ["properties", "total"], version: "3" })
       assert.notInclude(reason, secret)
       assert.deepInclude(yield* (yield* Analytics.Analytics).stats, { offered: 1, dropped: 1 })
     }).pipe(Effect.provide(around({ onViolation: "drop" })))
@@ -624,6 +659,61 @@ describe("TrackingPlan: policies", () => {
     assert.isUndefined(plan.problem({ hashKey: "k", events: { "Signed Up": "flag" }, pii: "hash", unplanned: "fail" }))
   })
 
+  it("of pages, screens, identify and group are looked at as well", () => {
+    const cases: ReadonlyArray<readonly [policies: object, setting: string]> = [
+      [{ pages: { Prices: "flag" } }, "pages"],
+      [{ pages: { Pricing: "Flag" } }, "pages.Pricing"],
+      [{ screens: [] }, "screens"],
+      [{ screens: { Pricing: "flag" } }, "screens"],
+      [{ traits: "ignore" }, "traits"],
+      [{ groupTraits: true }, "groupTraits"]
+    ]
+    for (const [policies, setting] of cases) {
+      assert.strictEqual(plan.problem({ hashKey: "k", ...policies })?.setting, setting, JSON.stringify(policies))
+    }
+  })
+
+  it.effect("each page and screen may have one of its own, and so may identify and group", () =>
+    Effect.gen(function* () {
+      const analytics = yield* Analytics.Analytics
+      const who = { userId: "u1" }
+      yield* analytics.page({ ...who, name: "Pricing", properties: {} })
+      yield* analytics.screen({ ...who, name: "Home", properties: {} })
+      yield* analytics.identify({ ...who, traits: { name: 1 } })
+      const error = yield* Effect.flip(analytics.group({ ...who, groupId: "g1", traits: {} }))
+      assert.deepInclude(error, { call: "group", path: ["traits", "employees"] })
+      assert.strictEqual((yield* Effect.flip(untyped("Cart Viewed", {})))._tag, "PlanViolation")
+      assert.deepStrictEqual(
+        (yield* sent).map(({ context, type }) => [type, context.protocols.violations[0].field]),
+        [
+          ["page", "properties.currency"],
+          ["identify", "traits.name"]
+        ]
+      )
+    }).pipe(
+      Effect.provide(
+        around({ pages: { Pricing: "flag" }, screens: { Home: "drop" }, traits: "flag", groupTraits: "fail" })
+      )
+    )
+  )
+
+  it.effect("a rule for all other pages is one for those without a name, too", () => {
+    const pages = TrackingPlan.make({
+      pages: { Pricing: Schema.Struct({ currency: Schema.String }), "": Schema.Struct({ path: Schema.String }) }
+    })
+    const page = (call: object) =>
+      Analytics.Analytics.use((analytics) => Effect.exit(analytics.page({ userId: "u1", ...call }))).pipe(
+        Effect.map((exit) => exit._tag === "Success")
+      )
+    return Effect.gen(function* () {
+      assert.isTrue(yield* page({ name: "Pricing", properties: { currency: "EUR" } }))
+      assert.isFalse(yield* page({ name: "Pricing", properties: { path: "/" } }))
+      assert.isTrue(yield* page({ properties: { path: "/" } }))
+      assert.isFalse(yield* page({}))
+      assert.isFalse(yield* page({ name: "About", properties: { path: 1 } }))
+    }).pipe(Effect.provide(Layer.provideMerge(pages.layer({ unplanned: "fail" }), AnalyticsTest.layer())))
+  })
+
   it.effect("a flag does not mind what else is in context.protocols", () =>
     Effect.gen(function* () {
       yield* untyped("Cart Viewed", { items: "many" }, { protocols: "http" })
@@ -634,6 +724,38 @@ describe("TrackingPlan: policies", () => {
 })
 
 describe("TrackingPlan: what operators see", () => {
+  it.effect("what a plan drops is logged and counted as a violation, what transform drops is neither", () => {
+    const lines: Array<Line> = []
+    const client = AnalyticsTest.layer({
+      transform: (message) => (message.type === "alias" ? Enrichment.drop("no consent") : message)
+    })
+    const dropping = plan
+      .layer({ hashKey: "k", onViolation: "drop", unplanned: "drop" })
+      .pipe(Layer.provideMerge(client), Layer.provide(Outcome.layerObserver(Outcome.makeLogLosses())))
+    return Effect.gen(function* () {
+      yield* untyped("Cart Viewed", { items: "many" })
+      yield* untyped("Unheard of", {})
+      yield* Analytics.Analytics.use((analytics) => analytics.alias({ userId: "u1", previousId: "a1" }))
+      assert.deepStrictEqual(
+        lines.map(({ annotations, level, text }) => [level, annotations.reason, text]),
+        [["Warn", "PlanViolation", lines[0]?.text]]
+      )
+      assert.match(lines[0]?.text ?? "", /^1 message lost: track "Cart Viewed" breaks the tracking plan/)
+      const count = (reason: string, type: Message.Type) =>
+        Effect.map(
+          Metric.value(Metric.withAttributes(Outcome.messagesTotal, { type, outcome: "dropped", reason })),
+          (state) => state.count
+        )
+      assert.deepStrictEqual(
+        [yield* count("PlanViolation", "track"), yield* count("filtered", "track"), yield* count("filtered", "alias")],
+        [2, 0, 1]
+      )
+    }).pipe(
+      Effect.provide(Layer.provideMerge(dropping, layerLog(lines))),
+      Effect.provideService(Metric.MetricRegistry, new Map())
+    )
+  })
+
   it.effect("a deprecated event warns once, planned or not", () => {
     const lines: Array<unknown> = []
     const logger = Logger.layer([Logger.make(({ logLevel, message }) => void lines.push([logLevel, message]))])
