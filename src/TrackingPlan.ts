@@ -11,6 +11,7 @@ import { definitionOf } from "./TrackingPlan/PlanJson.ts"
 export type { Definition, Shape, Shapes } from "./TrackingPlan/Definition.ts"
 export { type Change, type Difference, diff } from "./TrackingPlan/Difference.ts"
 export { type OnViolation, type Policies, violationsTotal } from "./TrackingPlan/Gate.ts"
+export { type Dialect, fromJsonSchema, type JsonSchemaOptions, toJsonSchema } from "./TrackingPlan/JsonShape.ts"
 export {
   type AllCalls,
   type Calls,
@@ -26,15 +27,7 @@ export {
   type ScreenName,
   Service
 } from "./TrackingPlan/Plan.ts"
-export {
-  type Dialect,
-  type EventJson,
-  fromJsonSchema,
-  InvalidPlan,
-  type PlanJson,
-  toJson,
-  toJsonSchema
-} from "./TrackingPlan/PlanJson.ts"
+export { type EventJson, InvalidPlan, type PlanJson, type PlanJsonOptions, toJson } from "./TrackingPlan/PlanJson.ts"
 export { generate, type SourceOptions } from "./TrackingPlan/Source.ts"
 
 /**

@@ -153,8 +153,8 @@ describe("TrackingPlan.fromJson", () => {
   it("the ready plans come back as they went, in both dialects", () => {
     for (const { plan } of [Ecommerce, Video]) {
       for (const dialect of ["draft-07", "draft-2020-12"] as const) {
-        const once = TrackingPlan.toJson(plan, dialect)
-        const twice = TrackingPlan.toJson(TrackingPlan.fromJson(once), dialect)
+        const once = TrackingPlan.toJson(plan, { dialect })
+        const twice = TrackingPlan.toJson(TrackingPlan.fromJson(once), { dialect })
         assert.deepStrictEqual(TrackingPlan.diff(once, twice), { breaking: false, changes: [] })
       }
     }
@@ -206,7 +206,7 @@ describe("TrackingPlan.toJsonSchema", () => {
       note: { type: "string", description: "Free" }
     }
     const modern = TrackingPlan.toJsonSchema(shape)
-    const old = TrackingPlan.toJsonSchema(shape, "draft-07")
+    const old = TrackingPlan.toJsonSchema(shape, { dialect: "draft-07" })
     for (const schema of [modern, old]) {
       assert.deepInclude(schema, { type: "object", required: ["at", "amount"], additionalProperties: false })
       assert.deepInclude(schema.properties as object, properties)
@@ -244,7 +244,7 @@ describe("TrackingPlan.toJsonSchema", () => {
       properties: { home: { $ref: "#/definitions/Address" }, work: { $ref: "#/definitions/Address" } },
       definitions: { Address: address }
     }
-    const again = TrackingPlan.toJsonSchema(TrackingPlan.fromJsonSchema(json), "draft-07")
+    const again = TrackingPlan.toJsonSchema(TrackingPlan.fromJsonSchema(json), { dialect: "draft-07" })
     assert.deepStrictEqual(again.definitions as unknown, { Address: address })
     const is = Schema.is(TrackingPlan.fromJsonSchema(json))
     assert.isFalse(is({ home: {} }))
@@ -295,7 +295,7 @@ describe("TrackingPlan.generate", () => {
   const sources = {
     shop: TrackingPlan.generate(withDefinitions),
     ecommerce: TrackingPlan.generate(TrackingPlan.toJson(Ecommerce.plan), { name: "ecommerce" }),
-    video: TrackingPlan.generate(TrackingPlan.toJson(Video.plan, "draft-2020-12"), { name: "video" })
+    video: TrackingPlan.generate(TrackingPlan.toJson(Video.plan, { dialect: "draft-2020-12" }), { name: "video" })
   }
 
   /** Writes the modules, and one that uses them, where the library can be imported by its name. */

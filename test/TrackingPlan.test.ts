@@ -854,7 +854,7 @@ describe("TrackingPlan: faces", () => {
       yield* untyped("Cart Viewed", { items: 1 })
       yield* untyped("Order Completed", { orderId: "o2", total: "2", at: "2026-01-02T03:04:05Z" })
       yield* sent
-      const orders = yield* AnalyticsTest.ofType(plan, "Order Completed")
+      const orders = yield* AnalyticsTest.forPlan(plan).ofType("Order Completed")
       const [first, second]: ReadonlyArray<{ readonly total: BigDecimal.BigDecimal }> = orders
       assert.strictEqual(orders.length, 2)
       assert.isTrue(BigDecimal.equals(first?.total ?? BigDecimal.fromBigInt(0n), order.total))

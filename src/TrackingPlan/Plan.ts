@@ -15,6 +15,7 @@ import type * as Json from "../Json.ts"
 import * as Message from "../Message.ts"
 import type { Definition, NameIn, Shape } from "./Definition.ts"
 import { dataKey, Gate, type Policies } from "./Gate.ts"
+import type { Rule } from "./Rule.ts"
 import { Rules } from "./Rules.ts"
 import { none } from "./Violation.ts"
 
@@ -121,6 +122,8 @@ export interface Plan<D extends Definition = Definition>
     event: Name,
     properties: unknown
   ) => Effect.Effect<Properties<D, Name>, PlanViolation>
+  /** @internal The same for properties that were sent: fields that were dropped are missing, hashed ones are the hash. */
+  readonly decodeSent: Plan<D>["decode"]
   /**
    * Puts the plan around a client: every call is checked, also those that know nothing of the plan. Several plans may be
    * around one client, each with its policies; a call has to pass them all.
@@ -200,6 +203,26 @@ export const make = <const D extends Definition>(definition: D): Plan<D> => {
       return say(service, type, said(Result.isSuccess(encoded) ? encoded.success : data), checks)
     }
 
+  const decode = <Name extends EventName<D>>(
+    event: Name,
+    run: (rule: Rule) => ReturnType<Rule["decode"]>
+  ): Effect.Effect<Properties<D, Name>, PlanViolation> =>
+    Effect.suspend(() => {
+      const rule = rules.find("track", event)
+      if (rule === undefined || rule === "unplanned") return Effect.fail(unknownEvent(event))
+      const decoded = run(rule)
+      if (Result.isSuccess(decoded)) return Effect.succeed(decoded.success as Properties<D, Name>)
+      const { expected, kind, path } = decoded.failure[0] as (typeof decoded.failure)[number]
+      return new PlanViolation({
+        call: "track",
+        event,
+        violation: kind,
+        path: ["properties", ...path],
+        expected,
+        ...(rule.version === undefined ? {} : { version: rule.version })
+      })
+    })
+
   const here = callsOf((...call) =>
     Effect.withFiber<void, CallError, Analytics>((fiber) =>
       speak(Context.get(fiber.context as Context.Context<Analytics>, Analytics), sayEffect)(...call)
@@ -209,22 +232,8 @@ export const make = <const D extends Definition>(definition: D): Plan<D> => {
   return {
     ...(here as unknown as AllCalls<D, Effect.Effect<void, CallError, Analytics>>),
     definition,
-    decode: (event, properties) =>
-      Effect.suspend(() => {
-        const rule = rules.find("track", event)
-        if (rule === undefined || rule === "unplanned") return Effect.fail(unknownEvent(event))
-        const decoded = rule.decode(properties)
-        if (Result.isSuccess(decoded)) return Effect.succeed(decoded.success as Properties<D, typeof event>)
-        const { expected, kind, path } = decoded.failure[0] as (typeof decoded.failure)[number]
-        return new PlanViolation({
-          call: "track",
-          event,
-          violation: kind,
-          path: ["properties", ...path],
-          expected,
-          ...(rule.version === undefined ? {} : { version: rule.version })
-        })
-      }),
+    decode: (event, properties) => decode(event, (rule) => rule.decode(properties)),
+    decodeSent: (event, properties) => decode(event, (rule) => rule.decodeSent(properties)),
     layer: (policies = {}) =>
       Layer.effect(
         Analytics,

@@ -9,6 +9,7 @@ import * as SchemaIssue from "effect/SchemaIssue"
 import * as SchemaParser from "effect/SchemaParser"
 import { annotationsOf, type Shape } from "./Definition.ts"
 import * as Privacy from "./Privacy.ts"
+import { sentOf } from "./Sent.ts"
 import { explain, none, type Violation } from "./Violation.ts"
 
 export class Rule {
@@ -20,6 +21,8 @@ export class Rule {
   private readonly ast: SchemaAST.AST
   private readonly decoded: Run
   private readonly encoded: Run
+  private readonly options: SchemaAST.ParseOptions
+  private sent: Run | undefined
 
   constructor(shape: Shape, name: string | undefined, version: string | undefined) {
     const annotations = annotationsOf(shape.ast)
@@ -29,6 +32,7 @@ export class Rule {
       errors: "all",
       onExcessProperty: annotations.strict === true ? "error" : "ignore"
     }
+    this.options = options
     this.name = name
     this.version = annotations.planVersion ?? version
     this.deprecated = annotations.deprecated ?? false
@@ -47,6 +51,20 @@ export class Rule {
   /** Data from the wire as the program knows it. */
   decode(data: unknown): Result.Result<unknown, ReadonlyArray<Violation>> {
     return Result.mapError(this.decoded(data), (issue) => explain(this.ast, issue))
+  }
+
+  /** Data that were sent as the program knows them; fields that were dropped are missing, and hashed ones are the hash. */
+  decodeSent(data: unknown): Result.Result<unknown, ReadonlyArray<Violation>> {
+    this.sent ??=
+      this.marks === undefined
+        ? this.decoded
+        : harmless(
+            SchemaParser.decodeUnknownResult(
+              Schema.make<Schema.Codec<unknown, unknown>>(sentOf(this.ast)),
+              this.options
+            )
+          )
+    return Result.mapError(this.sent(data), (issue) => explain(this.ast, issue))
   }
 
   /** Data of the program as the wire knows it. */
