@@ -106,6 +106,21 @@ describe("TrackingPlan: types", () => {
       plan.layer({ traits: "ignore" })
     ]))
 
+  it("of a plan that is known when the program runs every event is, with any data", () => {
+    const known = TrackingPlan.fromJson(TrackingPlan.toJson(plan))
+    compiled(() => [
+      known.track("Ordered", { total: 1 }, who),
+      known.page("Pricing", { currency: "EUR" }, who),
+      known.identify({ name: "Peter" }, who),
+      Effect.map(known.decode("Ordered", {}), ({ total }) => total),
+      known.layer({ events: { Ordered: "drop" } }),
+      // @ts-expect-error data are an object
+      known.track("Ordered", 1, who),
+      // @ts-expect-error nobody is named
+      known.track("Ordered", { total: 1 })
+    ])
+  })
+
   it("the context is typed by the plan, in all six calls", () =>
     compiled(() => [
       plan.alias({ ...who, previousId: "a1", context: { tenant: "t1" } }),

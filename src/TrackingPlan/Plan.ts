@@ -13,7 +13,7 @@ import { type CallError, type InvalidSetting, PlanViolation } from "../Analytics
 import type * as Enrichment from "../Enrichment.ts"
 import type * as Json from "../Json.ts"
 import * as Message from "../Message.ts"
-import type { Definition, NameIn, Shape } from "./Definition.ts"
+import type { Definition, NameIn, Shape, Shapes } from "./Definition.ts"
 import { dataKey, Gate, type Policies } from "./Gate.ts"
 import type { Rule } from "./Rule.ts"
 import { Rules } from "./Rules.ts"
@@ -24,7 +24,13 @@ import { none } from "./Violation.ts"
 // ---------------------------------------------------------------------------------------------------------------------
 
 /** The data of one of several shapes. */
-type DataIn<S, Name extends string> = S extends { readonly [N in Name]: Shape } ? S[Name]["Type"] : never
+type DataIn<S, Name extends string> = S extends Shapes
+  ? Name extends keyof S
+    ? S[Name] extends Shape
+      ? S[Name]["Type"]
+      : never
+    : never
+  : never
 /** What is given for data: nothing where there are no fields, though TypeScript has everything for a `{}`. */
 type GivenFor<Data> = Data extends unknown
   ? [keyof Data] extends [never]
