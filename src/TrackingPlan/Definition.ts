@@ -3,7 +3,6 @@
  * for the context of every call; and the annotations that say more about them.
  */
 import type * as Schema from "effect/Schema"
-import type * as SchemaAST from "effect/SchemaAST"
 import type * as Json from "../Json.ts"
 
 /**
@@ -57,18 +56,22 @@ declare module "effect/Schema" {
   }
 }
 
-const inChecks = (checks: ReadonlyArray<SchemaAST.Check<never>>): ReadonlyArray<Schema.Annotations.Annotations> =>
-  checks.flatMap((check) => [
-    ...(check._tag === "FilterGroup" ? inChecks(check.checks) : []),
-    ...(check.annotations === undefined ? [] : [check.annotations])
-  ])
+/** What has annotations: a Schema, or effect's description of one. */
+interface Annotated {
+  readonly annotations?: Schema.Annotations.Annotations | undefined
+  readonly checks?: ReadonlyArray<Annotated> | undefined
+  readonly context?: { readonly annotations?: Schema.Annotations.Annotations | undefined } | undefined
+}
+
+const inChecks = ({ checks = [] }: Annotated): ReadonlyArray<Schema.Annotations.Annotations | undefined> =>
+  checks.flatMap((check) => [...inChecks(check), check.annotations])
 
 /** All that is said of a Schema: by itself, by its checks (effect looks at the last one only), by the key that has it. */
-export const annotationsIn = (ast: SchemaAST.AST): ReadonlyArray<Schema.Annotations.Annotations> =>
-  [ast.annotations, ...inChecks(ast.checks ?? []), ast.context?.annotations].filter((one) => one !== undefined)
+export const annotationsIn = (ast: Annotated): ReadonlyArray<Schema.Annotations.Annotations> =>
+  [ast.annotations, ...inChecks(ast), ast.context?.annotations].filter((one) => one !== undefined)
 
 /** The same as one; what is said later wins, but for `pii` the strictest. */
-export const annotationsOf = (ast: SchemaAST.AST): Schema.Annotations.Augment => {
+export const annotationsOf = (ast: Annotated): Schema.Annotations.Augment => {
   const all = annotationsIn(ast)
   const pii = (["drop", "hash", true, "keep"] as const).find((policy) => all.some((one) => one.pii === policy))
   return Object.assign({}, ...all, pii === undefined ? {} : { pii })

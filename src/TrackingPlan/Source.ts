@@ -5,25 +5,30 @@
 import * as Schema from "effect/Schema"
 import type * as SchemaAST from "effect/SchemaAST"
 import * as SchemaRepresentation from "effect/SchemaRepresentation"
-import type { Definition, Shape, Shapes } from "./Definition.ts"
-import { definitionOf, InvalidPlan } from "./PlanJson.ts"
+import { invalid } from "../Settings.ts"
+import { annotationsOf, type Definition, type Shape, type Shapes } from "./Definition.ts"
+import { definitionOf } from "./PlanJson.ts"
 
 export interface SourceOptions {
   /** What the plan is called in the module. @default "plan" */
   readonly name?: string | undefined
 }
 
-/** TypeScript for the plan in this JSON. See `fromJson` for what is read. Throws an `InvalidPlan`. */
+/**
+ * TypeScript for the plan in this JSON. See `fromJson` for what is read. Throws an `InvalidPlan`, or an `InvalidSetting` if
+ * nothing can have the name.
+ */
 export const generate = (json: unknown, { name = "plan" }: SourceOptions = {}): string => {
+  if (!isIdentifier(name) || reserved.has(name)) return invalid("name", "must be one that a constant can have")
   const definition = definitionOf(json)
-  const printer = new Printer(definition)
+  const printer = new Printer(definition, name)
   const plan = call("TrackingPlan.make", printer.definition(definition))
   return [
     "// Made by TrackingPlan.generate. Change the plan and generate it again; what is written here will be lost.",
     `import * as TrackingPlan from "effect-analytics/TrackingPlan"`,
     `import * as Schema from "effect/Schema"`,
     "",
-    ...printer.references(name),
+    ...printer.references(),
     `${print([`export const ${name} = `, plan], 0)}`,
     ""
   ].join("\n")
@@ -36,23 +41,73 @@ export const generate = (json: unknown, { name = "plan" }: SourceOptions = {}): 
 type Node = SchemaRepresentation.Representation
 type Annotations = Readonly<Record<string, unknown>> | undefined
 
+/** Names that no constant of a module can have, or that the module has for something else. */
+const reserved = new Set(
+  [
+    "arguments await break case catch class const continue debugger default delete do else enum eval export extends",
+    "false finally for function if implements import in instanceof interface let new null package private protected",
+    "public return static super switch this throw true try typeof undefined var void while with yield Schema TrackingPlan"
+  ]
+    .join(" ")
+    .split(" ")
+)
+
 /** The annotations of JSON Schema and ours; those that effect puts there are of no interest to a reader. */
 const kept = ["title", "description", "format", "default", "examples", "owner", "since", "deprecated", "planVersion"]
-const told = [...kept, "strict", "pii"]
+const told = ["identifier", ...kept, "strict", "pii"]
+
+/** A name for the constant of each definition. */
+const constantsFor = (names: ReadonlyArray<string>, taken: string): ReadonlyMap<string, string> => {
+  const constants = new Map<string, string>()
+  const used = new Set([...reserved, taken])
+  for (const name of names) {
+    const wanted = name.replace(/[^\w$]/g, "_").replace(/^(?=\d|$)/, "_")
+    let constant = wanted
+    for (let n = 1; used.has(constant); n++) constant = `${wanted}${n}`
+    used.add(constant)
+    constants.set(name, constant)
+  }
+  return constants
+}
+
+/** A node whose references have other names. */
+const withReferences = <A>(node: A, rename: (name: string) => string): A => {
+  if (Array.isArray(node)) return node.map((one) => withReferences(one, rename)) as A
+  if (typeof node !== "object" || node === null || node instanceof RegExp) return node
+  const isReference = "_tag" in node && node._tag === "Reference"
+  return Object.fromEntries(
+    Object.entries(node).map(([key, value]) => [
+      key,
+      isReference && key === "$ref"
+        ? rename(value)
+        : key === "annotations" || key === "payload"
+          ? value
+          : withReferences(value, rename)
+    ])
+  ) as A
+}
 
 class Printer {
   private readonly nodes = new Map<Shape, Node>()
+  /** What several schemas refer to, by the names of their constants. */
   private readonly named: SchemaRepresentation.References
+  /** The names of definitions, by those of their constants. */
+  private readonly originals: ReadonlyMap<string, string>
 
-  constructor(definition: Definition) {
+  constructor(definition: Definition, taken: string) {
     const { context, events, groupTraits, pages, screens, traits } = definition
     const many = [events, pages, screens].flatMap((shapes) => Object.values(shapes ?? {}))
     const shapes = [...many, traits, groupTraits, context].filter((shape) => shape !== undefined)
     const [first, ...others] = shapes.map(({ ast }) => ast)
     const asts: readonly [SchemaAST.AST, ...Array<SchemaAST.AST>] = [first ?? Schema.Void.ast, ...others]
     const { references, representations } = SchemaRepresentation.toRepresentations(asts)
-    this.named = references
-    shapes.forEach((shape, index) => void this.nodes.set(shape, representations[index] as Node))
+    const constants = constantsFor(Object.keys(references), taken)
+    const renamed = <A>(node: A) => withReferences(node, (name) => constants.get(name) ?? name)
+    this.originals = new Map(Array.from(constants, ([name, constant]) => [constant, name]))
+    this.named = Object.fromEntries(
+      Object.entries(references).map(([name, node]) => [constants.get(name) ?? name, renamed(node)])
+    )
+    shapes.forEach((shape, index) => void this.nodes.set(shape, renamed(representations[index] as Node)))
   }
 
   definition({ context, events, groupTraits, name, pages, screens, traits, version }: Definition): Doc {
@@ -71,8 +126,8 @@ class Printer {
           ]
     return object(
       [
-        ...(name === undefined ? [] : [entry("name", JSON.stringify(name))]),
-        ...(version === undefined ? [] : [entry("version", JSON.stringify(version))]),
+        ...(name === undefined ? [] : [entry("name", quoted(name))]),
+        ...(version === undefined ? [] : [entry("version", quoted(version))]),
         ...many("events", events),
         ...one("traits", traits),
         ...one("groupTraits", groupTraits),
@@ -85,35 +140,31 @@ class Printer {
   }
 
   /** What several schemas refer to, each a constant. */
-  references(name: string): ReadonlyArray<string> {
+  references(): ReadonlyArray<string> {
     const nothing: Node = { _tag: "Null", annotations: undefined, checks: [] }
     const document = { representations: [nothing] as const, references: bare(this.named) }
     const { nonRecursives, recursives } = SchemaRepresentation.toCodeDocument(document).references
-    const names = [...nonRecursives.map(({ $ref }) => $ref), ...Object.keys(recursives)]
-    for (const taken of ["TrackingPlan", name]) {
-      if (names.includes(taken)) throw new InvalidPlan({ event: taken, problem: "a definition can't have this name" })
-    }
-    const schemaOf = (reference: string, { runtime }: SchemaRepresentation.Code) => {
-      const node = this.named[reference]
-      return node === undefined ? parse(runtime) : this.annotated(node)
+    const schemaOf = (constant: string) => {
+      const node = this.named[constant] as Node
+      return withAnnotations(this.schema(node), { ...about(node), identifier: this.originals.get(constant) })
     }
     return [
-      ...nonRecursives.flatMap(({ $ref, code }) => [print([`const ${$ref} = `, schemaOf($ref, code)], 0), ""]),
+      ...nonRecursives.flatMap(({ $ref }) => [print([`const ${$ref} = `, schemaOf($ref)], 0), ""]),
       ...Object.entries(recursives).flatMap(([reference, code]) => [
-        `type ${reference} = ${typeText(code.Type)}`,
-        print([`const ${reference}: Schema.Codec<${reference}> = `, schemaOf(reference, code)], 0),
+        print([`type ${reference} = `, parse(code.Type, "type")], 0),
+        print([`const ${reference}: Schema.Codec<${reference}> = `, schemaOf(reference)], 0),
         ""
       ])
     ]
   }
 
   private event(name: string, shape: Shape): Entry {
-    return entry(name, this.shape(shape), docstring(Schema.resolveAnnotations(shape)))
+    return entry(name, this.shape(shape), docstring(annotationsOf(shape.ast)))
   }
 
   private shape(shape: Shape): Doc {
     const node = this.nodes.get(shape) as Node
-    return withAnnotations(this.schema(node), Schema.resolveAnnotations(shape))
+    return withAnnotations(this.schema(node), annotationsOf(shape.ast))
   }
 
   /** Without its own annotations. */
@@ -147,16 +198,8 @@ class Printer {
   }
 }
 
-/** The type of a schema that refers to itself, as a formatter would have it. */
-const typeText = (text: string): string =>
-  text.replace(/"([A-Za-z_$][\w$]*)"(\??): /g, "$1$2: ").replaceAll(", readonly ", "; readonly ")
-
-/** The annotations of a node; where it has checks, the last one has them. */
-const about = (node: Node): Annotations => {
-  if (!("checks" in node)) return undefined
-  const last = node.checks.at(-1)
-  return last === undefined ? node.annotations : { ...node.annotations, ...last.annotations }
-}
+/** The annotations of a node. */
+const about = (node: Node): Annotations => ("checks" in node ? annotationsOf(node) : undefined)
 
 /** A node whose annotations, which are printed elsewhere or of no interest, are left out, and of all that is in it. */
 const bare = <A>(node: A): A => {
@@ -178,7 +221,7 @@ const keptOf = (annotations: Annotations): Annotations =>
 
 const withAnnotations = (schema: Doc, annotations: Annotations): Doc => {
   const entries = told.flatMap((key) =>
-    annotations?.[key] === undefined ? [] : [entry(key, JSON.stringify(annotations[key]))]
+    annotations?.[key] === undefined ? [] : [entry(key, valueDoc(annotations[key]))]
   )
   return entries.length === 0 ? schema : [schema, call(".annotate", object(entries, false))]
 }
@@ -213,20 +256,47 @@ interface Brackets {
   readonly items: ReadonlyArray<Entry>
   /** Never on one line. */
   readonly broken: boolean
+  /** What is between items on one line, and where each has its own. */
+  readonly between: readonly [inline: string, broken: string]
 }
 
+const commas = [", ", ","] as const
 const closing = { "(": ")", "[": "]", "{": "}" } as const
 const width = 120
 
 const brackets = (open: Brackets["open"], items: ReadonlyArray<Doc>): Brackets => ({
   open,
   items: items.map((doc) => ({ lead: [], doc })),
-  broken: false
+  broken: false,
+  between: commas
 })
-const object = (items: ReadonlyArray<Entry>, broken: boolean): Brackets => ({ open: "{", items, broken })
+const object = (items: ReadonlyArray<Entry>, broken: boolean): Brackets => ({
+  open: "{",
+  items,
+  broken,
+  between: commas
+})
 const call = (name: string, ...args: ReadonlyArray<Doc>): Doc => [name, brackets("(", args)]
+const isIdentifier = (name: string): boolean => /^[A-Za-z_$][\w$]*$/.test(name)
 const keyOf = (name: string): string =>
-  name === "__proto__" ? `["__proto__"]` : /^[A-Za-z_$][\w$]*$/.test(name) ? name : JSON.stringify(name)
+  name === "__proto__" ? `["__proto__"]` : isIdentifier(name) ? name : quoted(name)
+/** A text in quotes: double ones, unless there are more of them in it than of the others. */
+const quoted = (text: string): string => {
+  const json = JSON.stringify(text)
+  const count = (quote: string) => text.split(quote).length
+  if (count(`"`) <= count("'")) return json
+  return `'${json.slice(1, -1).replaceAll(`\\"`, `"`).replaceAll("'", "\\'")}'`
+}
+/** A value of JSON. */
+const valueDoc = (value: unknown): Doc => {
+  if (typeof value === "string") return quoted(value)
+  if (Array.isArray(value)) return brackets("[", value.map(valueDoc))
+  if (typeof value !== "object" || value === null) return String(JSON.stringify(value))
+  return object(
+    Object.entries(value).map(([key, one]) => entry(key, valueDoc(one))),
+    false
+  )
+}
 const entry = (key: string, doc: Doc, lead: ReadonlyArray<string> = []): Entry => ({
   lead,
   doc: [`${keyOf(key)}: `, doc]
@@ -242,7 +312,7 @@ const isBroken = (doc: Doc): boolean =>
 const flat = (doc: Doc): string => {
   if (typeof doc === "string") return doc
   if (!isBrackets(doc)) return doc.map(flat).join("")
-  const items = doc.items.map((item) => flat(item.doc)).join(", ")
+  const items = doc.items.map((item) => flat(item.doc)).join(doc.between[0])
   const room = doc.open === "{" && items !== "" ? " " : ""
   return `${doc.open}${room}${items}${room}${closing[doc.open]}`
 }
@@ -271,15 +341,20 @@ const print = (doc: Doc, indent: number, column = indent, after = 0): string => 
   const items = doc.items.map(({ doc: item, lead }) =>
     [...lead, print(item, indent + 2, indent + 2, 1)].map((line) => `${pad}${line}`).join("\n")
   )
-  return `${doc.open}\n${items.join(",\n")}\n${" ".repeat(indent)}${closing[doc.open]}`
+  return `${doc.open}\n${items.join(`${doc.between[1]}\n`)}\n${" ".repeat(indent)}${closing[doc.open]}`
 }
 
 const tokens = /"(?:[^"\\]|\\.)*"|[()[\]{}]|,\s*|[^"()[\]{},]+/g
 
-/** Reads an expression that effect has written on one line. */
-const parse = (code: string): Doc => {
+/** What effect writes for a number that is one, and has a shorter name for. */
+const [number, finite] = ["Schema.Number.check", "(Schema.isFinite())"] as const
+
+/** Reads an expression, or a type, that effect has written on one line. */
+const parse = (code: string, what: "expression" | "type" = "expression"): Doc => {
   const stack: Array<{ open: Brackets["open"]; items: Array<Entry>; current: Array<Doc> }> = []
   let current: Array<Doc> = []
+  /** What the last text says, if it was one. */
+  let text: string | undefined
   const done = (docs: ReadonlyArray<Doc>): ReadonlyArray<Entry> => {
     const last = docs.at(-1)
     const all = typeof last === "string" ? [...docs.slice(0, -1), last.trimEnd()] : docs
@@ -287,8 +362,7 @@ const parse = (code: string): Doc => {
     const [first] = said
     return first === undefined ? [] : [{ lead: [], doc: said.length === 1 ? first : said }]
   }
-  const short = code.replaceAll("Schema.Number.check(Schema.isFinite())", "Schema.Finite")
-  for (const [token] of short.matchAll(tokens)) {
+  for (const [token] of code.matchAll(tokens)) {
     const top = stack.at(-1)
     if (token === "(" || token === "[" || token === "{") {
       stack.push({ open: token, items: [], current })
@@ -296,18 +370,27 @@ const parse = (code: string): Doc => {
     } else if (top !== undefined && /^[)\]}]$/.test(token)) {
       const items = [...top.items, ...done(current)]
       stack.pop()
-      current = [...top.current, { open: top.open, items, broken: false }]
+      // The members of a type are no list.
+      const between = what === "type" && top.open === "{" ? (["; ", ""] as const) : commas
+      const brackets: Brackets = { open: top.open, items, broken: false, between }
+      const before = top.current.at(-1)
+      const isFinite = typeof before === "string" && before.endsWith(number) && flat(brackets) === finite
+      current = isFinite
+        ? [...top.current.slice(0, -1), `${before.slice(0, -number.length)}Schema.Finite`]
+        : [...top.current, brackets]
     } else if (top !== undefined && token.startsWith(",")) {
       top.items.push(...done(current))
       current = []
     } else {
       // What is before a colon is a key, and needs quotes only if it is no name.
-      const [key] = current
-      if (token.startsWith(":") && current.length === 1 && typeof key === "string" && key.startsWith(`"`)) {
-        current = [keyOf(JSON.parse(key))]
+      const key = current.at(-1)
+      const isFirst = current.length === 1 || (current.length === 2 && current[0] === "readonly ")
+      if (/^\??:/.test(token) && isFirst && text !== undefined && key === quoted(text)) {
+        current = [...current.slice(0, -1), keyOf(text)]
       }
+      text = token.startsWith(`"`) ? JSON.parse(token) : undefined
       // A space after a bracket or a comma is layout; one inside is not.
-      const said = current.length === 0 ? token.trimStart() : token
+      const said = token.startsWith(`"`) ? quoted(JSON.parse(token)) : current.length === 0 ? token.trimStart() : token
       if (said !== "") current.push(said)
     }
   }
