@@ -104,6 +104,33 @@ for (const [name, { plan }] of Object.entries(specs)) {
   })
 }
 
+describe("the messages of the documentation", () => {
+  const name = "../shared/data/spec-messages.ndjson"
+  const file = new URL(`../${name}`, import.meta.url)
+  const isHere = fs.existsSync(file)
+  const title = `those of ${name} that are events of the Spec keep its plans`
+  if (!isHere) console.warn(`did not run, since ${name} is not here: "${title}"`)
+
+  it.effect.skipIf(!isHere)(title, () =>
+    Effect.gen(function* () {
+      const lines = fs.readFileSync(file, "utf8").split("\n").filter(Boolean)
+      const messages: ReadonlyArray<Partial<Example> & { readonly type: string }> = lines.map((line) =>
+        JSON.parse(line)
+      )
+      const seen = new Set<string>()
+      for (const { plan } of Object.values(specs)) {
+        for (const { context, event = "", properties = {}, type } of messages) {
+          if (type !== "track" || plan.definition.events?.[event] === undefined) continue
+          seen.add(event)
+          const example = { event, properties, ...(context === undefined ? {} : { context }) }
+          assert.deepStrictEqual(yield* violations(TrackingPlan.make(plan.definition), example), [])
+        }
+      }
+      assert.isAbove(seen.size, 10)
+    })
+  )
+})
+
 describe("the ready plans", () => {
   it.each(Object.keys(specs))("%s says the same to an editor and to those who read its exports", (name) => {
     const source = fs.readFileSync(new URL(`${name}.ts`, folder), "utf8")
