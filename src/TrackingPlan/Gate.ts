@@ -62,7 +62,7 @@ const nameOf = (message: Message.Wire): string | undefined =>
   message.type === "track" ? message.event : "name" in message ? message.name : undefined
 
 /** The key of a call's data, by its type. */
-export const dataKey = (type: Message.Type): "traits" | "properties" =>
+const dataKey = (type: Message.Type): "traits" | "properties" =>
   type === "identify" || type === "group" ? "traits" : "properties"
 
 const dataOf = (message: Message.Wire): unknown => (message as Message.Data)[dataKey(message.type)]

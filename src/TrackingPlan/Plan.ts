@@ -14,7 +14,7 @@ import type * as Enrichment from "../Enrichment.ts"
 import type * as Json from "../Json.ts"
 import * as Message from "../Message.ts"
 import type { Definition, NameIn, Shape, Shapes } from "./Definition.ts"
-import { dataKey, Gate, type Policies } from "./Gate.ts"
+import { Gate, type Policies } from "./Gate.ts"
 import type { Rule } from "./Rule.ts"
 import { Rules } from "./Rules.ts"
 import { none } from "./Violation.ts"
@@ -166,19 +166,36 @@ const around = (service: AnalyticsService, check: Enrichment.Check): AnalyticsSe
 }
 
 /** A call of a plan, in the words of all: `name` is of an event, page or screen. */
-type Speak<Answer> = (type: Message.Type, name: string | undefined, call: object, data?: unknown) => Answer
+type Speak<Answer> = (type: Message.Type, name: string | undefined, data: unknown, rest: object | undefined) => Answer
 
 /** The calls of a plan, each for its type. What is different about `identified` is what it asks of the types. */
 const callsOf = <Answer>(speak: Speak<Answer>) => {
+  const named = (type: Message.Type) => (name: string, data: unknown, rest?: object) => speak(type, name, data, rest)
+  const unnamed = (type: Message.Type) => (data: unknown, rest?: object) => speak(type, undefined, data, rest)
   const calls = {
-    track: (event: string, properties: unknown, rest?: object) => speak("track", event, { ...rest, event }, properties),
-    page: (name: string, properties: unknown, rest?: object) => speak("page", name, { ...rest, name }, properties),
-    screen: (name: string, properties: unknown, rest?: object) => speak("screen", name, { ...rest, name }, properties),
-    identify: (traits: unknown, rest?: object) => speak("identify", undefined, { ...rest }, traits),
-    group: (traits: unknown, rest?: object) => speak("group", undefined, { ...rest }, traits),
-    alias: (rest?: object) => speak("alias", undefined, { ...rest })
+    track: named("track"),
+    page: named("page"),
+    screen: named("screen"),
+    identify: unnamed("identify"),
+    group: unnamed("group"),
+    alias: (rest?: object) => speak("alias", undefined, undefined, rest)
   }
   return { ...calls, identified: calls }
+}
+
+/** The same call as one that knows nothing of the plan. */
+const untyped = (type: Message.Type, name: string | undefined, data: unknown, rest: object | undefined): object => {
+  switch (type) {
+    case "track":
+      return { ...rest, event: name, properties: data }
+    case "page":
+    case "screen":
+      return { ...rest, name, properties: data }
+    case "alias":
+      return { ...rest }
+    default:
+      return { ...rest, traits: data }
+  }
 }
 
 /** Makes a plan. Throws, with the name of the event, if what is marked as `pii` would not be found again on the wire. */
@@ -195,18 +212,17 @@ export const make = <const D extends Definition>(definition: D): Plan<D> => {
 
   const speak =
     <Answer>(service: AnalyticsService, say: Say<Answer>): Speak<Answer> =>
-    (type, name, call, data) => {
+    (type, name, data, rest) => {
       const rule = rules.find(type, name)
-      const said = (given: unknown) => ({ ...call, [dataKey(type)]: given })
       // Only a cast can bring us here with a name that is not in the plan.
       if (rule === undefined || rule === "unplanned") {
         const checks = checksOf(service, (gate) => gate)
-        return say(service, type, said(data), checks)
+        return say(service, type, untyped(type, name, data, rest), checks)
       }
       const encoded = rule.encode(data)
-      const violations = Result.isSuccess(encoded) ? none : encoded.failure
+      const [sent, violations] = Result.isSuccess(encoded) ? [encoded.success, none] : [data, encoded.failure]
       const checks = checksOf(service, (gate) => gate.knowing(rule, violations))
-      return say(service, type, said(Result.isSuccess(encoded) ? encoded.success : data), checks)
+      return say(service, type, untyped(type, name, sent, rest), checks)
     }
 
   const decode = <Name extends EventName<D>>(

@@ -28,18 +28,17 @@ export class Rule {
     const annotations = annotationsOf(shape.ast)
     const codec = Schema.toCodecJson(shape)
     this.ast = codec.ast
-    const options: SchemaAST.ParseOptions = {
-      errors: "all",
-      onExcessProperty: annotations.strict === true ? "error" : "ignore"
-    }
-    this.options = options
+    this.options = { onExcessProperty: annotations.strict === true ? "error" : "ignore" }
     this.name = name
     this.version = annotations.planVersion ?? version
     this.deprecated = annotations.deprecated ?? false
     this.marks = Privacy.marksOf(codec.ast)
-    this.decoded = harmless(SchemaParser.decodeUnknownResult(codec, options))
-    const encode = SchemaParser.encodeUnknownResult(codec, options)
-    this.encoded = harmless(holdsUndefined(shape.ast) ? (data) => encode(withoutUndefined(data)) : encode)
+    this.decoded = this.decodedAs(codec)
+    const clean = holdsUndefined(shape.ast) ? withoutUndefined : undefined
+    this.encoded = this.thorough((options) => {
+      const encode = SchemaParser.encodeUnknownResult(codec, options)
+      return clean === undefined ? encode : (data) => encode(clean(data))
+    })
   }
 
   /** What is wrong with data from the wire. */
@@ -55,21 +54,26 @@ export class Rule {
 
   /** Data that were sent as the program knows them; fields that were dropped are missing, and hashed ones are the hash. */
   decodeSent(data: unknown): Result.Result<unknown, ReadonlyArray<Violation>> {
-    this.sent ??=
-      this.marks === undefined
-        ? this.decoded
-        : harmless(
-            SchemaParser.decodeUnknownResult(
-              Schema.make<Schema.Codec<unknown, unknown>>(sentOf(this.ast)),
-              this.options
-            )
-          )
+    this.sent ??= this.marks === undefined ? this.decoded : this.decodedAs(Schema.make(sentOf(this.ast)))
     return Result.mapError(this.sent(data), (issue) => explain(this.ast, issue))
   }
 
   /** Data of the program as the wire knows it. */
   encode(data: unknown): Result.Result<unknown, ReadonlyArray<Violation>> {
     return Result.mapError(this.encoded(data), (issue) => explain(this.ast, issue))
+  }
+
+  private decodedAs(codec: Schema.Codec<unknown, unknown>): Run {
+    return this.thorough((options) => SchemaParser.decodeUnknownResult(codec, options))
+  }
+
+  /** To look for everything that is wrong costs half as much again, and is not needed where nothing is. */
+  private thorough(parser: (options: SchemaAST.ParseOptions) => Run): Run {
+    const [first, all] = [harmless(parser(this.options)), harmless(parser({ ...this.options, errors: "all" }))]
+    return (data) => {
+      const result = first(data)
+      return Result.isSuccess(result) ? result : all(data)
+    }
   }
 }
 
