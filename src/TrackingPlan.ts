@@ -33,6 +33,7 @@ export { generate, type SourceOptions } from "./TrackingPlan/Source.ts"
 /**
  * A plan that is known only when the program runs: its calls take any event, and the layer checks them.
  *
- * Reads Segment Protocols and RudderStack: `rules.events`, or a list of rules. Throws an `InvalidPlan`.
+ * Reads Segment Protocols and RudderStack: `rules.events`, or a list of rules. Throws an `InvalidPlan`. The patterns in it
+ * are run on what is said: read plans of people whom you trust.
  */
 export const fromJson = (json: unknown): Plan<Definition> => make(definitionOf(json))

@@ -97,8 +97,11 @@ export const print = (doc: Doc, indent: number, column = indent, after = 0): str
     return `(${print(only.doc, indent, column + 1, after + 1)})`
   }
   const pad = " ".repeat(indent + 2)
-  const items = doc.items.map(({ doc: item, lead }) =>
-    [...lead, print(item, indent + 2, indent + 2, 1)].map((line) => `${pad}${line}`).join("\n")
+  const comma = doc.between[1].length
+  const items = doc.items.map(({ doc: item, lead }, index) =>
+    [...lead, print(item, indent + 2, indent + 2, index === doc.items.length - 1 ? 0 : comma)]
+      .map((line) => `${pad}${line}`)
+      .join("\n")
   )
   return `${doc.open}\n${items.join(`${doc.between[1]}\n`)}\n${" ".repeat(indent)}${closing[doc.open]}`
 }
