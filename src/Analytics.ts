@@ -54,15 +54,18 @@ export interface Service extends Calls {
   readonly stats: Effect.Effect<Outcome.Stats>
   /** @internal What every call of this client has to pass: the plans that are around it. */
   readonly checks: ReadonlyArray<Enrichment.Check>
-  /** @internal A call of any of the six types that has to pass these checks: what `TrackingPlan` is made with. */
+  /**
+   * @internal A call of any of the six types: what `TrackingPlan` is made with. It has to pass the checks of the client,
+   * unless there are others.
+   */
   readonly say: (
     type: Message.Type,
     call: unknown,
-    checks: ReadonlyArray<Enrichment.Check>
+    checks?: ReadonlyArray<Enrichment.Check>
   ) => Effect.Effect<void, CallError>
   /**
    * @internal A call without a fiber, for code that is not Effect: at once, and with what has to be told, if anything. It never
-   * throws, and never waits: `overflow: "wait"` refuses here. The checks are the client's, unless there are others.
+   * throws, and never waits: `overflow: "wait"` refuses here. With checks as for `say`.
    */
   readonly callUnsafe: (
     type: Message.Type,
@@ -161,7 +164,7 @@ export const make = Effect.fnUntraced(function* (
 
   const fail = (refused: Outcome.Refused) => Effect.andThen(tell(refused), Effect.fail(refused.error))
 
-  const say = (type: Message.Type, call: unknown, checks: ReadonlyArray<Enrichment.Check>) =>
+  const say = (type: Message.Type, call: unknown, checks = none) =>
     // Counting and telling are one: who interrupts a call must not come between them. Waiting for room can be.
     Effect.uninterruptible(
       Effect.withFiber<void, CallError>((fiber) => {
@@ -172,7 +175,7 @@ export const make = Effect.fnUntraced(function* (
       })
     )
 
-  const calls: Calls = Message.byType((type) => (call: unknown) => say(type, call, none))
+  const calls: Calls = Message.byType((type) => (call: unknown) => say(type, call))
 
   return {
     ...calls,

@@ -161,6 +161,7 @@ const around = (service: AnalyticsService, check: Enrichment.Check): AnalyticsSe
     ...calls,
     identified: calls as AnalyticsService["identified"],
     checks,
+    say: (type, call, others = checks) => service.say(type, call, others),
     callUnsafe: (type, call, surroundings, others = checks) => service.callUnsafe(type, call, surroundings, others)
   }
 }
