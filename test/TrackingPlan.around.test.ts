@@ -161,6 +161,24 @@ describe("TrackingPlan: a wrapper around a planned client", () => {
     })
   )
 
+  it.effect("so do calls that say nothing of checks, in both faces", () =>
+    Effect.gen(function* () {
+      const call = { ...who, event: "Ordered", properties: wrong }
+      const both = Analytics.Analytics.use((analytics) =>
+        Effect.tap(analytics.say("track", call), () => {
+          analytics.callUnsafe("track", call, { identity: undefined, context: {} })
+          return Effect.void
+        })
+      )
+      const messages = yield* through(
+        both,
+        shop.layer(policies),
+        wrapper(() => ({}))
+      )
+      assert.deepStrictEqual(flagged(messages), [["properties.total"], ["properties.total"]])
+    })
+  )
+
   it.effect("a service of the plan over the wrapper follows them as well", () =>
     Effect.gen(function* () {
       class Tracking extends TrackingPlan.Service<Tracking>()("test/Tracking", shop) {}

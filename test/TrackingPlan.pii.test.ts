@@ -126,6 +126,30 @@ describe("TrackingPlan: what is sent of marked fields keeps the plan as it is ex
     assert.notProperty(TrackingPlan.toJsonSchema(one), "required")
   })
 
+  it("elements of lists, and what lies in a union, come back as they went", () => {
+    const shape = Schema.Struct({
+      rest: Schema.TupleWithRest(Schema.Tuple([Schema.String]), [Schema.Int.annotate({ pii: "hash" })]),
+      union: Schema.Array(Schema.Union([Schema.Int.annotate({ pii: "hash" }), Schema.Boolean])),
+      record: Schema.Record(Schema.String, Schema.NullOr(Schema.Int.annotate({ pii: "hash" })))
+    })
+    for (const dialect of ["draft-07", "draft-2020-12"] as const) {
+      const json = TrackingPlan.toJsonSchema(shape, { dialect })
+      assert.strictEqual(JSON.stringify(json).match(/"given":/g)?.length, 3)
+      const again = TrackingPlan.fromJsonSchema(json)
+      const changes = TrackingPlan.diff(
+        TrackingPlan.make({ events: { Seen: shape } }),
+        TrackingPlan.make({ events: { Seen: again } })
+      )
+      assert.deepStrictEqual(changes, { breaking: false, changes: [] })
+      assert.deepStrictEqual(TrackingPlan.toJsonSchema(again, { dialect }), json)
+    }
+  })
+
+  it("a word of somebody else's means nothing here", () => {
+    const json = { type: "object", properties: { a: { type: "string", given: { type: "number" } } } }
+    assert.isTrue(Schema.is(TrackingPlan.fromJsonSchema(json))({ a: "x" }))
+  })
+
   it.effect("a call still has to give what is dropped", () =>
     Effect.gen(function* () {
       const { email: _, ...without } = signedUp

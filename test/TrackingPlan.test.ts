@@ -487,7 +487,11 @@ describe("TrackingPlan: fields that say who someone is", () => {
 describe("TrackingPlan: where marks are found", () => {
   const P = Schema.String.annotate({ pii: true })
   /** What is sent of properties by a plan with one event. */
-  const passed = (shape: TrackingPlan.Shape, data: Message.Data, policies: TrackingPlan.Policies = {}) => {
+  const passed = (
+    shape: TrackingPlan.Shape,
+    data: Message.Data,
+    policies: Pick<TrackingPlan.Policies, "onViolation"> = {}
+  ) => {
     const one = TrackingPlan.make({ events: { Seen: shape } })
     return Effect.gen(function* () {
       yield* untyped("Seen", data)

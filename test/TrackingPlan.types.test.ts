@@ -102,6 +102,8 @@ describe("TrackingPlan: types", () => {
       plan.layer({ traits: "flag", groupTraits: "drop" }),
       // @ts-expect-error no such page
       plan.layer({ pages: { Prices: "flag" } }),
+      // @ts-expect-error this plan has no pages
+      TrackingPlan.make({ events: {} }).layer({ pages: { Pricing: "flag" } }),
       // @ts-expect-error no such policy
       plan.layer({ traits: "ignore" })
     ]))

@@ -24,8 +24,8 @@ import { none, type Violation } from "./Violation.ts"
  */
 export type OnViolation = "fail" | "drop" | "flag"
 
-/** Policies by name. */
-type ByName<S> = { readonly [Name in NameIn<S>]?: OnViolation | undefined }
+/** Policies by name; none, where nothing has a name. */
+type ByName<S> = [NameIn<S>] extends [never] ? never : { readonly [Name in NameIn<S>]?: OnViolation | undefined }
 
 export interface Policies<D extends Definition = Definition> {
   /** @default "fail" */

@@ -16,6 +16,11 @@ import { givenOf, sentOf } from "./SentJson.ts"
 
 export type Dialect = "draft-07" | "draft-2020-12"
 
+const dialects: { readonly [dialect in Dialect]: string } = {
+  "draft-07": "http://json-schema.org/draft-07/schema#",
+  "draft-2020-12": "https://json-schema.org/draft/2020-12/schema"
+}
+
 export interface JsonSchemaOptions {
   /** @default "draft-2020-12", and "draft-07" for whole plans: what the world reads */
   readonly dialect?: Dialect | undefined
@@ -27,8 +32,10 @@ export interface JsonSchemaOptions {
  * The JSON Schema of what is sent, marked fields as the policy has them: one that is dropped is not required, one that is
  * hashed is a text. Under `given` is what a call has to give.
  */
-export const toJsonSchema = (shape: Shape, { dialect, pii = "drop" }: JsonSchemaOptions = {}): Json =>
-  sentOf(givenJsonSchema(shape, dialect), pii)
+export const toJsonSchema = (
+  shape: Shape,
+  { dialect = "draft-2020-12", pii = "drop" }: JsonSchemaOptions = {}
+): Json => ({ $schema: dialects[dialect], ...sentOf(givenJsonSchema(shape, dialect), pii) })
 
 /** The JSON Schema of what a call is given, in its form on the wire. */
 export const givenJsonSchema = (shape: Shape, dialect: Dialect = "draft-2020-12"): Json => {

@@ -4,7 +4,7 @@
 import * as Schema from "effect/Schema"
 import type { Data } from "../Json.ts"
 import { annotationsOf, type Definition, type Shape, type Shapes } from "./Definition.ts"
-import { type Dialect, documentOf, type JsonSchemaOptions, shapeOf, toJsonSchema } from "./JsonShape.ts"
+import { documentOf, type JsonSchemaOptions, shapeOf, toJsonSchema } from "./JsonShape.ts"
 import { isObject, type Json, ours } from "./Keywords.ts"
 
 /** A plan that can't be read: which event, and why. */
@@ -54,11 +54,6 @@ export interface PlanJsonOptions extends JsonSchemaOptions {
 // Out
 // ---------------------------------------------------------------------------------------------------------------------
 
-const dialects: { readonly [dialect in Dialect]: string } = {
-  "draft-07": "http://json-schema.org/draft-07/schema#",
-  "draft-2020-12": "https://json-schema.org/draft/2020-12/schema"
-}
-
 /** A plan in the shape of Segment Protocols and RudderStack: `rules.events[].rules.properties.properties`. */
 export const toJson = (
   { definition }: { readonly definition: Definition },
@@ -66,9 +61,9 @@ export const toJson = (
 ): PlanJson => {
   const isRudder = format === "rudderstack"
   const whole = (key: string, shape: Shape) => {
-    const { $defs, definitions, ...schema } = toJsonSchema(shape, { dialect, pii })
+    const { $defs, $schema, definitions, ...schema } = toJsonSchema(shape, { dialect, pii })
     return {
-      $schema: dialects[dialect],
+      $schema,
       type: "object",
       properties: { context: {}, traits: {}, properties: {}, [key]: schema },
       ...($defs === undefined ? {} : { $defs }),

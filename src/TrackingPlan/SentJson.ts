@@ -13,14 +13,15 @@ export const sentOf = (json: Json, policy: Policy): Json => {
     if (Array.isArray(schema)) return schema.map(element)
     if (!isObject(schema)) return schema
     const what = chosen(schema)
-    return what === "hash" ? hashed(schema, json) : what === "drop" ? instead(schema, "null") : schema
+    return what === "hash" ? hashed(schema, json) : what === "drop" ? instead(schema, "null", what) : schema
   }
   const value = (schema: unknown): unknown =>
     isObject(schema) && chosen(schema) === "hash" ? hashed(schema, json) : schema
   return everywhere(
     json,
     (schema) => {
-      for (const key of ["items", "prefixItems"]) if (key in schema) schema[key] = element(schema[key])
+      for (const key of ["items", "prefixItems", "additionalItems"])
+        if (key in schema) schema[key] = element(schema[key])
       if ("additionalProperties" in schema) schema.additionalProperties = value(schema.additionalProperties)
       if (!isObject(schema.properties)) return
       const required = listOf(schema.required)
@@ -43,7 +44,7 @@ export const givenOf = (json: Json): Json =>
   everywhere(
     json,
     (schema) => {
-      if (isObject(schema.given)) {
+      if (isObject(schema.given) && isMark(schema.pii)) {
         const { given } = schema
         for (const key of Object.keys(schema)) delete schema[key]
         Object.assign(schema, given)
@@ -65,12 +66,14 @@ export const givenOf = (json: Json): Json =>
 const mapped = (properties: Json, change: (field: unknown, name: string) => unknown): Json =>
   Object.fromEntries(Object.entries(properties).map(([name, field]) => [name, change(field, name)]))
 
+const isMark = (value: unknown): boolean => value === true || isPolicy(value)
+
 /** All marks of one value. */
 const marksOf = (schema: Json, root: Json, seen = new Set<Json>()): Set<unknown> => {
   const marks = new Set<unknown>()
   if (seen.has(schema)) return marks
   seen.add(schema)
-  if (schema.pii === true || isPolicy(schema.pii)) marks.add(schema.pii)
+  if (isMark(schema.pii)) marks.add(schema.pii)
   for (const part of partsOf(schema, root)) for (const mark of marksOf(part, root, seen)) marks.add(mark)
   return marks
 }
@@ -88,14 +91,15 @@ const isNullable = (schema: Json, root: Json, seen = new Set<Json>()): boolean =
 /** A hash is a text, whatever it is of. Of `null` there is none. */
 const hashed = (schema: Json, root: Json): Json => {
   const isText = schema.type === "string" && Object.keys(schema).every((key) => key === "type" || about.includes(key))
-  return isText ? schema : instead(schema, isNullable(schema, root) ? ["string", "null"] : "string")
+  return isText ? schema : instead(schema, isNullable(schema, root) ? ["string", "null"] : "string", "hash")
 }
 
 /** What is said about a value, and not of its form. */
 const about = ["title", "description", ...ours]
 
-const instead = (schema: Json, type: string | ReadonlyArray<string>): Json => ({
+const instead = (schema: Json, type: string | ReadonlyArray<string>, policy: Policy): Json => ({
   type,
+  pii: policy,
   ...pick(schema, (key) => about.includes(key)),
   given: schema
 })
