@@ -386,6 +386,29 @@ describe("TrackingPlan: calls that know nothing of the plan", () => {
     }).pipe(Effect.provide(Layer.provideMerge(broke.layer(), AnalyticsTest.layer())))
   })
 
+  it.effect("a shape without fields is an object, here as in what is exported", () =>
+    Effect.gen(function* () {
+      const shape = Schema.Struct({ a: Schema.Struct({}), b: Schema.optionalKey(Schema.Array(Schema.Struct({}))) })
+      const empty = TrackingPlan.make({ events: { Seen: shape } })
+      const exported = TrackingPlan.fromJson(TrackingPlan.toJson(empty))
+      const decoders: ReadonlyArray<(data: object) => Effect.Effect<unknown, object>> = [
+        (data) => empty.decode("Seen", data),
+        (data) => exported.decode("Seen", data)
+      ]
+      for (const decode of decoders) {
+        yield* decode({ a: { more: 1 }, b: [{}] })
+        for (const a of [5, "x", [1], null]) {
+          assert.deepInclude(yield* Effect.flip(decode({ a })), { path: ["properties", "a"] })
+        }
+        const error = yield* Effect.flip(decode({ a: {}, b: [{}, 1] }))
+        assert.deepInclude(error, { path: ["properties", "b", 1] })
+      }
+      const planned = yield* Effect.flip(empty.track("Seen", { a: 5 }, { userId: "u1" }))
+      assert.deepInclude(planned, { path: ["properties", "a"], expected: "Expected an object" })
+      yield* empty.track("Seen", { a: {} }, { userId: "u1" })
+    }).pipe(Effect.provide(AnalyticsTest.layer()))
+  )
+
   it.effect("data from elsewhere are decoded", () =>
     Effect.gen(function* () {
       const decoded = yield* plan.decode("Order Completed", {

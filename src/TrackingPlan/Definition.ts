@@ -3,6 +3,7 @@
  * for the context of every call; and the annotations that say more about them.
  */
 import type * as Schema from "effect/Schema"
+import * as SchemaAST from "effect/SchemaAST"
 import type * as Json from "../Json.ts"
 
 /**
@@ -55,6 +56,10 @@ declare module "effect/Schema" {
     }
   }
 }
+
+/** A struct without fields: for effect it is anything, for a plan an object. */
+export const isEmpty = (ast: SchemaAST.AST): boolean =>
+  SchemaAST.isObjects(ast) && ast.propertySignatures.length === 0 && ast.indexSignatures.length === 0
 
 /** What has annotations: a Schema, or effect's description of one. */
 interface Annotated {

@@ -8,7 +8,7 @@ import * as Schema from "effect/Schema"
 import * as SchemaAST from "effect/SchemaAST"
 import * as SchemaRepresentation from "effect/SchemaRepresentation"
 import type { Data } from "../Json.ts"
-import { annotationsOf, type Shape } from "./Definition.ts"
+import { annotationsOf, isEmpty, type Shape } from "./Definition.ts"
 import { everywhere, isObject, type Json, listOf, ours } from "./Keywords.ts"
 import { unicode } from "./Pattern.ts"
 import type { Policy } from "./Privacy.ts"
@@ -135,10 +135,6 @@ const flattened = (json: Json): Json => {
   const agrees = Object.entries(only).every(([key, value]) => rest[key] === undefined || rest[key] === value)
   return agrees ? { ...rest, ...only } : json
 }
-
-/** For effect a struct without fields is anything; for a plan it is an object. */
-const isEmpty = (ast: SchemaAST.AST): boolean =>
-  SchemaAST.isObjects(ast) && ast.propertySignatures.length === 0 && ast.indexSignatures.length === 0
 
 const withoutNull = (ast: SchemaAST.AST, json: Json): Json => {
   if (!SchemaAST.isUnion(ast) || !ast.types.some(SchemaAST.isUndefined) || ast.types.some(SchemaAST.isNull)) return json

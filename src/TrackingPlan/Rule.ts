@@ -4,11 +4,13 @@
  */
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
-import type * as SchemaAST from "effect/SchemaAST"
+import * as SchemaAST from "effect/SchemaAST"
 import * as SchemaIssue from "effect/SchemaIssue"
 import * as SchemaParser from "effect/SchemaParser"
-import { annotationsOf, type Shape } from "./Definition.ts"
+import { isData } from "../Json.ts"
+import { annotationsOf, isEmpty, type Shape } from "./Definition.ts"
 import * as Privacy from "./Privacy.ts"
+import { rewritten } from "./Rewriting.ts"
 import { sentOf } from "./Sent.ts"
 import { explain, none, type Violation } from "./Violation.ts"
 
@@ -26,7 +28,7 @@ export class Rule {
 
   constructor(shape: Shape, name: string | undefined, version: string | undefined) {
     const annotations = annotationsOf(shape.ast)
-    const codec = Schema.toCodecJson(shape)
+    const codec = withObjects(Schema.toCodecJson(shape))
     this.ast = codec.ast
     this.options = { onExcessProperty: annotations.strict === true ? "error" : "ignore" }
     this.name = name
@@ -77,6 +79,21 @@ export class Rule {
   }
 }
 
+const isObject = Schema.makeFilter((value: unknown) => isData(value), { expected: "an object" })
+
+/** For effect a struct without fields is anything; for a plan it is an object. */
+const withObjects = <S extends Schema.Top>(codec: S): S =>
+  holdsEmpty(codec.ast)
+    ? Schema.make<S>(
+        rewritten(codec.ast, {
+          object: (made) =>
+            isEmpty(made) ? Schema.make<Schema.Codec<unknown, unknown>>(made).check(isObject).ast : made,
+          field: (made) => made,
+          value: (made) => made
+        })
+      )
+    : codec
+
 type Run = (data: unknown) => Result.Result<unknown, SchemaIssue.Issue>
 
 /** A call never throws: what a Schema throws (its own code, or a getter of the data; that it would wait) is an issue. */
@@ -92,13 +109,20 @@ const harmless =
 
 const threw = new SchemaIssue.InvalidValue({ message: "could not be checked: it threw" })
 
-const holdsUndefined = (ast: SchemaAST.AST, seen = new Set<SchemaAST.AST>()): boolean => {
+const holdsUndefined = (ast: SchemaAST.AST): boolean => holds(ast, SchemaAST.isUndefined)
+const holdsEmpty = (ast: SchemaAST.AST): boolean => holds(ast, isEmpty)
+
+/** Whether there is such a part, at any depth. */
+const holds = (
+  ast: SchemaAST.AST,
+  isOne: (ast: SchemaAST.AST) => boolean,
+  seen = new Set<SchemaAST.AST>()
+): boolean => {
+  if (isOne(ast)) return true
   if (seen.has(ast)) return false
   seen.add(ast)
-  const inside = (one: SchemaAST.AST) => holdsUndefined(one, seen)
+  const inside = (one: SchemaAST.AST) => holds(one, isOne, seen)
   switch (ast._tag) {
-    case "Undefined":
-      return true
     case "Objects":
       return (
         ast.propertySignatures.some(({ type }) => inside(type)) || ast.indexSignatures.some((one) => inside(one.type))
