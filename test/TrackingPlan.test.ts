@@ -651,6 +651,7 @@ describe("TrackingPlan: where marks are found", () => {
       "Seen: is marked as pii as a whole: mark its fields"
     )
     assert.throws(() => TrackingPlan.make({ traits: whole }), "traits: is marked as pii as a whole: mark its fields")
+    assert.throws(() => TrackingPlan.make({ pages: { "": whole } }), "pages: is marked as pii as a whole")
     const keys = Schema.Struct({ all: Schema.Record(P, Schema.Int) })
     assert.throws(() => TrackingPlan.make({ events: { Seen: keys } }), "Seen: the names of a record are marked as pii")
     const unknown = Schema.Struct({ email: Schema.String.annotate({ pii: "Drop" as "drop" }) })

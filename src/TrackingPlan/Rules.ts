@@ -21,11 +21,11 @@ export class Rules {
     }
     const one = (shape: Shape | undefined, label: string) =>
       shape === undefined ? undefined : made(shape, undefined, label)
-    const many = (shapes: Shapes | undefined) =>
+    const many = (shapes: Shapes | undefined, label: string) =>
       shapes === undefined
         ? undefined
-        : new Map(Object.entries(shapes).map(([name, shape]) => [name, made(shape, name || undefined, name)]))
-    this.named = { track: many(events), page: many(pages), screen: many(screens) }
+        : new Map(Object.entries(shapes).map(([name, shape]) => [name, made(shape, name || undefined, name || label)]))
+    this.named = { track: many(events, "events"), page: many(pages, "pages"), screen: many(screens, "screens") }
     this.unnamed = { identify: one(traits, "traits"), group: one(groupTraits, "groupTraits") }
     this.context = one(context, "context")
   }
