@@ -1,0 +1,189 @@
+/** The runtimes, each from its npm package, and how the portable program gets into it and its checks come out. */
+import { execFile, spawn } from "node:child_process"
+import { mkdir, readFile } from "node:fs/promises"
+import * as Http from "node:http"
+import type { AddressInfo } from "node:net"
+import * as path from "node:path"
+import { setTimeout as sleep } from "node:timers/promises"
+import { promisify } from "node:util"
+import type { Peer } from "./peer.ts"
+import type { Check } from "./program.ts"
+
+export interface Host {
+  readonly name: string
+  /** The version that is installed. Rejects if it is not, or can't be started. */
+  readonly version: () => Promise<string>
+  /** Runs what was built in the folder `app`. Rejects if that can't be done. */
+  readonly run: (app: string, peer: Peer) => Promise<ReadonlyArray<Check>>
+}
+
+export const packages = path.join(import.meta.dirname, "packages")
+const installed = (...names: ReadonlyArray<string>) => path.join(packages, "node_modules", ...names)
+
+/** What a whole run may take, in milliseconds. Far more than it does: who is late hangs. */
+const patience = 120_000
+
+/** What a program prints; it has to end by itself, and well. */
+const output = async (file: string, args: ReadonlyArray<string>, cwd = packages, env = process.env) => {
+  const { stdout } = await promisify(execFile)(file, args, { cwd, env, timeout: patience, killSignal: "SIGKILL" })
+  return stdout.trim()
+}
+
+const versionOf = async (file: string, env = process.env) =>
+  /\d+(\.\d+)+|\d+(-\d+)+/.exec(await output(file, ["--version"], packages, env))?.[0] ?? "unknown"
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Node, Bun, Deno
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** A runtime that runs a file as a process. */
+const processes = (name: string, file: string, ...args: ReadonlyArray<string>): Host => ({
+  name,
+  version: () => versionOf(file),
+  run: async (app, peer) => {
+    const printed = await output(file, [...args, "server.js", peer.url, name.replace(" ", "-")], app)
+    const checks: ReadonlyArray<Check> = JSON.parse(printed.split("\n").at(-1) ?? "")
+    const book = `${name.replace(" ", "-")}-ends`
+    await output(file, [...args, "ends.js", peer.url, book], app)
+    const attempts = peer.arrivals(book).length
+    const promise = "plain: a script that says something and ends still delivers, after a 503"
+    return [...checks, attempts === 2 ? { promise } : { promise, problem: `${attempts} attempts` }]
+  }
+})
+
+// ---------------------------------------------------------------------------------------------------------------------
+// workerd
+// ---------------------------------------------------------------------------------------------------------------------
+
+const visits = 20
+
+const workerd: Host = {
+  name: "workerd",
+  version: () => versionOf(installed("workerd", "bin", "workerd")),
+  run: async (app, peer) => {
+    const child = spawn(installed("workerd", "bin", "workerd"), ["serve", "--control-fd=3", "workerd.capnp"], {
+      cwd: app,
+      env: { ...process.env, PEER: peer.url },
+      stdio: ["ignore", "ignore", "inherit", "pipe"]
+    })
+    try {
+      const ports = await listening(child.stdio[3] as NodeJS.ReadableStream, ["today", "bare"])
+      const get = async (worker: string, route: string) => {
+        const signal = AbortSignal.timeout(patience)
+        const response = await fetch(`http://127.0.0.1:${ports.get(worker)}/${route}`, { signal })
+        if (!response.ok) throw new Error(`${route} is answered ${response.status}`)
+        return response.json() as Promise<unknown>
+      }
+      const checks: Array<Check> = []
+      for (const worker of ["today", "bare"]) {
+        const ran = (await get(worker, `program/workerd-${worker}`)) as ReadonlyArray<Check>
+        checks.push(...ran.map((check) => ({ ...check, promise: `${worker}: ${check.promise}` })))
+      }
+      for (let visit = 0; visit < 3; visit++) await get("today", "shared/workerd-shared")
+      await Promise.all(Array.from({ length: visits }, () => get("today", "visit/workerd-visits")))
+      const arrived = () => peer.arrivals("workerd-visits").length
+      for (let tries = 0; arrived() < visits && tries < 250; tries++) await sleep(20)
+      const own = "plain: a client a request, closed with waitUntil, delivers all"
+      checks.push(arrived() === visits ? { promise: own } : { promise: own, problem: `${arrived()} of ${visits}` })
+      // What the guide warns of. When this fails, workers have changed, and the guide is to be changed.
+      const stalls = "plain: a client that requests share stalls"
+      const delivered = peer.arrivals("workerd-shared").length
+      checks.push(delivered < 3 ? { promise: stalls } : { promise: stalls, problem: `all ${delivered} were delivered` })
+      return checks
+    } finally {
+      child.kill("SIGKILL")
+    }
+  }
+}
+
+/** The ports of workerd's sockets, as it tells them on its control pipe. */
+const listening = (control: NodeJS.ReadableStream, sockets: ReadonlyArray<string>) =>
+  new Promise<ReadonlyMap<string, number>>((resolve, reject) => {
+    const ports = new Map<string, number>()
+    let text = ""
+    control.on("data", (chunk: Buffer) => {
+      text += chunk.toString()
+      const lines = text.split("\n")
+      text = lines.pop() ?? ""
+      for (const line of lines) {
+        const told: { readonly socket?: string; readonly port?: number } = JSON.parse(line)
+        if (told.socket !== undefined && told.port !== undefined) ports.set(told.socket, told.port)
+      }
+      if (sockets.every((socket) => ports.has(socket))) resolve(ports)
+    })
+    control.on("close", () => reject(new Error("it ended before it listened")))
+  })
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Chromium
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** The browser, unpacked beside its package; with the libraries that a bare machine lacks, which come in the same package. */
+const chromiumFiles = async () => {
+  const home = installed("@sparticuz", "chromium")
+  const { inflate }: { readonly inflate: (file: string) => Promise<string> } = await import(`${home}/build/index.js`)
+  // It unpacks to where temporary files go, and takes what it finds there, of whatever version, for unpacked.
+  process.env.TMPDIR = installed(".chromium")
+  await mkdir(process.env.TMPDIR, { recursive: true })
+  const [file, libraries] = await Promise.all([
+    inflate(path.join(home, "bin", "chromium.br")),
+    inflate(path.join(home, "bin", "al2023.tar.br"))
+  ])
+  return { file, env: { ...process.env, LD_LIBRARY_PATH: path.join(libraries, "lib") } }
+}
+
+const chromium: Host = {
+  name: "Chromium",
+  version: async () => {
+    const { env, file } = await chromiumFiles()
+    return versionOf(file, env)
+  },
+  run: async (app, peer) => {
+    const { env, file } = await chromiumFiles()
+    const script = await readFile(path.join(app, "page.js"))
+    const source = `/page.js?${new URLSearchParams({ peer: peer.url, run: "chromium" })}`
+    const reported = Promise.withResolvers<ReadonlyArray<Check>>()
+    // The page is from another origin than the peer: what it may do there is for the peer to allow.
+    const server = Http.createServer(async (request, response) => {
+      if (request.url === source) return response.writeHead(200, { "content-type": "text/javascript" }).end(script)
+      if (request.url === "/report") {
+        const chunks: Array<Buffer> = []
+        for await (const chunk of request) chunks.push(chunk)
+        response.end()
+        return reported.resolve(JSON.parse(Buffer.concat(chunks).toString()))
+      }
+      return response
+        .writeHead(200, { "content-type": "text/html" })
+        .end(`<script type="module" src="${source}"></script>`)
+    })
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve))
+    const flags = ["--headless=shell", "--no-sandbox", "--no-zygote", "--disable-gpu", "--disable-software-rasterizer"]
+    const silent = ["--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
+    const address = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`
+    const args = [...flags, ...silent, "--disable-quic", `--user-data-dir=${path.join(app, "profile")}`, address]
+    // A group of its own: a browser is several processes.
+    const child = spawn(file, args, { env, detached: true, stdio: "ignore" })
+    const timer = setTimeout(() => reported.reject(new Error(`no report in ${patience / 1_000} s`)), patience)
+    child.once("exit", (code, signal) => reported.reject(new Error(`it ended with ${signal ?? code}`)))
+    child.once("error", reported.reject)
+    try {
+      return await reported.promise
+    } finally {
+      clearTimeout(timer)
+      if (child.pid !== undefined && child.exitCode === null) process.kill(-child.pid, "SIGKILL")
+      server.closeAllConnections()
+      server.close()
+    }
+  }
+}
+
+export const hosts: ReadonlyArray<Host> = [
+  processes("Node 22", installed("node-22", "bin", "node")),
+  processes("Node 24", installed("node-24", "bin", "node")),
+  processes("Node 26", installed("node-26", "bin", "node")),
+  processes("Bun", installed("bun", "bin", "bun.exe")),
+  // Nothing but the network: no files, no environment.
+  processes("Deno", installed("deno", "deno"), "run", "--no-prompt", "--allow-net"),
+  workerd,
+  chromium
+]
