@@ -13,7 +13,8 @@ import * as esbuild from "esbuild"
 import { type Host, hosts, packages } from "./hosts.ts"
 import * as Peer from "./peer.ts"
 
-const root = path.join(import.meta.dirname, "..", "..")
+const here = import.meta.dirname
+const root = path.join(here, "..", "..")
 
 const npm = (cwd: string, ...args: ReadonlyArray<string>) =>
   execFileSync("npm", [...args, "--no-audit", "--no-fund", "--no-update-notifier", "--loglevel=error"], {
@@ -40,7 +41,7 @@ const install = () => {
 }
 
 /** The programs, beside the library installed from its tarball; bundled where a runtime knows no `node_modules`. */
-const build = async (app: string) => {
+const build = async (app: string, peer: string) => {
   writeFileSync(path.join(app, "package.json"), `{ "private": true, "type": "module" }`)
   const tarball = npm(root, "pack", "--silent", "--pack-destination", app).trim().split("\n").at(-1) ?? ""
   const effect: { readonly version: string } = JSON.parse(
@@ -48,11 +49,18 @@ const build = async (app: string) => {
   )
   npm(app, "install", "--prefer-offline", "--ignore-scripts", path.join(app, tarball), `effect@${effect.version}`)
   const options = { bundle: true, format: "esm", target: "es2022", logLevel: "error", allowOverwrite: true } as const
-  const files = ["server", "ends", "worker", "page"].map((name) => path.join(import.meta.dirname, `${name}.ts`))
-  await esbuild.build({ ...options, entryPoints: files, outdir: app, packages: "external" })
+  const entryPoints = {
+    ...Object.fromEntries(["server", "ends", "worker", "page"].map((name) => [name, path.join(here, `${name}.ts`)])),
+    guide: path.join(root, "examples", "platforms", "worker.ts")
+  }
+  await esbuild.build({ ...options, entryPoints, outdir: app, packages: "external" })
   const bundled = ["worker", "page"].map((name) => path.join(app, `${name}.js`))
   await esbuild.build({ ...options, entryPoints: bundled, outdir: app, platform: "browser" })
-  copyFileSync(path.join(import.meta.dirname, "workerd.capnp"), path.join(app, "workerd.capnp"))
+  // What the handler of the guide would send to the real API goes to the peer.
+  const js = `const real = fetch; globalThis.fetch = (url, init) => real(url.replace("https://api.segment.io", "${peer}/guide/200"), init);`
+  const guide = [path.join(app, "guide.js")]
+  await esbuild.build({ ...options, entryPoints: guide, outdir: app, platform: "browser", banner: { js } })
+  copyFileSync(path.join(here, "workerd.capnp"), path.join(app, "workerd.capnp"))
 }
 
 /** A row of the table, and what to say of failures. */
@@ -73,9 +81,9 @@ const rowOf = async (host: Host, app: string, peer: Peer.Peer) => {
 const app = mkdtempSync(path.join(tmpdir(), "effect-analytics-runtimes-"))
 const failures: Array<string> = []
 try {
-  install()
-  await build(app)
   await using peer = await Peer.start()
+  install()
+  await build(app, peer.url)
   console.log("| runtime | version | checks passed |\n| --- | --- | --- |")
   for (const host of hosts) {
     const ran = await rowOf(host, app, peer)
