@@ -27,6 +27,8 @@ export interface Peer extends AsyncDisposable {
   readonly url: string
   /** What arrived in a book. */
   readonly arrivals: (book: string) => ReadonlyArray<Arrival>
+  /** Closes every connection, whatever is going on in it. */
+  readonly hangUp: () => void
 }
 
 const read = async (request: Http.IncomingMessage): Promise<string> => {
@@ -78,6 +80,7 @@ export const start = async (): Promise<Peer> => {
   return {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
     arrivals,
+    hangUp: () => server.closeAllConnections(),
     [Symbol.asyncDispose]: () => {
       server.closeAllConnections()
       return new Promise((resolve) => server.close(() => resolve()))
