@@ -232,6 +232,7 @@ describe("examples/platforms", () => {
     await ask((app.server.address() as AddressInfo).port)
     await app.close()
     check()
+    vi.spyOn(console, "warn").mockImplementation(() => {})
     assert.isFalse(analytics.track({ userId: "u1", event: "late" }))
   })
 

@@ -1,6 +1,6 @@
 /** The runtimes, each from its npm package, and how the portable program gets into it and its checks come out. */
 import { execFile, spawn } from "node:child_process"
-import { mkdir, readFile } from "node:fs/promises"
+import { cp, mkdir, readFile, rm, writeFile } from "node:fs/promises"
 import * as Http from "node:http"
 import type { AddressInfo } from "node:net"
 import * as path from "node:path"
@@ -29,8 +29,8 @@ const output = async (file: string, args: ReadonlyArray<string>, cwd = packages,
   return stdout.trim()
 }
 
-const versionOf = async (file: string, env = process.env) =>
-  /\d+(\.\d+)+|\d+(-\d+)+/.exec(await output(file, ["--version"], packages, env))?.[0] ?? "unknown"
+const versionOf = async (file: string, args: ReadonlyArray<string> = [], env = process.env) =>
+  /\d+(\.\d+)+|\d+(-\d+)+/.exec(await output(file, [...args, "--version"], packages, env))?.[0] ?? "unknown"
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Node, Bun, Deno
@@ -145,7 +145,7 @@ const chromium: Host = {
   name: "Chromium",
   version: async () => {
     const { env, file } = await chromiumFiles()
-    return versionOf(file, env)
+    return versionOf(file, [], env)
   },
   run: async (app, peer) => {
     const { env, file } = await chromiumFiles()
@@ -186,6 +186,80 @@ const chromium: Host = {
   }
 }
 
+// ---------------------------------------------------------------------------------------------------------------------
+// Next.js
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** No runtime, but a house of its own: it decides what of a program there is in a request, and what comes after one. */
+const next: Host = {
+  name: "Next.js",
+  version: () => versionOf(process.execPath, [installed("next", "dist", "bin", "next")]),
+  run: async (app, peer) => {
+    // It wants the site below the folder that it is installed in, and no links.
+    const site = path.join(packages, ".site")
+    await rm(site, { recursive: true, force: true })
+    await mkdir(path.join(site, "app", "orders"), { recursive: true })
+    await cp(path.join(app, "next.js"), path.join(site, "app", "orders", "route.js"))
+    await cp(path.join(app, "node_modules"), path.join(site, "node_modules"), { recursive: true })
+    const config = { outputFileTracingRoot: packages, turbopack: { root: packages } }
+    await writeFile(path.join(site, "next.config.mjs"), `export default ${JSON.stringify(config)}`)
+    const cli = [installed("next", "dist", "bin", "next")]
+    const api = `${peer.url}/next/503,200`
+    const env = { ...process.env, NEXT_TELEMETRY_DISABLED: "1", SEGMENT_WRITE_KEY: "test-write-key", PEER: api }
+    await output(process.execPath, [...cli, "build", site], site, env)
+    const toPeer = path.join(import.meta.dirname, "..", "programs", "toPeer.ts")
+    const args = ["--import", toPeer, ...cli, "start", "--port", "0", "--hostname", "127.0.0.1", site]
+    const child = spawn(process.execPath, args, { cwd: site, env, stdio: ["ignore", "pipe", "inherit"] })
+    try {
+      const address = await said(child.stdout, /http:\/\/127\.0\.0\.1:\d+/)
+      const ask = async (id: number) => {
+        const headers = { "x-real-ip": `203.0.113.${id}`, "x-request-id": `req-${id}` }
+        const signal = AbortSignal.timeout(patience)
+        const { status } = await fetch(`${address}/orders?id=${id}`, { method: "POST", headers, signal })
+        return status
+      }
+      const statuses = await Promise.all([ask(1), ask(2), ask(3)])
+      const arrived = () =>
+        peer.arrivals("next").flatMap(({ text }, at) => (at === 0 ? [] : JSON.parse(text).batch)) as ReadonlyArray<{
+          readonly context: {
+            readonly ip: string
+            readonly requestId: string
+            readonly page: { readonly search: string }
+          }
+        }>
+      for (let tries = 0; arrived().length < 3 && tries < 250; tries++) await sleep(20)
+      const contexts = arrived().map(({ context }) => `${context.ip} ${context.requestId} ${context.page.search}`)
+      const expected = [1, 2, 3].map((id) => `203.0.113.${id} req-${id} ?id=${id}`)
+      const kept = JSON.stringify(contexts.toSorted()) === JSON.stringify(expected)
+      return [
+        {
+          promise: "guide: a route answers",
+          problem: statuses.every((status) => status === 204) ? undefined : statuses.join()
+        },
+        {
+          promise: "guide: after the answer everything is delivered, each with the context of its request",
+          problem: kept ? undefined : contexts.join(", ")
+        }
+      ]
+    } finally {
+      child.kill("SIGKILL")
+      await rm(site, { recursive: true, force: true })
+    }
+  }
+}
+
+/** What a program prints, as soon as it is there. */
+const said = (stream: NodeJS.ReadableStream, pattern: RegExp) =>
+  new Promise<string>((resolve, reject) => {
+    let text = ""
+    stream.on("data", (chunk: Buffer) => {
+      text += chunk.toString()
+      const found = pattern.exec(text)?.[0]
+      if (found !== undefined) resolve(found)
+    })
+    stream.on("close", () => reject(new Error(`it ended without a word of ${pattern}`)))
+  })
+
 export const hosts: ReadonlyArray<Host> = [
   processes("Node 22", installed("node-22", "bin", "node")),
   processes("Node 24", installed("node-24", "bin", "node")),
@@ -194,5 +268,6 @@ export const hosts: ReadonlyArray<Host> = [
   // Nothing but the network: no files, no environment.
   processes("Deno", installed("deno", "deno"), "run", "--no-prompt", "--allow-net"),
   workerd,
-  chromium
+  chromium,
+  next
 ]

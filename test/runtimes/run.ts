@@ -51,7 +51,8 @@ const build = async (app: string, peer: string) => {
   const options = { bundle: true, format: "esm", target: "es2022", logLevel: "error", allowOverwrite: true } as const
   const entryPoints = {
     ...Object.fromEntries(["server", "ends", "worker", "page"].map((name) => [name, path.join(here, `${name}.ts`)])),
-    guide: path.join(root, "examples", "platforms", "worker.ts")
+    guide: path.join(root, "examples", "platforms", "worker.ts"),
+    next: path.join(root, "examples", "platforms", "next.ts")
   }
   await esbuild.build({ ...options, entryPoints, outdir: app, packages: "external" })
   const bundled = ["worker", "page"].map((name) => path.join(app, `${name}.js`))
