@@ -144,7 +144,8 @@ describe("RequestContext", () => {
   })
 
   it("whatever a request holds, answers with something small that can be sent", () => {
-    const text = fc.oneof(fc.string({ unit: "binary" }), fc.string({ minLength: 40_000, maxLength: 50_000 }))
+    const long = fc.constantFrom(...["x", "/ä", "en;q=0.9,", "1.2.3.4,", "-a"].map((part) => part.repeat(10_000)))
+    const text = fc.oneof(fc.string({ unit: "binary" }), long)
     const names = ["user-agent", "accept-language", "referer", "x-request-id", "x-forwarded-for"]
     const header = fc.oneof(text, fc.array(text, { maxLength: 2 }), fc.constant(undefined))
     const headers = fc.record(Object.fromEntries(names.map((name) => [name, header])))
