@@ -26,6 +26,8 @@ export interface Place {
   readonly replaced: () => boolean
   /** Whether nothing new can be written, since the rest of the disk is needed to remove what is delivered. */
   readonly isFull: () => boolean
+  /** Called once, when the tables are there. */
+  readonly started: () => void
   /** Gives back what is no longer used. */
   readonly tidy: () => void
 }
@@ -105,11 +107,15 @@ export const make = Effect.fnUntraced(function* (
   const patient = <A, E>(statement: Effect.Effect<A, E>) =>
     once(Effect.retry(statement, { while: isLocked, schedule: soon }))
 
+  // SQLite itself waits at the start: a client that is made without waiting must not begin to.
+  const first = tables.isPostgres ? patient : once
+
   const preparing = yield* Semaphore.make(1)
   const prepared: Effect.Effect<void, Fault> = Effect.suspend(() =>
     isPrepared
       ? Effect.void
-      : Effect.map(patient(aside(prepare)), (found) => {
+      : Effect.map((lanes === undefined ? first : patient)(aside(prepare)), (found) => {
+          if (lanes === undefined) place.started()
           lanes = found
           isPrepared = true
         })
