@@ -85,9 +85,8 @@ export const make = Effect.fnUntraced(function* (
       false
     )
 
-  const patient = <A, E>(statement: Effect.Effect<A, E>) =>
+  const once = <A, E>(statement: Effect.Effect<A, E>) =>
     statement.pipe(
-      Effect.retry({ while: isLocked, schedule: soon }),
       Effect.timeoutOrElse({
         duration: options.timeout,
         orElse: () =>
@@ -102,6 +101,9 @@ export const make = Effect.fnUntraced(function* (
         Cause.hasInterrupts(cause) ? Effect.interrupt : Effect.fail(faultOf(Cause.squash(cause)))
       )
     )
+
+  const patient = <A, E>(statement: Effect.Effect<A, E>) =>
+    once(Effect.retry(statement, { while: isLocked, schedule: soon }))
 
   const preparing = yield* Semaphore.make(1)
   const prepared: Effect.Effect<void, Fault> = Effect.suspend(() =>
@@ -122,14 +124,14 @@ export const make = Effect.fnUntraced(function* (
   }
 
   const ask = <A, E>(statement: Effect.Effect<A, E>): Effect.Effect<A, Fault> => {
-    const once = Effect.suspend(() => {
+    const asked = Effect.suspend(() => {
       const answer = patient(aside(statement))
       return isPrepared ? answer : Effect.andThen(prepared, answer)
     })
-    return Effect.matchEffect(once, {
-      onFailure: (fault) => (wasReplaced() ? once : Effect.fail(fault)),
+    return Effect.matchEffect(asked, {
+      onFailure: (fault) => (wasReplaced() ? asked : Effect.fail(fault)),
       // What was written to a file that was set aside meanwhile is not written.
-      onSuccess: (value) => (wasReplaced() ? once : Effect.succeed(value))
+      onSuccess: (value) => (wasReplaced() ? asked : Effect.succeed(value))
     })
   }
 
@@ -148,7 +150,7 @@ export const make = Effect.fnUntraced(function* (
     lanes: yield* ask(tables.countLanes),
     ask,
     askHere,
-    askInside: patient,
+    askInside: once,
     era: () => era,
     onReplaced: (callback) => void callbacks.push(callback)
   }
@@ -156,7 +158,9 @@ export const make = Effect.fnUntraced(function* (
 
 const soon = Schedule.jittered(Schedule.spaced("8 millis"))
 
-const isLocked = (error: unknown): boolean => isSqlError(error) && error.reason._tag === "LockTimeoutError"
+/** What goes well the next time: somebody else was in the way. */
+const passing: ReadonlySet<string> = new Set(["LockTimeoutError", "DeadlockError", "SerializationError"])
+const isLocked = (error: unknown): boolean => isSqlError(error) && passing.has(error.reason._tag)
 
 const codeOf = (cause: unknown): string | number | undefined => {
   const code = typeof cause === "object" && cause !== null && "code" in cause ? cause.code : undefined
