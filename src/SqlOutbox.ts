@@ -174,17 +174,19 @@ const placeOfClient: Effect.Effect<Database.Place, never, SqlClient.SqlClient> =
     isGone: () => false,
     replaced: () => false,
     isFull: () => false,
+    startsAtOnce: false,
     started: () => {},
     tidy: () => {}
   })
 )
 
 const placeOfFile = Effect.fnUntraced(function* (
-  options: SqliteOptions
+  options: SqliteOptions,
+  startsAtOnce: boolean
 ): Effect.fn.Return<Database.Place, InvalidSetting, Scope.Scope> {
   const where = yield* Settings.read(() => fileSettings(options))
   const context = yield* Effect.context<never>()
-  const file = new SqliteFile.SqliteFile(where, (line) =>
+  const file = new SqliteFile.SqliteFile({ ...where, startsAtOnce }, (line) =>
     Effect.runSyncWith(context)(
       Effect.ignoreCause(Effect.annotateLogs(Effect.logError(line), { module: "effect-analytics" }))
     )
@@ -197,12 +199,18 @@ const placeOfFile = Effect.fnUntraced(function* (
     isGone: SqliteFile.isGone,
     replaced: () => file.replaced(),
     isFull: () => file.isFull(),
+    startsAtOnce,
     started: () => file.started(),
     tidy: () => file.tidy()
   }
 })
 
-const fileSettings = ({ directory, file, maxFileBytes, synchronous }: SqliteOptions): SqliteFile.Settings => {
+const fileSettings = ({
+  directory,
+  file,
+  maxFileBytes,
+  synchronous
+}: SqliteOptions): Omit<SqliteFile.Settings, "startsAtOnce"> => {
   if ((directory === undefined) === (file === undefined)) {
     return Settings.invalid("directory", "must be given, or file: one of the two")
   }
@@ -227,7 +235,10 @@ const fileSettings = ({ directory, file, maxFileBytes, synchronous }: SqliteOpti
  * it: they deliver one another's messages, each user's in their order.
  */
 export const layerSqlite = (options: SqliteOptions): Layer.Layer<Outbox.Outbox | SqlOutbox, OpenError> =>
-  Layer.effectContext(make(options, "both", placeOfFile(options)))
+  layerFile(options, false)
+
+const layerFile = (options: SqliteOptions, startsAtOnce: boolean) =>
+  Layer.effectContext(make(options, "both", placeOfFile(options, startsAtOnce)))
 
 /** In the database that is provided; this process writes and delivers. */
 export const layer = (options: Options = {}): Layer.Layer<Outbox.Outbox | SqlOutbox, OpenError, SqlClient.SqlClient> =>
@@ -262,4 +273,4 @@ const layerOf = (options: Options, role: Role) =>
  * The embedded outbox for plain TypeScript: `createAnalytics({ writeKey, outbox: sqlite({ directory: "/var/lib/shop" }) })`.
  * A call of such a client answers a promise: whether the message is committed.
  */
-export const sqlite = (options: SqliteOptions): Outbox.Durable => ({ layer: layerSqlite(options) })
+export const sqlite = (options: SqliteOptions): Outbox.Durable => ({ layer: layerFile(options, true) })

@@ -173,7 +173,7 @@ describe("a commit", options, () => {
   ] as const)("P4 with synchronous %s is told to SQLite as such", (synchronous, value) => {
     const directory = Fs.mkdtempSync(Path.join(Os.tmpdir(), "effect-analytics-durable-"))
     const file = new SqliteFile(
-      { file: Path.join(directory, "outbox.db"), synchronous, maxFileBytes: 2 ** 24 },
+      { file: Path.join(directory, "outbox.db"), synchronous, maxFileBytes: 2 ** 24, startsAtOnce: false },
       () => {}
     )
     assert.deepStrictEqual({ ...file.open().prepare("PRAGMA synchronous").get() }, { synchronous: value })

@@ -26,6 +26,8 @@ export interface Place {
   readonly replaced: () => boolean
   /** Whether nothing new can be written, since the rest of the disk is needed to remove what is delivered. */
   readonly isFull: () => boolean
+  /** Whether it must be open without waiting for anything. */
+  readonly startsAtOnce: boolean
   /** Called once, when the tables are there. */
   readonly started: () => void
   /** Gives back what is no longer used. */
@@ -107,8 +109,7 @@ export const make = Effect.fnUntraced(function* (
   const patient = <A, E>(statement: Effect.Effect<A, E>) =>
     once(Effect.retry(statement, { while: isLocked, schedule: soon }))
 
-  // SQLite itself waits at the start: a client that is made without waiting must not begin to.
-  const first = tables.isPostgres ? patient : once
+  const first = place.startsAtOnce ? once : patient
 
   const preparing = yield* Semaphore.make(1)
   const prepared: Effect.Effect<void, Fault> = Effect.suspend(() =>

@@ -23,6 +23,9 @@ interface Barrier {
   isDisplaced: boolean
 }
 
+/** Nothing to wait for. */
+const nothing = { end: Effect.succeed<Flushed>({ delivered: 0, dropped: 0 }) }
+
 export class Flushes {
   private readonly database: Database
   private readonly held: Held
@@ -48,10 +51,11 @@ export class Flushes {
     Fault
   > {
     const { ask, tables } = this.database
+    if (this.isOver) return nothing
     const until = yield* ask(tables.last)
     const { count } = yield* ask(tables.tally)
     const waiting = count - this.held.leftovers.size + this.held.displaced.length
-    if (waiting <= 0 || this.isOver) return { end: Effect.succeed({ delivered: 0, dropped: 0 }) }
+    if (waiting <= 0 || this.isOver) return nothing
     const barrier: Barrier = {
       until,
       waiting,

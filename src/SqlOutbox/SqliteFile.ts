@@ -16,6 +16,8 @@ export interface Settings {
   /** What a commit survives: `full` the loss of power, `normal` the end of the process. */
   readonly synchronous: "full" | "normal"
   readonly maxFileBytes: number
+  /** Whether whoever opens it can't wait: then the process stops while the file is locked, for 5 seconds at most. */
+  readonly startsAtOnce: boolean
 }
 
 const isLocked = (code: number | undefined) => code !== undefined && [5, 6].includes(code & 0xff)
@@ -30,7 +32,7 @@ const problemOf = (code: number): string | undefined => {
 
 /** Milliseconds that a statement may stop the process for while another one writes. */
 const busyMillis = 10
-/** The same for the start, where nothing else is to be done yet. */
+/** The same for the start of a program that can't wait otherwise. */
 const startMillis = 5_000
 
 /**
@@ -53,13 +55,14 @@ export class SqliteFile implements Source {
   private inode = -1
   private problem: string | undefined
   private isDiskFull = false
-  private hasStarted = false
+  private hasStarted: boolean
   private hasEnded = false
 
   /** `report` is told of what an operator must know. */
   constructor(settings: Settings, report: (line: string) => void) {
     this.settings = settings
     this.report = report
+    this.hasStarted = !settings.startsAtOnce
   }
 
   /** The open database. */
@@ -71,6 +74,7 @@ export class SqliteFile implements Source {
 
   /** The start is over: from now on nothing may stop the process for long. */
   started(): void {
+    if (this.hasStarted) return
     this.hasStarted = true
     this.open().exec(`PRAGMA busy_timeout = ${busyMillis}`)
   }

@@ -255,8 +255,9 @@ export const make = Effect.fnUntraced(function* (
   const flush: Effect.Effect<Outbox.Flushed> = Effect.gen(function* () {
     yield* offers.committed
     if (!delivers) return { delivered: 0, dropped: 0 }
-    const flushing = yield* persist(flushes.begin())
+    const flushing = yield* persist(Effect.suspend(() => flushes.begin()))
     some.openUnsafe()
+    yield* flushes.resolve
     return yield* flushing.end
   })
 
