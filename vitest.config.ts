@@ -10,7 +10,7 @@ export default defineConfig({
     // Threads start in half the time of forks; two, since a test server and its clients share a worker anyway.
     pool: "threads",
     maxWorkers: 2,
-    testTimeout: 10_000,
+    testTimeout: 30_000,
     hookTimeout: 10_000,
     teardownTimeout: 10_000,
     unstubEnvs: true,

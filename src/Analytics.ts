@@ -52,17 +52,26 @@ export interface Service extends Calls {
   readonly close: Effect.Effect<Outbox.Flushed>
   /** Counts since the client was made. */
   readonly stats: Effect.Effect<Outcome.Stats>
-  /** @internal A call of any of the six types; it may have to pass a check as well, as `TrackingPlan` has them. */
-  readonly say: (type: Message.Type, call: unknown, check?: Enrichment.Check) => Effect.Effect<void, CallError>
+  /** @internal What every call of this client has to pass: the plans that are around it. */
+  readonly checks: ReadonlyArray<Enrichment.Check>
+  /**
+   * @internal A call of any of the six types: what `TrackingPlan` is made with. It has to pass the checks of the client,
+   * unless there are others.
+   */
+  readonly say: (
+    type: Message.Type,
+    call: unknown,
+    checks?: ReadonlyArray<Enrichment.Check>
+  ) => Effect.Effect<void, CallError>
   /**
    * @internal A call without a fiber, for code that is not Effect: at once, and with what has to be told, if anything. It never
-   * throws, and never waits: `overflow: "wait"` refuses here.
+   * throws, and never waits: `overflow: "wait"` refuses here. With checks as for `say`.
    */
   readonly callUnsafe: (
     type: Message.Type,
     call: unknown,
     surroundings: Enrichment.Surroundings,
-    check?: Enrichment.Check
+    checks?: ReadonlyArray<Enrichment.Check>
   ) => Outcome.Refused | Outcome.Filtered | Outcome.Dropped | undefined
 }
 
@@ -105,9 +114,9 @@ export const make = Effect.fnUntraced(function* (
     Message.check(type, data) ?? Message.stamp(type, data, timestamp, messageId)
 
   /** From the caller's object to a message. Whatever is in it, this does not throw. */
-  const prepare: typeof encode = (type, call, surroundings, check) => {
+  const prepare: typeof encode = (type, call, surroundings, checks, caller) => {
     try {
-      return encode(type, call, surroundings, check)
+      return encode(type, call, surroundings, checks, caller)
     } catch {
       return Message.refuse(type, new Json.Fault("could not be read: it threw", []))
     }
@@ -117,7 +126,8 @@ export const make = Effect.fnUntraced(function* (
     type: Message.Type,
     call: unknown,
     surroundings: Enrichment.Surroundings,
-    check: Enrichment.Check | undefined
+    checks: ReadonlyArray<Enrichment.Check>,
+    caller: Context.Context<never>
   ): Message.Message | InvalidCall | PlanViolation | Enrichment.Drop => {
     const copied = Json.copy(call)
     const data = Json.isData(copied) ? copied : new Json.Fault("must be an object", [])
@@ -125,7 +135,7 @@ export const make = Effect.fnUntraced(function* (
     if (fault !== undefined) return Message.refuse(type, fault)
     const wire = validate(type, data)
     if (wire instanceof InvalidCall) return wire
-    const checked = check === undefined ? wire : check(wire)
+    const checked = checks.length === 0 ? wire : Enrichment.pass(checks, wire, caller)
     if (checked instanceof PlanViolation || checked instanceof Enrichment.Drop) return checked
     if (transform === undefined) return Message.encode(checked)
     const transformed = Enrichment.apply(transform, checked)
@@ -139,13 +149,13 @@ export const make = Effect.fnUntraced(function* (
     return Outcome.Outcome.Refused({ call, error, message })
   }
 
-  const filter = (call: Message.Type, { reason }: Enrichment.Drop) => {
+  const filter = (call: Message.Type, { reason, violation }: Enrichment.Drop) => {
     filtered++
-    return Outcome.Outcome.Filtered({ call, reason })
+    return Outcome.Outcome.Filtered({ call, reason, ...(violation === undefined ? {} : { violation }) })
   }
 
-  const callUnsafe: Service["callUnsafe"] = (type, call, surroundings, check) => {
-    const message = prepare(type, call, surroundings, check)
+  const callUnsafe: Service["callUnsafe"] = (type, call, surroundings, checks = none) => {
+    const message = prepare(type, call, surroundings, checks, Context.empty())
     if (message instanceof InvalidCall || message instanceof PlanViolation) return refuse(type, message)
     if (message instanceof Enrichment.Drop) return filter(type, message)
     const answer = outbox.offerUnsafe(message)
@@ -154,11 +164,11 @@ export const make = Effect.fnUntraced(function* (
 
   const fail = (refused: Outcome.Refused) => Effect.andThen(tell(refused), Effect.fail(refused.error))
 
-  const say = (type: Message.Type, call: unknown, check?: Enrichment.Check) =>
+  const say = (type: Message.Type, call: unknown, checks = none) =>
     // Counting and telling are one: who interrupts a call must not come between them. Waiting for room can be.
     Effect.uninterruptible(
       Effect.withFiber<void, CallError>((fiber) => {
-        const message = prepare(type, call, Enrichment.surroundings(fiber.context), check)
+        const message = prepare(type, call, Enrichment.surroundings(fiber.context), checks, fiber.context)
         if (message instanceof InvalidCall || message instanceof PlanViolation) return fail(refuse(type, message))
         if (message instanceof Enrichment.Drop) return tell(filter(type, message))
         return Effect.catch(outbox.offer(message), (error) => fail(refuse(type, error, message)))
@@ -182,10 +192,13 @@ export const make = Effect.fnUntraced(function* (
       inFlight: counts.taken,
       pendingBytes: counts.pendingBytes
     })),
+    checks: none,
     say,
     callUnsafe
   }
 })
+
+const none: ReadonlyArray<Enrichment.Check> = []
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Layers
@@ -257,6 +270,7 @@ export const layerNoop: Layer.Layer<Analytics> = Layer.sync(Analytics, () => {
     flush: flushed,
     close: flushed,
     stats: Effect.succeed(stats),
+    checks: none,
     say: nothing,
     callUnsafe: () => undefined
   }

@@ -71,20 +71,38 @@ export const layer = (options: Options = {}): Layer.Layer<Analytics.Analytics | 
     })
   )
 
+/** For the tests of programs with a tracking plan. */
+export interface PlanTest<D extends TrackingPlan.Definition> {
+  /** The same layer with the plan around the client. There is a `hashKey`, if you give none. */
+  readonly layer: (
+    policies?: TrackingPlan.Policies<D>,
+    options?: Options
+  ) => Layer.Layer<Analytics.Analytics | Sent, InvalidSetting>
+  /**
+   * The properties of every delivered event of this name, as the program knows them; but fields that are marked as `pii`
+   * are as they were sent: missing, or the hash. Dies where the rest breaks the plan.
+   */
+  readonly ofType: <Name extends TrackingPlan.EventName<D>>(
+    event: Name
+  ) => Effect.Effect<ReadonlyArray<TrackingPlan.Properties<D, Name>>, never, Sent>
+}
+
 /**
- * The properties of every delivered event of this name, as the program knows them. Dies where they break the plan.
+ * The test layer, typed by a plan.
  *
- * `yield* AnalyticsTest.ofType(plan, "Order Completed")`
+ * `const ShopTest = AnalyticsTest.forPlan(plan)`, and in a test `yield* ShopTest.ofType("Order Completed")`.
  */
-export const ofType = <D extends TrackingPlan.Definition, Name extends TrackingPlan.EventName<D>>(
-  plan: TrackingPlan.Plan<D>,
-  event: Name
-): Effect.Effect<ReadonlyArray<TrackingPlan.Properties<D, Name>>, never, Sent> =>
-  Effect.gen(function* () {
-    const messages = yield* (yield* Sent).messages
-    const named = messages.flatMap((message) => (message.type === "track" && message.event === event ? [message] : []))
-    return yield* Effect.orDie(Effect.forEach(named, (message) => plan.decode(event, message.properties)))
-  })
+export const forPlan = <D extends TrackingPlan.Definition>(plan: TrackingPlan.Plan<D>): PlanTest<D> => ({
+  layer: (policies, options) =>
+    Layer.provideMerge(plan.layer({ hashKey: "the key of a test", ...policies }), layer(options)),
+  ofType: (event) =>
+    Effect.gen(function* () {
+      const messages = yield* (yield* Sent).messages
+      return yield* Effect.orDie(
+        Effect.forEach(Wiretap.propertiesOf(messages, event), (properties) => plan.decodeSent(event, properties))
+      )
+    })
+})
 
 /** The wire, as a client that makes no connection. */
 const httpClient = (wiretap: Wiretap.Wiretap): HttpClient.HttpClient =>

@@ -138,13 +138,18 @@ export const make = Effect.fnUntraced(function* (options: {
     return answer
   })
 
-  /** Tries until the part is settled, or rejected: then it answers with the rejection. */
+  /** Tries until the part is settled, and answers with the last answer; or with nothing, if nothing of it is due any more. */
   const persist = Effect.fnUntraced(function* (part: Part) {
     const lastAttempt = part.attempts + maxRetries + extraAttempts
     let failingSince: number | undefined
     let retries = 0
     while (true) {
       yield* pause
+      if (lasting !== undefined) {
+        const due = yield* lasting.dueOf(part.messages)
+        if (!Arr.isReadonlyArrayNonEmpty(due)) return undefined
+        part.messages = due
+      }
       const answer = yield* attempt(part)
       const now = yield* Time.elapsed
       switch (answer._tag) {
@@ -184,10 +189,6 @@ export const make = Effect.fnUntraced(function* (options: {
           yield* backOff(retries++)
         }
       }
-      if (lasting === undefined) continue
-      const alive = yield* lasting.unexpired(part.messages)
-      if (!Arr.isReadonlyArrayNonEmpty(alive)) return answer
-      part.messages = alive
     }
   })
 
@@ -214,6 +215,8 @@ export const make = Effect.fnUntraced(function* (options: {
         const before = part.attempts
         const answer = yield* persist(part)
         requests += part.attempts - before
+        // Too old by now, or erased.
+        if (answer === undefined) continue
         status = facts(answer).status
         found ||= answer._tag === "Delivered"
         const isTooLarge = answer._tag === "Rejected" && answer.status === 413

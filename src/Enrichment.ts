@@ -113,8 +113,11 @@ export const surround = (
 // Transform
 // ---------------------------------------------------------------------------------------------------------------------
 
-/** A message that is not to be sent, and why. */
-export class Drop extends Data.Class<{ readonly reason: string }> {}
+/** A message that is not to be sent, and why; with what it breaks, if that is a plan. */
+export class Drop extends Data.Class<{
+  readonly reason: string
+  readonly violation?: PlanViolation | undefined
+}> {}
 
 /** What a `transform` answers to drop a message: it is counted as dropped, and told as `Filtered`. */
 export const drop = (reason: string): Drop => new Drop({ reason })
@@ -128,11 +131,31 @@ export type Transform = (message: Own<Message.Wire>) => Message.Wire | Drop
 
 type Own<M> = M extends unknown ? { -readonly [Key in keyof M]: M[Key] } : never
 
-/**
- * Sees every valid call before `transform` does, and answers what is to be sent, that it is not, or what rule it breaks.
- * The message is the check's own: it may change it. It must not throw. See `TrackingPlan`.
- */
-export type Check = (message: Message.Wire) => Message.Wire | Drop | PlanViolation
+/** @internal What every valid call has to pass before `transform` sees it. It must not throw. See `TrackingPlan`. */
+export interface Check {
+  /**
+   * Why the message is not sent, if it is not. It may say in the context of the message what is wrong with it. `caller` is
+   * what is around the call.
+   */
+  readonly judge: (message: Message.Wire, caller: Context.Context<never>) => Drop | PlanViolation | undefined
+  /** What of the message is sent. Asked when all checks have let it pass: each judges what the caller has said. */
+  readonly redact: (message: Message.Wire) => Message.Wire
+}
+
+/** @internal Asks all checks. */
+export const pass = (
+  checks: ReadonlyArray<Check>,
+  message: Message.Wire,
+  caller: Context.Context<never>
+): Message.Wire | Drop | PlanViolation => {
+  for (const check of checks) {
+    const stopped = check.judge(message, caller)
+    if (stopped !== undefined) return stopped
+  }
+  let redacted = message
+  for (const check of checks) redacted = check.redact(redacted)
+  return redacted
+}
 
 /** Applies a transform. */
 export const apply = (transform: Transform, message: Message.Wire): Json.Data | Drop | InvalidCall => {

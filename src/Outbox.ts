@@ -62,8 +62,8 @@ export interface Trouble {
 
 /** What an outbox that outlives the process adds: its messages are tried for as long as it takes. */
 export interface Lasting {
-  /** Drops those of these messages that are older than they may be; answers with the others. */
-  readonly unexpired: (messages: ReadonlyArray<Message>) => Effect.Effect<ReadonlyArray<Message>>
+  /** Those of these messages that are still to be delivered: what is too old is dropped, what was erased is gone. */
+  readonly dueOf: (messages: ReadonlyArray<Message>) => Effect.Effect<ReadonlyArray<Message>>
   /** Keeps what is in the way for the next life, or forgets it. */
   readonly remember: (trouble: Trouble | undefined) => Effect.Effect<void>
   /** What was in the way when this outbox was last used. */

@@ -11,14 +11,17 @@ import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Metric from "effect/Metric"
 import type * as Scope from "effect/Scope"
-import type { CallError, DeliveryError } from "./AnalyticsError.ts"
+import type { CallError, DeliveryError, PlanViolation } from "./AnalyticsError.ts"
 import type { Message, Type } from "./Message.ts"
 
 export type Outcome = Data.TaggedEnum<{
   /** A call was not accepted. `message` is what it would have been, if it got that far. */
   Refused: { readonly call: Type; readonly error: CallError; readonly message: Message | undefined }
-  /** `transform` dropped the message on purpose, before it was encoded. */
-  Filtered: { readonly call: Type; readonly reason: string }
+  /**
+   * The message was dropped on purpose, before it was encoded: by `transform`, or by the policy of a tracking plan, and
+   * then with the `violation`.
+   */
+  Filtered: { readonly call: Type; readonly reason: string; readonly violation?: PlanViolation | undefined }
   /** The API has answered 2xx for these messages, after so many HTTP attempts. */
   Delivered: {
     readonly messages: Arr.NonEmptyReadonlyArray<Message>
@@ -44,7 +47,7 @@ export interface Stats {
   readonly delivered: number
   /** Accepted and not settled: waiting, grouped, or in flight. */
   readonly pending: number
-  /** Accepted, or filtered by `transform`, and lost for a reason that the observer was told. */
+  /** Accepted, or filtered by `transform` or a plan, and lost for a reason that the observer was told. */
   readonly dropped: number
   /** Calls that were not accepted. */
   readonly rejected: number
@@ -101,7 +104,7 @@ const counter = (of: Metric.Counter<number>, attributes: Record<string, string>)
 /** Counts an outcome in the metrics. */
 export const countUnsafe = (outcome: Outcome, context: Context.Context<never>): void => {
   if (outcome._tag === "Refused" || outcome._tag === "Filtered") {
-    const reason = outcome._tag === "Refused" ? outcome.error._tag : "filtered"
+    const reason = failureOf(outcome)?.error._tag ?? "filtered"
     const ended = outcome._tag === "Refused" ? "refused" : "dropped"
     return counter(messagesTotal, { type: outcome.call, outcome: ended, reason }).updateUnsafe(1, context)
   }
@@ -205,11 +208,15 @@ export const Observer = Context.Reference<Observer>("effect-analytics/Outcome/Ob
 /** Tells every outcome to `observer`. */
 export const layerObserver = (observer: Observer): Layer.Layer<never> => Layer.succeed(Observer, observer)
 
-/** What an outcome is to somebody who wants to hear of failures only; `undefined` if it is none. */
+/**
+ * What an outcome is to somebody who wants to hear of failures only; `undefined` if it is none. What `transform` has
+ * dropped is none; what a plan has dropped is.
+ */
 export const failureOf = (
   outcome: Outcome
 ): { readonly error: CallError | DeliveryError; readonly messages: ReadonlyArray<Message> } | undefined => {
   if (outcome._tag === "Dropped") return outcome
+  if (outcome._tag === "Filtered" && outcome.violation !== undefined) return { error: outcome.violation, messages: [] }
   if (outcome._tag !== "Refused") return undefined
   return { error: outcome.error, messages: outcome.message === undefined ? [] : [outcome.message] }
 }
@@ -227,7 +234,7 @@ export const harmless = (callback: () => unknown): void => {
 /**
  * The classic error callback: called for every loss with the last HTTP status, if there was one, and what happened.
  *
- * Messages that `transform` dropped on purpose are no errors and are not told.
+ * Messages that `transform` dropped on purpose are no errors and are not told; those that a tracking plan dropped are.
  */
 export const layerOnError = (onError: (status: number | undefined, message: string) => void): Layer.Layer<never> =>
   layerObserver((outcome) =>

@@ -114,7 +114,13 @@ const settings = (options: Options & CommonOptions, role: Role) =>
       maxAge: maxAge === undefined ? known.maxAge : Settings.millis("maxAge", maxAge, 1, known),
       maxDead: Settings.integer("maxDead", options.maxDead, 0, undefined, known),
       maxDeadAge: Settings.millis("maxDeadAge", options.maxDeadAge, 0, known),
-      fallback: Settings.oneOf("fallback", options.fallback ?? "none", "none", ["none", "memory"])
+      // Where nobody delivers what waits in memory, or nobody writes there, it is none.
+      fallback: Settings.oneOf(
+        "fallback",
+        options.fallback ?? "none",
+        "none",
+        role === "both" ? ["none", "memory"] : ["none"]
+      )
     }
   })
 
@@ -168,6 +174,7 @@ const placeOfClient: Effect.Effect<Database.Place, never, SqlClient.SqlClient> =
     isGone: () => false,
     replaced: () => false,
     isFull: () => false,
+    started: () => {},
     tidy: () => {}
   })
 )
@@ -182,7 +189,7 @@ const placeOfFile = Effect.fnUntraced(function* (
       Effect.ignoreCause(Effect.annotateLogs(Effect.logError(line), { module: "effect-analytics" }))
     )
   )
-  yield* Effect.addFinalizer(() => Effect.sync(() => file.close()))
+  yield* Effect.addFinalizer(() => Effect.sync(() => file.end()))
   const client = yield* Effect.provide(SqliteClient.make(file), Reactivity.layer)
   return {
     client,
@@ -190,6 +197,7 @@ const placeOfFile = Effect.fnUntraced(function* (
     isGone: SqliteFile.isGone,
     replaced: () => file.replaced(),
     isFull: () => file.isFull(),
+    started: () => file.started(),
     tidy: () => file.tidy()
   }
 })
@@ -231,19 +239,17 @@ export const layer = (options: Options = {}): Layer.Layer<Outbox.Outbox | SqlOut
  * everything is committed.
  */
 export const layerWriter = (
-  options: Options = {}
+  options: Omit<Options, "fallback"> = {}
 ): Layer.Layer<Outbox.Outbox | SqlOutbox | Transport.Transport, OpenError, SqlClient.SqlClient> =>
   Layer.merge(layerOf(options, "writer"), Transport.layerStub)
 
 /** Delivers what others write to the database that is provided. The end of its scope is a close. */
 export const layerRelay = (
-  options: Options & Delivery.Options = {}
+  options: Omit<Options, "fallback"> & Delivery.Options = {}
 ): Layer.Layer<SqlOutbox, OpenError, SqlClient.SqlClient | Transport.Transport> =>
-  Layer.effectDiscard(Delivery.make(options)).pipe(Layer.provideMerge(layerOf(options, "relay"))) as Layer.Layer<
-    SqlOutbox,
-    OpenError,
-    SqlClient.SqlClient | Transport.Transport
-  >
+  Layer.effect(SqlOutbox, Effect.andThen(Delivery.make(options), SqlOutbox)).pipe(
+    Layer.provide(layerOf(options, "relay"))
+  )
 
 const layerOf = (options: Options, role: Role) =>
   Layer.effectContext(

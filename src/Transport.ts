@@ -252,8 +252,10 @@ const isSuccess = (status: number) => status >= 200 && status < 300
 
 const retryable = new Set([408, 410, 425, 429, 460])
 const unretryable = new Set([501, 505, 511])
+/** What a browser makes of a redirect that is not followed: it hides the status. */
+const hiddenRedirect = 0
 const isTransient = (status: number) =>
-  status < 200 || retryable.has(status) || (status >= 500 && !unretryable.has(status))
+  (status < 200 && status !== hiddenRedirect) || retryable.has(status) || (status >= 500 && !unretryable.has(status))
 
 const rejected = new Set([400, 413, 422])
 

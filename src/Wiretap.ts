@@ -50,6 +50,10 @@ export class Wiretap {
   }
 }
 
+/** The properties of all events of this name. */
+export const propertiesOf = (messages: ReadonlyArray<Message.Wire>, event: string): ReadonlyArray<Message.Data> =>
+  messages.flatMap((message) => (message.type === "track" && message.event === event ? [message.properties] : []))
+
 const statusOf = (answer: Answer): number => (typeof answer === "object" ? answer.status : Number(answer))
 
 const isTaken = ({ answer }: Request): boolean => statusOf(answer) >= 200 && statusOf(answer) < 300

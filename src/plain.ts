@@ -37,9 +37,9 @@ export interface Failure {
   readonly status?: number
   /** What happened, in a sentence without payload or write key. */
   readonly message: string
-  /** Why: a call was not accepted (`InvalidCall`, `QueueFull`, `Closed`), or accepted messages were lost. */
+  /** Why: a call was not accepted (`InvalidCall`, `PlanViolation`, `QueueFull`, `Closed`), or accepted messages were lost. */
   readonly reason: CallError["_tag"] | LossReason
-  /** The messages concerned, as plain data; none if a call was not valid, and so never became one. */
+  /** The messages concerned, as plain data; none if a call was not valid or broke the plan, and so never became one. */
   readonly messages: ReadonlyArray<Message.Wire>
 }
 
@@ -52,8 +52,7 @@ export interface Log {
 }
 
 /** A plan, and what becomes of calls that break it. Calls that know nothing of the plan are checked as well. */
-export interface PlanSettings<D extends TrackingPlan.Definition>
-  extends TrackingPlan.Policies<TrackingPlan.EventName<D>> {
+export interface PlanSettings<D extends TrackingPlan.Definition> extends TrackingPlan.Policies<D> {
   readonly plan: TrackingPlan.Plan<D>
 }
 
@@ -86,7 +85,10 @@ export interface DurableSettings extends Omit<Settings, keyof Outbox.Options> {
 // Client
 // ---------------------------------------------------------------------------------------------------------------------
 
-/** The six calls. Each answers whether nothing is wrong with it: the message was accepted, or `transform` dropped it. */
+/**
+ * The six calls. Each answers whether it may be forgotten: the message was accepted, or was dropped on purpose, by
+ * `transform` or by the policy of the plan. Of what the plan has dropped `onError` is told.
+ */
 export type Calls<Answer = boolean> = { readonly [Type in Message.Type]: (call: Message.Calls[Type]) => Answer }
 
 /** The six calls inside of `withIdentity`. */
@@ -136,7 +138,12 @@ interface Unplanned {
   readonly plan?: undefined
 }
 
-type Say<Answer> = (service: Analytics.Service, type: Message.Type, call: unknown, check?: Enrichment.Check) => Answer
+type Say<Answer> = (
+  service: Analytics.Service,
+  type: Message.Type,
+  call: unknown,
+  checks?: ReadonlyArray<Enrichment.Check>
+) => Answer
 
 /** Makes a client. Throws an `InvalidSetting` that names the setting that cannot work. */
 export const createAnalytics: {
@@ -193,7 +200,7 @@ export const createAnalytics: {
 
   const here = () => storage?.getStore() ?? nowhere
 
-  const sayNow: Say<boolean> = (service, type, call, check) => answer(service.callUnsafe(type, call, here(), check))
+  const sayNow: Say<boolean> = (service, type, call, checks) => answer(service.callUnsafe(type, call, here(), checks))
 
   const answer = (outcome: ReturnType<Analytics.Service["callUnsafe"]>): boolean => {
     if (outcome === undefined) return true
@@ -204,10 +211,10 @@ export const createAnalytics: {
     return outcome._tag !== "Refused"
   }
 
-  const sayDurably: Say<Promise<boolean>> = (service, type, call, check) =>
+  const sayDurably: Say<Promise<boolean>> = (service, type, call, checks) =>
     Effect.runPromiseWith(services)(
       service
-        .say(type, call, check)
+        .say(type, call, checks)
         .pipe(Effect.as(true), strict ? (said) => said : Effect.orElseSucceed(() => false), Enrichment.within(here()))
     )
 
@@ -225,7 +232,7 @@ export const createAnalytics: {
     // The same calls: what is different about them is what they ask of the types.
     identified: calls,
     // Without a plan nobody can see it.
-    planned: plan?.over(analytics, say, services),
+    planned: plan?.over(analytics, say),
     flush: () => Effect.runPromiseWith(services)(analytics.flush),
     close,
     stats: () => Effect.runSyncWith(services)(analytics.stats),
@@ -241,7 +248,18 @@ const names: ReadonlySet<string> = new Set<keyof AnySettings>([
   ...(["maxQueueSize", "maxQueueBytes", "overflow"] as const),
   ...(["batchSize", "flushInterval", "maxInFlight", "maxRetries", "closeTimeout", "transform"] as const),
   ...(["outbox", "stub", "strict", "fetch", "onError", "onOutcome", "logger"] as const),
-  ...(["plan", "onViolation", "events", "unplanned", "pii", "hashKey"] as const)
+  ...([
+    "plan",
+    "onViolation",
+    "events",
+    "pages",
+    "screens",
+    "traits",
+    "groupTraits",
+    "unplanned",
+    "pii",
+    "hashKey"
+  ] as const)
 ])
 
 const blame = (outcome: Outcome.Outcome, onError: (failure: Failure) => unknown): unknown => {

@@ -1,6 +1,7 @@
 /**
  * For the tests of plain programs: the client of `createAnalytics`, with only the wire missing.
  */
+import * as Effect from "effect/Effect"
 import type * as Message from "./Message.ts"
 import type { Outcome } from "./Outcome.ts"
 import { type Client, createAnalytics, type PlannedClient, type PlanSettings, type Settings } from "./plain.ts"
@@ -21,7 +22,15 @@ export interface Sent {
 export interface TestClient extends Client, Sent {}
 
 /** The same with a tracking plan. */
-export interface PlannedTestClient<D extends TrackingPlan.Definition> extends PlannedClient<D>, Sent {}
+export interface PlannedTestClient<D extends TrackingPlan.Definition> extends PlannedClient<D>, Sent {
+  /**
+   * The properties of every delivered event of this name, as the program knows them; but fields that are marked as `pii`
+   * are as they were sent: missing, or the hash. Throws where the rest breaks the plan.
+   */
+  readonly ofType: <Name extends TrackingPlan.EventName<D>>(
+    event: Name
+  ) => ReadonlyArray<TrackingPlan.Properties<D, Name>>
+}
 
 /**
  * A client that sends nothing and remembers everything. Its `close` rejects if a message is not accounted for. Calls that are not valid throw (`strict`) unless you say
@@ -62,6 +71,11 @@ export const createTestAnalytics: {
     get requests() {
       return [...wiretap.requests]
     },
+    ofType: (event) =>
+      Wiretap.propertiesOf(wiretap.batches.flat(), event).map((properties) =>
+        // Without a plan nobody can see it.
+        Effect.runSync((settings.plan as TrackingPlan.Plan).decodeSent(event, properties))
+      ),
     respond: (...answers) => void wiretap.script.push(...answers)
   }
 }

@@ -177,7 +177,7 @@ describe("a commit", options, () => {
       () => {}
     )
     assert.deepStrictEqual({ ...file.open().prepare("PRAGMA synchronous").get() }, { synchronous: value })
-    file.close()
+    file.end()
     Fs.rmSync(directory, { recursive: true })
   })
 

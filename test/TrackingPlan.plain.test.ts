@@ -46,13 +46,38 @@ describe("createAnalytics({ plan })", () => {
     assert.isTrue(analytics.track({ userId: "u1", event: "Unheard of" }))
     await analytics.close()
     assert.deepStrictEqual(told, [
-      ["PlanViolation", `track "Order Completed" breaks the tracking plan at properties.orderId: Expected string`, []]
+      ["PlanViolation", `track "Order Completed" breaks the tracking plan at properties.orderId: Expected string`, []],
+      ["PlanViolation", `track "Unheard of" breaks the tracking plan: it is not in the plan`, []]
     ])
     assert.deepStrictEqual(
       analytics.sent.map((message) => (message as { event?: string }).event),
       ["Order Completed", "Signed Up"]
     )
     assert.deepInclude(analytics.stats(), { offered: 4, delivered: 2, dropped: 1, rejected: 1 })
+  })
+
+  it("what a plan drops may be forgotten, and onError is told; without one the log is", async () => {
+    const told: Array<unknown> = []
+    const lines: Array<string> = []
+    const write = (line: string) => void lines.push(line)
+    const policies = { plan, hashKey: "k", traits: "drop", onViolation: "drop" } as const
+    const first = createTestAnalytics({ ...policies, onError: ({ message, reason }) => told.push([reason, message]) })
+    const second = createTestAnalytics({
+      ...policies,
+      logger: { debug: write, info: write, warn: write, error: write }
+    })
+    for (const analytics of [first, second]) {
+      assert.isTrue(analytics.track({ userId: "u1", event: "Order Completed", properties: {} }))
+      assert.isTrue(analytics.identify({ userId: "u1", traits: { name: 1 } }))
+      await analytics.close()
+      assert.deepInclude(analytics.stats(), { offered: 2, dropped: 2 })
+    }
+    assert.deepStrictEqual(told, [
+      ["PlanViolation", `track "Order Completed" breaks the tracking plan at properties.orderId: Missing key`],
+      ["PlanViolation", "identify breaks the tracking plan at traits.name: Expected string"]
+    ])
+    assert.strictEqual(lines.length, 1)
+    assert.match(lines[0] ?? "", /effect-analytics: 1 message lost: track "Order Completed" breaks the tracking plan/)
   })
 
   it("strict clients throw the violation", async () => {

@@ -13,7 +13,9 @@ import * as Analytics from "../src/Analytics.ts"
 import * as AnalyticsTest from "../src/AnalyticsTest.ts"
 import * as Enrichment from "../src/Enrichment.ts"
 import type * as Message from "../src/Message.ts"
+import * as Outcome from "../src/Outcome.ts"
 import * as TrackingPlan from "../src/TrackingPlan.ts"
+import { type Line, layerLog } from "./support.ts"
 
 const OrderId = Schema.NonEmptyString.pipe(Schema.brand("OrderId"))
 
@@ -52,7 +54,7 @@ const order = {
 }
 
 /** The client with the plan around it. `policies` as for `plan.layer`. */
-const around = (policies?: TrackingPlan.Policies<TrackingPlan.EventName<(typeof plan)["definition"]>>) =>
+const around = (policies?: TrackingPlan.Policies<(typeof plan)["definition"]>) =>
   plan.layer({ hashKey: "secret", ...policies }).pipe(Layer.provideMerge(AnalyticsTest.layer()))
 
 const sent = Effect.gen(function* () {
@@ -200,6 +202,37 @@ describe("TrackingPlan: calls that know nothing of the plan", () => {
     }).pipe(Effect.provide(around()))
   )
 
+  it.effect("names that are data are not shown: they may be somebody's", () => {
+    const E = Schema.Struct({ mail: Schema.String })
+    const keyed = TrackingPlan.make({
+      events: {
+        Seen: Schema.Struct({
+          scores: Schema.Record(Schema.String, Schema.Int),
+          people: Schema.Record(Schema.String, E),
+          either: Schema.Union([Schema.Struct({ known: Schema.Int }), Schema.Record(Schema.String, E)]),
+          lists: Schema.Array(Schema.Record(Schema.String, Schema.Array(Schema.Int)))
+        })
+      }
+    })
+    const bad = {
+      scores: { [secret]: "high" },
+      people: { [secret]: { mail: 1 } },
+      either: { [secret]: { mail: 1 } },
+      lists: [{ [secret]: [1, "2"] }]
+    }
+    return Effect.gen(function* () {
+      yield* untyped("Seen", bad)
+      yield* keyed.track("Seen", bad as never, { userId: "u1" })
+      for (const { context } of yield* sent) {
+        const fields = context.protocols.violations.map(({ field }: { readonly field: string }) => field)
+        assert.includeMembers(fields, ["properties.scores.*", "properties.people.*.mail", "properties.lists.0.*.1"])
+        assert.notInclude(JSON.stringify(context), secret)
+      }
+      const error = yield* Effect.flip(keyed.decode("Seen", bad))
+      assert.deepStrictEqual(error.path, ["properties", "scores", "*"])
+    }).pipe(Effect.provide(Layer.provideMerge(keyed.layer({ onViolation: "flag" }), AnalyticsTest.layer())))
+  })
+
   it.effect("are dropped, and the observer is told why", () =>
     Effect.gen(function* () {
       yield* untyped("Order Completed", { ...bad, orderId: "o1" })
@@ -208,6 +241,8 @@ describe("TrackingPlan: calls that know nothing of the plan", () => {
       assert.strictEqual(outcome?._tag, "Filtered")
       const reason = outcome?._tag === "Filtered" ? outcome.reason : ""
       assert.match(reason, /^track "Order Completed" breaks the tracking plan \(version 3\) at properties\.total: /)
+      const violation = outcome?._tag === "Filtered" ? outcome.violation : undefined
+      assert.deepInclude(violation, { event: "Order Completed", path: ["properties", "total"], version: "3" })
       assert.notInclude(reason, secret)
       assert.deepInclude(yield* (yield* Analytics.Analytics).stats, { offered: 1, dropped: 1 })
     }).pipe(Effect.provide(around({ onViolation: "drop" })))
@@ -351,6 +386,29 @@ describe("TrackingPlan: calls that know nothing of the plan", () => {
     }).pipe(Effect.provide(Layer.provideMerge(broke.layer(), AnalyticsTest.layer())))
   })
 
+  it.effect("a shape without fields is an object, here as in what is exported", () =>
+    Effect.gen(function* () {
+      const shape = Schema.Struct({ a: Schema.Struct({}), b: Schema.optionalKey(Schema.Array(Schema.Struct({}))) })
+      const empty = TrackingPlan.make({ events: { Seen: shape } })
+      const exported = TrackingPlan.fromJson(TrackingPlan.toJson(empty))
+      const decoders: ReadonlyArray<(data: object) => Effect.Effect<unknown, object>> = [
+        (data) => empty.decode("Seen", data),
+        (data) => exported.decode("Seen", data)
+      ]
+      for (const decode of decoders) {
+        yield* decode({ a: { more: 1 }, b: [{}] })
+        for (const a of [5, "x", [1], null]) {
+          assert.deepInclude(yield* Effect.flip(decode({ a })), { path: ["properties", "a"] })
+        }
+        const error = yield* Effect.flip(decode({ a: {}, b: [{}, 1] }))
+        assert.deepInclude(error, { path: ["properties", "b", 1] })
+      }
+      const planned = yield* Effect.flip(empty.track("Seen", { a: 5 }, { userId: "u1" }))
+      assert.deepInclude(planned, { path: ["properties", "a"], expected: "Expected an object" })
+      yield* empty.track("Seen", { a: {} }, { userId: "u1" })
+    }).pipe(Effect.provide(AnalyticsTest.layer()))
+  )
+
   it.effect("data from elsewhere are decoded", () =>
     Effect.gen(function* () {
       const decoded = yield* plan.decode("Order Completed", {
@@ -452,7 +510,11 @@ describe("TrackingPlan: fields that say who someone is", () => {
 describe("TrackingPlan: where marks are found", () => {
   const P = Schema.String.annotate({ pii: true })
   /** What is sent of properties by a plan with one event. */
-  const passed = (shape: TrackingPlan.Shape, data: Message.Data, policies: TrackingPlan.Policies<"Seen"> = {}) => {
+  const passed = (
+    shape: TrackingPlan.Shape,
+    data: Message.Data,
+    policies: Pick<TrackingPlan.Policies, "onViolation"> = {}
+  ) => {
     const one = TrackingPlan.make({ events: { Seen: shape } })
     return Effect.gen(function* () {
       yield* untyped("Seen", data)
@@ -589,6 +651,7 @@ describe("TrackingPlan: where marks are found", () => {
       "Seen: is marked as pii as a whole: mark its fields"
     )
     assert.throws(() => TrackingPlan.make({ traits: whole }), "traits: is marked as pii as a whole: mark its fields")
+    assert.throws(() => TrackingPlan.make({ pages: { "": whole } }), "pages: is marked as pii as a whole")
     const keys = Schema.Struct({ all: Schema.Record(P, Schema.Int) })
     assert.throws(() => TrackingPlan.make({ events: { Seen: keys } }), "Seen: the names of a record are marked as pii")
     const unknown = Schema.Struct({ email: Schema.String.annotate({ pii: "Drop" as "drop" }) })
@@ -624,6 +687,61 @@ describe("TrackingPlan: policies", () => {
     assert.isUndefined(plan.problem({ hashKey: "k", events: { "Signed Up": "flag" }, pii: "hash", unplanned: "fail" }))
   })
 
+  it("of pages, screens, identify and group are looked at as well", () => {
+    const cases: ReadonlyArray<readonly [policies: object, setting: string]> = [
+      [{ pages: { Prices: "flag" } }, "pages"],
+      [{ pages: { Pricing: "Flag" } }, "pages.Pricing"],
+      [{ screens: [] }, "screens"],
+      [{ screens: { Pricing: "flag" } }, "screens"],
+      [{ traits: "ignore" }, "traits"],
+      [{ groupTraits: true }, "groupTraits"]
+    ]
+    for (const [policies, setting] of cases) {
+      assert.strictEqual(plan.problem({ hashKey: "k", ...policies })?.setting, setting, JSON.stringify(policies))
+    }
+  })
+
+  it.effect("each page and screen may have one of its own, and so may identify and group", () =>
+    Effect.gen(function* () {
+      const analytics = yield* Analytics.Analytics
+      const who = { userId: "u1" }
+      yield* analytics.page({ ...who, name: "Pricing", properties: {} })
+      yield* analytics.screen({ ...who, name: "Home", properties: {} })
+      yield* analytics.identify({ ...who, traits: { name: 1 } })
+      const error = yield* Effect.flip(analytics.group({ ...who, groupId: "g1", traits: {} }))
+      assert.deepInclude(error, { call: "group", path: ["traits", "employees"] })
+      assert.strictEqual((yield* Effect.flip(untyped("Cart Viewed", {})))._tag, "PlanViolation")
+      assert.deepStrictEqual(
+        (yield* sent).map(({ context, type }) => [type, context.protocols.violations[0].field]),
+        [
+          ["page", "properties.currency"],
+          ["identify", "traits.name"]
+        ]
+      )
+    }).pipe(
+      Effect.provide(
+        around({ pages: { Pricing: "flag" }, screens: { Home: "drop" }, traits: "flag", groupTraits: "fail" })
+      )
+    )
+  )
+
+  it.effect("a rule for all other pages is one for those without a name, too", () => {
+    const pages = TrackingPlan.make({
+      pages: { Pricing: Schema.Struct({ currency: Schema.String }), "": Schema.Struct({ path: Schema.String }) }
+    })
+    const page = (call: object) =>
+      Analytics.Analytics.use((analytics) => Effect.exit(analytics.page({ userId: "u1", ...call }))).pipe(
+        Effect.map((exit) => exit._tag === "Success")
+      )
+    return Effect.gen(function* () {
+      assert.isTrue(yield* page({ name: "Pricing", properties: { currency: "EUR" } }))
+      assert.isFalse(yield* page({ name: "Pricing", properties: { path: "/" } }))
+      assert.isTrue(yield* page({ properties: { path: "/" } }))
+      assert.isFalse(yield* page({}))
+      assert.isFalse(yield* page({ name: "About", properties: { path: 1 } }))
+    }).pipe(Effect.provide(Layer.provideMerge(pages.layer({ unplanned: "fail" }), AnalyticsTest.layer())))
+  })
+
   it.effect("a flag does not mind what else is in context.protocols", () =>
     Effect.gen(function* () {
       yield* untyped("Cart Viewed", { items: "many" }, { protocols: "http" })
@@ -634,6 +752,38 @@ describe("TrackingPlan: policies", () => {
 })
 
 describe("TrackingPlan: what operators see", () => {
+  it.effect("what a plan drops is logged and counted as a violation, what transform drops is neither", () => {
+    const lines: Array<Line> = []
+    const client = AnalyticsTest.layer({
+      transform: (message) => (message.type === "alias" ? Enrichment.drop("no consent") : message)
+    })
+    const dropping = plan
+      .layer({ hashKey: "k", onViolation: "drop", unplanned: "drop" })
+      .pipe(Layer.provideMerge(client), Layer.provide(Outcome.layerObserver(Outcome.makeLogLosses())))
+    return Effect.gen(function* () {
+      yield* untyped("Cart Viewed", { items: "many" })
+      yield* untyped("Unheard of", {})
+      yield* Analytics.Analytics.use((analytics) => analytics.alias({ userId: "u1", previousId: "a1" }))
+      assert.deepStrictEqual(
+        lines.map(({ annotations, level, text }) => [level, annotations.reason, text]),
+        [["Warn", "PlanViolation", lines[0]?.text]]
+      )
+      assert.match(lines[0]?.text ?? "", /^1 message lost: track "Cart Viewed" breaks the tracking plan/)
+      const count = (reason: string, type: Message.Type) =>
+        Effect.map(
+          Metric.value(Metric.withAttributes(Outcome.messagesTotal, { type, outcome: "dropped", reason })),
+          (state) => state.count
+        )
+      assert.deepStrictEqual(
+        [yield* count("PlanViolation", "track"), yield* count("filtered", "track"), yield* count("filtered", "alias")],
+        [2, 0, 1]
+      )
+    }).pipe(
+      Effect.provide(Layer.provideMerge(dropping, layerLog(lines))),
+      Effect.provideService(Metric.MetricRegistry, new Map())
+    )
+  })
+
   it.effect("a deprecated event warns once, planned or not", () => {
     const lines: Array<unknown> = []
     const logger = Logger.layer([Logger.make(({ logLevel, message }) => void lines.push([logLevel, message]))])
@@ -716,8 +866,7 @@ describe("TrackingPlan: faces", () => {
       const plain = other.over(
         analytics,
         (service, type, data, check) =>
-          service.callUnsafe(type, data, { identity: undefined, context: {} }, check)?._tag,
-        yield* Effect.context<never>()
+          service.callUnsafe(type, data, { identity: undefined, context: {} }, check)?._tag
       )
       assert.strictEqual(plain.track("Clicked", { at: order.at }, { userId: "u1" }), undefined)
       assert.deepStrictEqual(
@@ -733,7 +882,7 @@ describe("TrackingPlan: faces", () => {
       yield* untyped("Cart Viewed", { items: 1 })
       yield* untyped("Order Completed", { orderId: "o2", total: "2", at: "2026-01-02T03:04:05Z" })
       yield* sent
-      const orders = yield* AnalyticsTest.ofType(plan, "Order Completed")
+      const orders = yield* AnalyticsTest.forPlan(plan).ofType("Order Completed")
       const [first, second]: ReadonlyArray<{ readonly total: BigDecimal.BigDecimal }> = orders
       assert.strictEqual(orders.length, 2)
       assert.isTrue(BigDecimal.equals(first?.total ?? BigDecimal.fromBigInt(0n), order.total))

@@ -170,7 +170,8 @@ const table: ReadonlyArray<
   ...[100, 103, 199, 408, 410, 425, 429, 460].map((status) => [status, "Transient", "Limited"] as const),
   ...[500, 502, 503, 504, 506, 507, 508, 520, 529, 599].map((status) => [status, "Transient", "Limited"] as const),
   ...[400, 413, 422].map((status) => [status, "Rejected", "Rejected"] as const),
-  ...[300, 301, 302, 303, 304, 307, 308].map((status) => [status, "Misconfigured", "Misconfigured"] as const),
+  // 0 is what a browser makes of a redirect that is not followed.
+  ...[0, 300, 301, 302, 303, 304, 307, 308].map((status) => [status, "Misconfigured", "Misconfigured"] as const),
   ...[401, 402, 403, 404, 405, 406, 409, 411, 414, 415, 418, 421, 431, 451, 499].map(
     (status) => [status, "Misconfigured", "Misconfigured"] as const
   ),

@@ -1,3 +1,5 @@
+import { readdirSync } from "node:fs"
+import { builtinModules } from "node:module"
 import { fileURLToPath } from "node:url"
 import { gzipSync } from "node:zlib"
 import { assert, describe, it } from "@effect/vitest"
@@ -25,7 +27,31 @@ const bundle = async (code: string) => {
   }
 }
 
+/** Rooms that are for Node by what they are: they open files, sockets and terminals. */
+const forNode = ["SqlOutbox", "Collector", "cli", "bin"]
+const rooms = readdirSync(new URL("../src", import.meta.url))
+  .filter((file) => file.endsWith(".ts"))
+  .map((file) => file.slice(0, -".ts".length))
+const portable = rooms.filter((room) => !forNode.includes(room))
+
 describe("a bundle", () => {
+  it.each(portable)("of %s reaches nothing of Node, by whatever way", async (room) => {
+    const { metafile } = await esbuild.build({
+      entryPoints: [`${root}src/${room}.ts`],
+      bundle: true,
+      write: false,
+      metafile: true,
+      format: "esm",
+      platform: "neutral",
+      mainFields: ["module", "main"],
+      external: ["node:*", ...builtinModules]
+    })
+    const reached = Object.entries(metafile.inputs).flatMap(([file, { imports }]) =>
+      imports.flatMap(({ external, path }) => (external === true ? [`${file}: ${path}`] : []))
+    )
+    assert.deepStrictEqual(reached, [])
+  })
+
   it("of a plain program is less than 55 KB, gzipped", async () => {
     const { bytes, modules } = await bundle(
       `import { createAnalytics } from "./src/plain.ts"

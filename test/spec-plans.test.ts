@@ -2,6 +2,7 @@ import * as fs from "node:fs"
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import { folder, withDocstrings } from "../.ci/spec-docs.ts"
 import * as Analytics from "../src/Analytics.ts"
 import * as AnalyticsTest from "../src/AnalyticsTest.ts"
 import * as B2bSaas from "../src/spec/B2bSaas.ts"
@@ -29,6 +30,8 @@ const specs: Record<string, { readonly plan: { readonly definition: TrackingPlan
   LiveChat,
   Video
 }
+
+const descriptions = /"description":("(?:[^"\\]|\\.)*")/g
 
 /** The plan, with every property that it does not know a violation. */
 const strict = (definition: TrackingPlan.Definition): TrackingPlan.Plan => {
@@ -101,7 +104,50 @@ for (const [name, { plan }] of Object.entries(specs)) {
   })
 }
 
+describe("the messages of the documentation", () => {
+  const name = "../shared/data/spec-messages.ndjson"
+  const file = new URL(`../${name}`, import.meta.url)
+  const isHere = fs.existsSync(file)
+  const title = `those of ${name} that are events of the Spec keep its plans`
+  if (!isHere) console.warn(`did not run, since ${name} is not here: "${title}"`)
+
+  it.effect.skipIf(!isHere)(title, () =>
+    Effect.gen(function* () {
+      const lines = fs.readFileSync(file, "utf8").split("\n").filter(Boolean)
+      const messages: ReadonlyArray<Partial<Example> & { readonly type: string }> = lines.map((line) =>
+        JSON.parse(line)
+      )
+      const seen = new Set<string>()
+      for (const { plan } of Object.values(specs)) {
+        for (const { context, event = "", properties = {}, type } of messages) {
+          if (type !== "track" || plan.definition.events?.[event] === undefined) continue
+          seen.add(event)
+          const example = { event, properties, ...(context === undefined ? {} : { context }) }
+          assert.deepStrictEqual(yield* violations(TrackingPlan.make(plan.definition), example), [])
+        }
+      }
+      assert.isAbove(seen.size, 10)
+    })
+  )
+})
+
 describe("the ready plans", () => {
+  it.each(Object.keys(specs))("%s says the same to an editor and to those who read its exports", (name) => {
+    const source = fs.readFileSync(new URL(`${name}.ts`, folder), "utf8")
+    assert.strictEqual(source, withDocstrings(source), "run: npm run spec-docs")
+    const docstrings = Array.from(source.matchAll(/^ +\/\*\* (.*) \*\/$/gm), ([, text]) => text)
+    const exported = new Set(
+      Array.from(
+        JSON.stringify(TrackingPlan.toJson(specs[name]?.plan as TrackingPlan.Plan)).matchAll(descriptions)
+      ).map(([, text]) => JSON.parse(text ?? ""))
+    )
+    assert.isNotEmpty(docstrings)
+    assert.sameMembers([...exported], [...new Set(docstrings)])
+    for (const { description } of TrackingPlan.toJson(specs[name]?.plan as TrackingPlan.Plan).rules.events) {
+      assert.isNotEmpty(description)
+    }
+  })
+
   it("have the context that the specification describes", () => {
     assert.deepStrictEqual(Object.keys(B2bSaas.context.fields), ["groupId"])
     assert.deepStrictEqual(Object.keys(Email.context.fields), ["ip", "user_agent", "traits"])

@@ -18,6 +18,8 @@ const maxGroup = 100
 /** Milliseconds that a group stays open, at most. */
 const maxWindow = 5
 
+const over = new OutboxUnavailable({ problem: "is closed" })
+
 type CommitError = OutboxFull | OutboxUnavailable
 
 interface Waiting {
@@ -46,9 +48,11 @@ export const make = Effect.fnUntraced(function* (
   const some = Latch.makeUnsafe()
   const full = Latch.makeUnsafe()
   let window = 0
+  let isOver = false
 
   const add: Commits["add"] = (entry) =>
     Effect.suspend(() => {
+      if (isOver) return Effect.fail(over)
       const one: Waiting = { entry, done: Deferred.makeUnsafe(), taken: false }
       waiting.push(one)
       some.openUnsafe()
@@ -90,7 +94,10 @@ export const make = Effect.fnUntraced(function* (
   })
 
   yield* Effect.addFinalizer(() =>
-    Effect.sync(() => answer(waiting, Exit.fail(new OutboxUnavailable({ problem: "was closed" }))))
+    Effect.sync(() => {
+      isOver = true
+      answer(waiting.splice(0), Exit.fail(over))
+    })
   )
   // What is being written is written to its end.
   yield* Effect.forkScoped(

@@ -26,6 +26,8 @@ export interface Place {
   readonly replaced: () => boolean
   /** Whether nothing new can be written, since the rest of the disk is needed to remove what is delivered. */
   readonly isFull: () => boolean
+  /** Called once, when the tables are there. */
+  readonly started: () => void
   /** Gives back what is no longer used. */
   readonly tidy: () => void
 }
@@ -85,9 +87,8 @@ export const make = Effect.fnUntraced(function* (
       false
     )
 
-  const patient = <A, E>(statement: Effect.Effect<A, E>) =>
+  const once = <A, E>(statement: Effect.Effect<A, E>) =>
     statement.pipe(
-      Effect.retry({ while: isLocked, schedule: soon }),
       Effect.timeoutOrElse({
         duration: options.timeout,
         orElse: () =>
@@ -103,11 +104,18 @@ export const make = Effect.fnUntraced(function* (
       )
     )
 
+  const patient = <A, E>(statement: Effect.Effect<A, E>) =>
+    once(Effect.retry(statement, { while: isLocked, schedule: soon }))
+
+  // SQLite itself waits at the start: a client that is made without waiting must not begin to.
+  const first = tables.isPostgres ? patient : once
+
   const preparing = yield* Semaphore.make(1)
   const prepared: Effect.Effect<void, Fault> = Effect.suspend(() =>
     isPrepared
       ? Effect.void
-      : Effect.map(patient(aside(prepare)), (found) => {
+      : Effect.map((lanes === undefined ? first : patient)(aside(prepare)), (found) => {
+          if (lanes === undefined) place.started()
           lanes = found
           isPrepared = true
         })
@@ -122,14 +130,14 @@ export const make = Effect.fnUntraced(function* (
   }
 
   const ask = <A, E>(statement: Effect.Effect<A, E>): Effect.Effect<A, Fault> => {
-    const once = Effect.suspend(() => {
+    const asked = Effect.suspend(() => {
       const answer = patient(aside(statement))
       return isPrepared ? answer : Effect.andThen(prepared, answer)
     })
-    return Effect.matchEffect(once, {
-      onFailure: (fault) => (wasReplaced() ? once : Effect.fail(fault)),
+    return Effect.matchEffect(asked, {
+      onFailure: (fault) => (wasReplaced() ? asked : Effect.fail(fault)),
       // What was written to a file that was set aside meanwhile is not written.
-      onSuccess: (value) => (wasReplaced() ? once : Effect.succeed(value))
+      onSuccess: (value) => (wasReplaced() ? asked : Effect.succeed(value))
     })
   }
 
@@ -148,7 +156,7 @@ export const make = Effect.fnUntraced(function* (
     lanes: yield* ask(tables.countLanes),
     ask,
     askHere,
-    askInside: patient,
+    askInside: once,
     era: () => era,
     onReplaced: (callback) => void callbacks.push(callback)
   }
@@ -156,7 +164,9 @@ export const make = Effect.fnUntraced(function* (
 
 const soon = Schedule.jittered(Schedule.spaced("8 millis"))
 
-const isLocked = (error: unknown): boolean => isSqlError(error) && error.reason._tag === "LockTimeoutError"
+/** What goes well the next time: somebody else was in the way. */
+const passing: ReadonlySet<string> = new Set(["LockTimeoutError", "DeadlockError", "SerializationError"])
+const isLocked = (error: unknown): boolean => isSqlError(error) && passing.has(error.reason._tag)
 
 const codeOf = (cause: unknown): string | number | undefined => {
   const code = typeof cause === "object" && cause !== null && "code" in cause ? cause.code : undefined

@@ -9,6 +9,7 @@ import * as Latch from "effect/Latch"
 import type { Flushed } from "../Outbox.ts"
 import type { Database, Fault } from "./Database.ts"
 import type { Held } from "./Held.ts"
+import type { Lanes } from "./Lanes.ts"
 
 interface Barrier {
   /** Waits for the messages that are not newer than this one. */
@@ -25,12 +26,17 @@ interface Barrier {
 export class Flushes {
   private readonly database: Database
   private readonly held: Held
+  private readonly lanes: Lanes
   private readonly barriers = new Set<Barrier>()
   private readonly hurry = Latch.makeUnsafe()
+  /** Whether what other relays have is theirs to wait for: a client that closes does not. */
+  private isClosing = false
+  private isOver = false
 
-  constructor(database: Database, held: Held) {
+  constructor(database: Database, held: Held, lanes: Lanes) {
     this.database = database
     this.held = held
+    this.lanes = lanes
   }
 
   /** Resolves at once while somebody waits for a flush, else as soon as somebody does. */
@@ -43,8 +49,9 @@ export class Flushes {
   > {
     const { ask, tables } = this.database
     const until = yield* ask(tables.last)
-    const waiting = (yield* ask(tables.countUntil(until))) - this.leftUntil(until) + this.held.displaced.length
-    if (waiting <= 0) return { end: Effect.succeed({ delivered: 0, dropped: 0 }) }
+    const { count } = yield* ask(tables.tally)
+    const waiting = count - this.held.leftovers.size + this.held.displaced.length
+    if (waiting <= 0 || this.isOver) return { end: Effect.succeed({ delivered: 0, dropped: 0 }) }
     const barrier: Barrier = {
       until,
       waiting,
@@ -73,12 +80,13 @@ export class Flushes {
       this.barriers,
       (barrier) =>
         Effect.map(
-          Effect.orElseSucceed(this.isOver(barrier), () => false),
+          Effect.orElseSucceed(this.isDone(barrier), () => false),
           (over) => {
             if (!over) return
             const { dropped, isDisplaced, waiting } = barrier
             // What is gone and was not settled here, another relay has settled; or it is lost with a file that broke.
-            const delivered = isDisplaced ? barrier.delivered : Math.max(barrier.delivered, waiting - dropped)
+            const isOurs = isDisplaced || this.isClosing
+            const delivered = isOurs ? barrier.delivered : Math.max(barrier.delivered, waiting - dropped)
             Deferred.doneUnsafe(barrier.done, Exit.succeed({ delivered, dropped }))
           }
         ),
@@ -86,8 +94,14 @@ export class Flushes {
     )
   )
 
-  /** Resolves all: what is left is left to the next life. */
+  /** The client closes: nobody waits any more for what others have to deliver. */
+  close(): void {
+    this.isClosing = true
+  }
+
+  /** Resolves all, and all to come: what is left is left to the next life. */
   abandon(): void {
+    this.isOver = true
     for (const { delivered, done, dropped } of this.barriers) {
       Deferred.doneUnsafe(done, Exit.succeed({ delivered, dropped }))
     }
@@ -98,17 +112,11 @@ export class Flushes {
     for (const barrier of this.barriers) barrier.isDisplaced = true
   }
 
-  private isOver({ isDisplaced, until }: Barrier): Effect.Effect<boolean, Fault> {
+  private isDone({ isDisplaced, until }: Barrier): Effect.Effect<boolean, Fault> {
     const { ask, tables } = this.database
     if (this.held.displaced.length > 0) return Effect.succeed(false)
     if (isDisplaced) return Effect.succeed(true)
-    const left = this.leftUntil(until)
-    return left === 0
-      ? Effect.map(ask(tables.hasUntil(until)), (has) => !has)
-      : Effect.map(ask(tables.countUntil(until)), (count) => count <= left)
-  }
-
-  private leftUntil(until: number): number {
-    return Array.from(this.held.leftovers.keys()).filter((seq) => seq <= until).length
+    const relay = this.isClosing ? this.lanes.relay : undefined
+    return Effect.map(ask(tables.waits(until, this.held.leftovers.keys(), relay)), (waits) => !waits)
   }
 }

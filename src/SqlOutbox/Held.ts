@@ -31,9 +31,9 @@ export class Held {
     return new Set(this.places.values())
   }
 
-  /** The places of what is held. */
-  get seqs(): ReadonlySet<number> {
-    return new Set(this.places.keys())
+  /** The places of what is held, or should be removed. */
+  get known(): ReadonlyArray<number> {
+    return [...this.places.keys(), ...this.leftovers.keys()]
   }
 
   /** What is on its way and in no database. */

@@ -3,6 +3,7 @@
  * that keeps their order, however many relays there are. A lease that nobody prolongs is over, and the lane another's.
  */
 import * as Effect from "effect/Effect"
+import * as Semaphore from "effect/Semaphore"
 import type { SqlError } from "effect/sql/SqlError"
 import * as Time from "../Time.ts"
 import type { Tables } from "./Tables.ts"
@@ -25,6 +26,7 @@ export class Lanes {
   /** Lanes that another relay should have: nothing more is read from them, and once nothing of theirs is held they go. */
   private leaving: ReadonlySet<number> = new Set()
   private renewedAt = Number.NEGATIVE_INFINITY
+  private readonly turn = Semaphore.makeUnsafe(1)
 
   constructor(tables: Tables, options: Options) {
     this.tables = tables
@@ -41,6 +43,11 @@ export class Lanes {
     return this.owned.has(lane) && !this.leaving.has(lane)
   }
 
+  /** The name of this relay. */
+  get relay(): string {
+    return this.options.relay
+  }
+
   /** Whether the leases need to be prolonged soon. */
   isDue(now: number): boolean {
     return now - this.renewedAt >= this.options.lease / 3
@@ -51,7 +58,7 @@ export class Lanes {
     const { isPostgres, sql } = this.tables
     const one = this.refreshOnce(busy)
     // One write to the disk instead of five; PostgreSQL's connection could be lost inside of it.
-    return isPostgres ? one : sql.withTransaction(one)
+    return this.turn.withPermits(1)(isPostgres ? one : sql.withTransaction(one))
   }
 
   private readonly refreshOnce = Effect.fnUntraced({ self: this }, function* (busy: ReadonlySet<number>) {

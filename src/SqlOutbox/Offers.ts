@@ -2,7 +2,6 @@
  * How a message gets into a durable outbox: together with others that come at the same time, or in the transaction of who
  * calls; and what happens when the bound is reached.
  */
-import * as Arr from "effect/Array"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -15,7 +14,7 @@ import type { Backlog } from "./Backlog.ts"
 import * as Commits from "./Commits.ts"
 import type { Database, Fault } from "./Database.ts"
 import type { Held } from "./Held.ts"
-import type { Entry, NewEntry, Size } from "./Tables.ts"
+import type { NewEntry, Size } from "./Tables.ts"
 
 export interface Offers {
   readonly offer: (message: Message.Message) => Effect.Effect<void, OfferError>
@@ -36,11 +35,11 @@ export const make = Effect.fnUntraced(function* (
     readonly lanes: number
     /** Called when there is something new. */
     readonly onWritten: () => void
-    /** Tells that messages were evicted. */
-    readonly evicted: (entries: Arr.NonEmptyReadonlyArray<Entry>) => Effect.Effect<void>
+    /** Removes so many of the oldest that wait, and tells of it; answers how many. */
+    readonly evict: (count: number) => Effect.Effect<number, Fault>
   }
 ): Effect.fn.Return<Offers, never, Scope.Scope> {
-  const { backlog, evicted, held, lanes, onWritten, overflow } = options
+  const { backlog, evict, held, lanes, onWritten, overflow } = options
   const { ask, askInside, place, tables } = database
   let closed = false
 
@@ -65,15 +64,12 @@ export const make = Effect.fnUntraced(function* (
   const evicting = yield* Semaphore.make(1)
 
   /** Removes the oldest that wait, until there is room. What this relay holds can't be called back. */
-  const evictFor = Effect.fnUntraced(function* (message: Message.Message, run: Database["ask"]) {
+  const evictFor = Effect.fnUntraced(function* (message: Message.Message) {
     const { maxQueueBytes, maxQueueSize } = backlog.bound
     // Nothing is evicted in vain.
     if (held.size >= maxQueueSize || held.bytes + message.bytes > maxQueueBytes) return
     for (let excess = backlog.excess(message); excess !== undefined; excess = backlog.excess(message)) {
-      const entries = yield* run(tables.evict(excess.count, held.seqs))
-      if (!Arr.isReadonlyArrayNonEmpty(entries)) return
-      backlog.removed(entries.map((entry) => entry.message))
-      yield* evicted(entries)
+      if ((yield* evict(excess.count)) === 0) return
     }
   })
 
@@ -87,10 +83,11 @@ export const make = Effect.fnUntraced(function* (
       return Effect.sync(giveUp)
     }).pipe(Effect.interruptible)
 
-  const makeRoom = (message: Message.Message, isInside: boolean): Effect.Effect<void, Fault> => {
-    if (overflow !== "drop-oldest" || backlog.excess(message) === undefined) return Effect.void
-    return isInside ? evictFor(message, askInside) : evicting.withPermits(1)(evictFor(message, ask))
-  }
+  /** Not in a transaction: what is evicted there is there again if it is rolled back. */
+  const makeRoom = (message: Message.Message, isInside: boolean): Effect.Effect<void, Fault> =>
+    overflow !== "drop-oldest" || isInside || backlog.excess(message) === undefined
+      ? Effect.void
+      : evicting.withPermits(1)(evictFor(message))
 
   const offer: Offers["offer"] = (message) =>
     Effect.withFiber<void, OfferError>((fiber) => {

@@ -84,8 +84,7 @@ export const makeOperations = ({ ask, tables }: Database, store: Store): Operati
       if (last === undefined) break
       after = last.seq
       const theirs = page.filter(({ message }) => names(message.json, id))
-      yield* store.erase(theirs)
-      pending += theirs.length
+      pending += yield* store.erase(theirs)
       yield* Effect.yieldNow
     }
     for (let after = ""; ; ) {

@@ -12,19 +12,16 @@ import type { Entry } from "./Tables.ts"
 
 /** Messages that are read at a time. */
 const readAhead = 512
-/** Milliseconds after which reading begins again at the oldest: a transaction may have committed behind our back. */
-const longestSweep = 5_000
 
 export class Reader {
   private readonly database: Database
   private readonly lanes: Lanes
   private readonly held: Held
   private ahead: Array<Entry> = []
-  /** The last message that was read of each lane, in this sweep. */
+  /** The last message that was read of each lane. */
   private readonly last = new Map<number, number>()
-  private sweepStart = Number.NEGATIVE_INFINITY
-  /** Whether this sweep has come to the newest message. */
-  private isOver = false
+  /** How often all of this was forgotten: the answer to a question from before is not for now. */
+  private forgotten = 0
   /** In how many lanes something was found the last time. */
   private found: number | undefined
 
@@ -47,12 +44,15 @@ export class Reader {
     const now = yield* Time.elapsed
     if (this.lanes.isDue(now)) yield* this.database.ask(this.lanes.refresh(this.held.lanes))
     this.leave()
-    if (this.ahead.length < max) yield* this.fill(now, max)
+    if (this.ahead.length < max) yield* this.fill(max)
+    // A lane may have gone while the database was asked.
+    this.leave()
     return this.ahead.splice(0, max)
   })
 
   /** Forgets what was read: it will be read again. */
   forget(): void {
+    this.forgotten++
     this.ahead = []
     this.last.clear()
   }
@@ -63,36 +63,29 @@ export class Reader {
     this.ahead = this.ahead.filter(({ lane }) => this.lanes.has(lane))
   }
 
-  private readonly fill = Effect.fnUntraced({ self: this }, function* (now: number, enough: number): Effect.fn.Return<
-    void,
-    Fault
-  > {
-    const lanes = this.lanes.readable
+  private readonly fill = Effect.fnUntraced({ self: this }, function* (enough: number): Effect.fn.Return<void, Fault> {
     const { isPostgres, read: statement } = this.database.tables
-    // What was read and not handed out would be read again.
-    if (this.ahead.length === 0 && (this.isOver || now - this.sweepStart >= longestSweep)) {
-      this.last.clear()
-      this.isOver = false
-      this.sweepStart = now
-    }
-    while (lanes.length > 0 && this.ahead.length < enough) {
+    let more = true
+    while (more && this.ahead.length < enough) {
+      const lanes = this.lanes.readable
+      if (lanes.length === 0) return
       // In PostgreSQL a message appears behind what was read when its transaction began earlier and ended later: reading
       // on would send what the user did afterwards before it.
       const after = new Map(lanes.map((lane) => [lane, isPostgres ? 0 : (this.last.get(lane) ?? 0)]))
-      const but = [...this.held.seqs, ...this.held.leftovers.keys(), ...this.ahead.map(({ seq }) => seq)]
-      this.held.queryBegins()
+      const but = [...this.held.known, ...this.ahead.map(({ seq }) => seq)]
       const each = Math.max(16, Math.ceil((2 * readAhead) / (this.found ?? lanes.length)))
+      const { forgotten } = this
+      this.held.queryBegins()
       const read = yield* this.database.askHere(statement(after, each, readAhead, but))
+      if (forgotten !== this.forgotten) continue
       const counts = new Map<number, number>()
-      for (const { lane, seq } of read) {
-        counts.set(lane, (counts.get(lane) ?? 0) + 1)
-        this.last.set(lane, seq)
+      for (const entry of read) {
+        counts.set(entry.lane, (counts.get(entry.lane) ?? 0) + 1)
+        this.last.set(entry.lane, entry.seq)
+        if (!this.held.isKnown(entry.seq)) this.ahead.push(entry)
       }
       this.found = Math.max(1, counts.size)
-      for (const entry of read) if (!this.held.isKnown(entry.seq)) this.ahead.push(entry)
-      if (read.length === readAhead || Array.from(counts.values()).some((count) => count === each)) continue
-      this.isOver = true
-      return
+      more = read.length === readAhead || Array.from(counts.values()).some((count) => count === each)
     }
   })
 }

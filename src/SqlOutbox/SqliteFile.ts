@@ -30,6 +30,8 @@ const problemOf = (code: number): string | undefined => {
 
 /** Milliseconds that a statement may stop the process for while another one writes. */
 const busyMillis = 10
+/** The same for the start, where nothing else is to be done yet. */
+const startMillis = 5_000
 
 /**
  * Space in reserve: on a disk that is full, not even a delivered message can be deleted without some. It is as much as
@@ -51,6 +53,8 @@ export class SqliteFile implements Source {
   private inode = -1
   private problem: string | undefined
   private isDiskFull = false
+  private hasStarted = false
+  private hasEnded = false
 
   /** `report` is told of what an operator must know. */
   constructor(settings: Settings, report: (line: string) => void) {
@@ -60,8 +64,15 @@ export class SqliteFile implements Source {
 
   /** The open database. */
   open(): DatabaseSync {
+    if (this.hasEnded) throw new OutboxUnavailable({ problem: "is closed" })
     this.database ??= this.openOrReplace()
     return this.database
+  }
+
+  /** The start is over: from now on nothing may stop the process for long. */
+  started(): void {
+    this.hasStarted = true
+    this.open().exec(`PRAGMA busy_timeout = ${busyMillis}`)
   }
 
   failed(code: number): void {
@@ -101,7 +112,13 @@ export class SqliteFile implements Source {
     return true
   }
 
-  close(): void {
+  /** Closes it for good. */
+  end(): void {
+    this.hasEnded = true
+    this.close()
+  }
+
+  private close(): void {
     const { database } = this
     this.database = undefined
     this.problem = undefined
@@ -179,7 +196,7 @@ export class SqliteFile implements Source {
   private alone<A>(body: () => A): A {
     const lock = `${this.settings.file}-lock`
     this.make(lock)
-    const guard = connect(lock)
+    const guard = connect(lock, this.hasStarted ? busyMillis : startMillis)
     try {
       begin(lock, guard)
       return body()
@@ -211,7 +228,7 @@ export class SqliteFile implements Source {
     if (isTruncated) throw new Damage("it is empty, and was not")
     // SQLite would open it, and fail at the first message.
     Fs.accessSync(file, Fs.constants.R_OK | Fs.constants.W_OK)
-    const database = connect(file)
+    const database = connect(file, this.hasStarted ? busyMillis : startMillis)
     try {
       if (isEmpty) database.exec("PRAGMA auto_vacuum = INCREMENTAL")
       database.exec("PRAGMA journal_mode = WAL")
@@ -293,11 +310,11 @@ const begin = (lock: string, guard: DatabaseSync): void => {
   }
 }
 
-const connect = (file: string): DatabaseSync => {
+const connect = (file: string, timeout: number): DatabaseSync => {
   // Not imported: where it is missing, the outbox in PostgreSQL works all the same.
   const sqlite = process.getBuiltinModule("node:sqlite")
   if (sqlite === undefined) throw new OutboxUnavailable({ problem: "needs node:sqlite, which is not here" })
-  return new sqlite.DatabaseSync(file, { timeout: busyMillis })
+  return new sqlite.DatabaseSync(file, { timeout })
 }
 
 /** Gives the room of the log back, if it can be had. */

@@ -12,6 +12,7 @@ import * as Latch from "effect/Latch"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
+import * as Semaphore from "effect/Semaphore"
 import { Closed, DeliveryError, type LossReason, OutboxUnavailable } from "../AnalyticsError.ts"
 import type { Message } from "../Message.ts"
 import * as Outbox from "../Outbox.ts"
@@ -40,8 +41,8 @@ export interface Settings extends Bound {
 
 export interface Store {
   readonly outbox: Outbox.Outbox["Service"]
-  /** Removes messages that somebody wants erased. */
-  readonly erase: (entries: ReadonlyArray<Entry>) => Effect.Effect<void, Fault>
+  /** Removes messages that somebody wants erased; answers how many were there. */
+  readonly erase: (entries: ReadonlyArray<Entry>) => Effect.Effect<number, Fault>
   /** Looks at the database again: somebody has changed it. */
   readonly refresh: Effect.Effect<void, Fault>
   /** How many lanes are ours. */
@@ -53,6 +54,8 @@ const readTrouble = Schema.decodeUnknownOption(Trouble)
 
 /** Milliseconds between two times of putting things in order. */
 const upkeepInterval = 30_000
+/** Messages that are settled and could not be removed: with more, nothing more is read. */
+const maxLeftovers = 1_000
 /** Milliseconds between two counts of what waits; and what part of the time they may take. */
 const countInterval = 10_000
 const countShare = 1 / 100
@@ -70,8 +73,10 @@ export const make = Effect.fnUntraced(function* (
   const held = new Held()
   const lanes = new Lanes(tables, { relay, lease, total, isGone: place.isGone })
   const reader = new Reader(database, lanes, held)
-  const flushes = new Flushes(database, held)
+  const flushes = new Flushes(database, held, lanes)
   const some = Latch.makeUnsafe()
+  /** What is evicted or erased is not handed out at the same time. */
+  const turn = yield* Semaphore.make(1)
   const counts = { delivered: 0, dropped: 0 }
 
   const pending = () => Math.max(0, backlog.count - held.leftovers.size) + held.displaced.length
@@ -95,9 +100,9 @@ export const make = Effect.fnUntraced(function* (
     if (seqs.length === 0) return Effect.void
     const era = database.era()
     return Effect.matchEffect(askHere(death === undefined ? tables.remove(seqs) : tables.bury(seqs, death)), {
-      onSuccess: (sizes) =>
+      onSuccess: (removed) =>
         Effect.sync(() => {
-          backlog.removed(sizes)
+          backlog.removed(removed)
           held.wereRemoved(seqs)
         }),
       onFailure: (fault) => {
@@ -138,18 +143,45 @@ export const make = Effect.fnUntraced(function* (
       entries
     )
 
-  const unexpired = Effect.fnUntraced(function* (messages: ReadonlyArray<Message>) {
-    if (maxAge === Number.POSITIVE_INFINITY) return messages
+  const dueOf = Effect.fnUntraced(function* (messages: ReadonlyArray<Message>) {
     const now = yield* Clock.currentTimeMillis
     const outdated = messages.filter((message) => now - (held.get(message)?.createdAt ?? now) > maxAge)
-    if (!Arr.isArrayNonEmpty(outdated)) return messages
-    const error = new DeliveryError({ reason: "outdated", attempts: 0 })
-    yield* settle(Outcome.Outcome.Dropped({ messages: outdated, error }))
+    if (Arr.isArrayNonEmpty(outdated)) {
+      const error = new DeliveryError({ reason: "outdated", attempts: 0 })
+      yield* settle(Outcome.Outcome.Dropped({ messages: outdated, error }))
+    }
+    // What was erased is not held any more.
     return messages.filter((message) => held.get(message) !== undefined)
   })
 
-  /** Removes what was left when the database was away. */
-  const clear = Effect.suspend(() => Effect.forEach(held.leftovers, ([seq, death]) => remove([seq], death)))
+  /** Removes what was left when the database was away, many at a time. */
+  const clear = Effect.suspend(() => {
+    const byDeath = Map.groupBy(held.leftovers, ([, death]) => death)
+    const chunks = Array.from(byDeath).flatMap(([death, some]) =>
+      Arr.chunksOf(some, maxLeftovers).map((chunk) => ({ death, seqs: chunk.map(([seq]) => seq) }))
+    )
+    return Effect.forEach(chunks, ({ death, seqs }) => remove(seqs, death), { discard: true })
+  })
+
+  /** Removes messages for a reason that is told: those that were there, and not settled. */
+  const discard = (
+    find: (known: ReadonlyArray<number>) => Effect.Effect<ReadonlyArray<Entry>, Fault>,
+    reason: LossReason
+  ) =>
+    turn.withPermits(1)(
+      Effect.gen(function* () {
+        // What was read ahead would be handed out.
+        reader.forget()
+        const found = yield* find(held.known)
+        const entries = found.filter(({ seq }) => !held.leftovers.has(seq))
+        backlog.removed(found.map(({ message }) => message))
+        const seqs = seqsOf(found)
+        held.wereRemoved(seqs)
+        held.letGoOf(new Set(seqs))
+        if (Arr.isReadonlyArrayNonEmpty(entries)) yield* lose(entries, reason)
+        return entries.length
+      })
+    )
 
   // -------------------------------------------------------------------------------------------------------------------
   // The way in, and out
@@ -161,10 +193,7 @@ export const make = Effect.fnUntraced(function* (
     overflow: settings.overflow,
     lanes: total,
     onWritten: () => some.openUnsafe(),
-    evicted: (entries) => {
-      reader.forget()
-      return lose(entries, "evicted")
-    }
+    evict: (count) => discard((known) => askHere(tables.evict(count, known)), "evicted")
   })
 
   let failing = false
@@ -182,19 +211,39 @@ export const make = Effect.fnUntraced(function* (
       }
     })
 
-  const next = (max: number) =>
-    delivers ? Effect.orElseSucceed(watched(reader.next(max)), (): ReadonlyArray<Entry> => []) : Effect.succeed([])
+  /** The next messages; nothing while the database is away, or can't be written. */
+  const next = (max: number): Effect.Effect<ReadonlyArray<Entry> | undefined> =>
+    held.leftovers.size >= maxLeftovers
+      ? Effect.undefined
+      : turn.withPermits(1)(
+          Effect.map(
+            Effect.orElseSucceed(watched(reader.next(max)), () => undefined),
+            (entries) => {
+              held.take(entries ?? [])
+              return entries
+            }
+          )
+        )
+
+  /** Whether nothing is left that this relay could take. */
+  const isDrained = Effect.gen(function* () {
+    yield* offers.committed
+    const waits = ask(tables.waits(Number.MAX_SAFE_INTEGER, held.known, relay))
+    return yield* Effect.orElseSucceed(
+      Effect.map(waits, (some) => !some),
+      () => false
+    )
+  })
 
   const take: Outbox.Outbox["Service"]["take"] = Effect.fnUntraced(function* (max) {
     while (true) {
       // Closed before we look: what is written meanwhile opens it again.
       some.closeUnsafe()
-      const entries = yield* next(max)
-      held.take(entries)
-      const messages = yield* unexpired(entries.map((entry) => entry.message))
+      const entries = delivers ? yield* next(max) : []
+      const messages = yield* dueOf(entries?.map((entry) => entry.message) ?? [])
       if (Arr.isReadonlyArrayNonEmpty(messages)) return messages as Arr.NonEmptyArray<Message>
-      if (entries.length > 0) continue
-      if (offers.isClosed()) return yield* Cause.done()
+      if (entries !== undefined && entries.length > 0) continue
+      if (offers.isClosed() && (!delivers || (entries !== undefined && (yield* isDrained)))) return yield* Cause.done()
       yield* some.await
     }
   })
@@ -242,7 +291,9 @@ export const make = Effect.fnUntraced(function* (
     const now = yield* Time.elapsed
     if (delivers && lanes.isDue(now) && held.size > 0) yield* ask(lanes.refresh(held.lanes))
     if (held.leftovers.size > 0) yield* clear
-    if (now - countedAt >= Math.max(countInterval, countTook / countShare) || backlog.hasWaiters) yield* count
+    // Who waits for room that others make learns of it by counting only.
+    const interval = backlog.hasWaiters ? pollInterval : delivers ? countInterval : 3 * countInterval
+    if (now - countedAt >= Math.max(interval, countTook / countShare)) yield* count
     if (now - keptUpAt >= upkeepInterval) {
       keptUpAt = now
       yield* keepUp
@@ -279,7 +330,10 @@ export const make = Effect.fnUntraced(function* (
       hurried: flushes.hurried,
       close: Effect.andThen(
         offers.close,
-        Effect.sync(() => some.openUnsafe())
+        Effect.sync(() => {
+          flushes.close()
+          some.openUnsafe()
+        })
       ),
       abandon: () => abandon,
       counts: Effect.sync(() => {
@@ -295,7 +349,7 @@ export const make = Effect.fnUntraced(function* (
         }
       }),
       lasting: {
-        unexpired,
+        dueOf,
         remember: (trouble) =>
           Effect.ignore(ask(tables.set("trouble", trouble === undefined ? undefined : JSON.stringify(trouble)))),
         recall: Effect.map(
@@ -305,12 +359,13 @@ export const make = Effect.fnUntraced(function* (
       }
     }),
     erase: Effect.fnUntraced(function* (entries: ReadonlyArray<Entry>) {
-      if (!Arr.isReadonlyArrayNonEmpty(entries)) return
       const seqs = seqsOf(entries)
-      yield* remove(seqs, undefined)
-      held.letGoOf(new Set(seqs))
-      reader.forget()
-      yield* lose(entries, "erased")
+      if (seqs.length === 0) return 0
+      const gone = Effect.map(askHere(tables.remove(seqs)), (removed) => {
+        const places = new Set(removed.map(({ seq }) => seq))
+        return entries.filter(({ seq }) => places.has(seq))
+      })
+      return yield* discard(() => gone, "erased")
     }),
     refresh: Effect.andThen(
       count,

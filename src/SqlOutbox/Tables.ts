@@ -47,6 +47,11 @@ export interface Size {
   readonly bytes: number
 }
 
+/** Where it was. */
+export interface Removed extends Size {
+  readonly seq: number
+}
+
 /** PostgreSQL's texts can't hold a NUL; a payload never does, since JSON writes it as an escape. */
 const toText = (id: string): string => id.replaceAll("\\", "\\\\").replaceAll("\0", "\\0")
 const fromText = (text: string): string =>
@@ -77,8 +82,9 @@ export const make = Effect.fnUntraced(function* (sql: SqlClient, name: string) {
     `${isPostgres ? "seq::float8 AS seq" : "seq"}, lane, type, message_id, bytes, payload, created_at`
   )
 
-  const letter = plain("message_id, lane, type, bytes, payload, created_at")
-  const fate = plain("seq, died_at, reason, status, attempts")
+  const removed = plain(isPostgres ? "seq::float8 AS seq, bytes" : "seq, bytes")
+  const letter = plain("message_id, lane, type, bytes, payload")
+  const fate = plain("created_at, seq, died_at, reason, status, attempts")
   const onSecondDeath = plain(`ON CONFLICT (message_id) DO UPDATE
     SET seq = excluded.seq, died_at = excluded.died_at, reason = excluded.reason, status = excluded.status, attempts = excluded.attempts`)
 
@@ -157,23 +163,23 @@ export const make = Effect.fnUntraced(function* (sql: SqlClient, name: string) {
                 ORDER BY n.seq LIMIT ${most})`
       ),
 
-    /** Removes messages; answers with the sizes of those that were there. */
+    /** Removes messages; answers with those that were there. */
     remove: (seqs: Iterable<number>) =>
-      planned(sql<Size>`DELETE FROM ${outbox} WHERE seq ${oneOf(seqs)} RETURNING bytes`),
+      planned(sql<Removed>`DELETE FROM ${outbox} WHERE seq ${oneOf(seqs)} RETURNING ${removed}`),
 
     /** Makes dead letters of messages; answers as `remove` does. */
     bury: Effect.fnUntraced(function* (seqs: ReadonlyArray<number>, { attempts, reason, status }: Death) {
       const now = yield* Clock.currentTimeMillis
-      const facts = sql`seq, ${now}::float8, ${reason}::text, ${status ?? null}::int, ${attempts}::int`
+      const facts = sql`created_at, seq, ${now}::float8, ${reason}::text, ${status ?? null}::int, ${attempts}::int`
       if (isPostgres) {
-        return yield* planned(sql<Size>`WITH gone AS (DELETE FROM ${outbox} WHERE seq ${oneOf(seqs)} RETURNING *)
-          INSERT INTO ${dead} (${letter}, ${fate}) SELECT ${letter}, ${facts} FROM gone ${onSecondDeath} RETURNING bytes`)
+        return yield* planned(sql<Removed>`WITH gone AS (DELETE FROM ${outbox} WHERE seq ${oneOf(seqs)} RETURNING *)
+          INSERT INTO ${dead} (${letter}, ${fate}) SELECT ${letter}, ${facts} FROM gone ${onSecondDeath} RETURNING ${removed}`)
       }
       return yield* sql.withTransaction(
         Effect.andThen(
-          sql`INSERT INTO ${dead} (${letter}, ${fate}) SELECT ${letter}, seq, ${now}, ${reason}, ${status ?? null}, ${attempts}
+          sql`INSERT INTO ${dead} (${letter}, ${fate}) SELECT ${letter}, created_at, seq, ${now}, ${reason}, ${status ?? null}, ${attempts}
             FROM ${outbox} WHERE seq ${oneOf(seqs)} ${onSecondDeath}`,
-          sql<Size>`DELETE FROM ${outbox} WHERE seq ${oneOf(seqs)} RETURNING bytes`
+          sql<Removed>`DELETE FROM ${outbox} WHERE seq ${oneOf(seqs)} RETURNING ${removed}`
         )
       )
     }),
@@ -200,16 +206,20 @@ export const make = Effect.fnUntraced(function* (sql: SqlClient, name: string) {
       (rows) => rows[0]?.seq ?? 0
     ),
 
-    /** How many messages wait that are not newer than this one. */
-    countUntil: (seq: number) =>
-      Effect.map(
-        sql<{ count: number }>`SELECT ${number("count(*)")} AS count FROM ${outbox} WHERE seq <= ${seq}`,
-        (rows) => rows[0]?.count ?? 0
+    /**
+     * Whether a message waits that is not newer than this one, but for these. For a relay: one that no other has leased.
+     */
+    waits: (until: number, but: Iterable<number>, relay?: string) =>
+      withNow((now) =>
+        Effect.map(
+          sql`SELECT 1 AS one FROM ${outbox} WHERE seq <= ${until} AND NOT seq ${oneOf(but)} ${
+            relay === undefined
+              ? plain("")
+              : sql`AND lane NOT IN (SELECT lane FROM ${lanes} WHERE lease_by <> ${relay} AND lease_until > ${now})`
+          } ORDER BY seq LIMIT 1`,
+          (rows) => rows.length > 0
+        )
       ),
-
-    /** Whether a message waits that is not newer than this one. */
-    hasUntil: (seq: number) =>
-      Effect.map(sql`SELECT 1 AS one FROM ${outbox} WHERE seq <= ${seq} LIMIT 1`, (rows) => rows.length > 0),
 
     /** When the oldest message was written. */
     oldest: Effect.map(
@@ -230,18 +240,22 @@ export const make = Effect.fnUntraced(function* (sql: SqlClient, name: string) {
       (rows) => rows[0]?.count ?? 0
     ),
 
-    /** Lets dead letters wait again; answers with the sizes of those that do. */
-    retryDead: isPostgres
-      ? sql<Size>`WITH again AS (DELETE FROM ${dead} RETURNING *)
-          INSERT INTO ${outbox} (${letter}) SELECT ${letter} FROM again ORDER BY seq
+    /** Lets dead letters wait again, as if they had been written now; answers with the sizes of those that do. */
+    retryDead: Effect.gen(function* () {
+      const now = yield* Clock.currentTimeMillis
+      if (isPostgres) {
+        return yield* sql<Size>`WITH again AS (DELETE FROM ${dead} RETURNING *)
+          INSERT INTO ${outbox} (${letter}, created_at) SELECT ${letter}, ${now}::float8 FROM again ORDER BY seq
           ON CONFLICT (message_id) DO NOTHING RETURNING bytes`
-      : sql.withTransaction(
-          Effect.tap(
-            sql<Size>`INSERT INTO ${outbox} (${letter}) SELECT ${letter} FROM ${dead} WHERE true ORDER BY seq
-              ON CONFLICT (message_id) DO NOTHING RETURNING bytes`,
-            () => sql`DELETE FROM ${dead}`
-          )
-        ),
+      }
+      return yield* sql.withTransaction(
+        Effect.tap(
+          sql<Size>`INSERT INTO ${outbox} (${letter}, created_at) SELECT ${letter}, ${now} FROM ${dead} WHERE true ORDER BY seq
+            ON CONFLICT (message_id) DO NOTHING RETURNING bytes`,
+          () => sql`DELETE FROM ${dead}`
+        )
+      )
+    }),
 
     /** Removes dead letters that died before this time of day; answers how many. */
     purgeDead: (before: number) =>

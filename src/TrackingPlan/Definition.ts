@@ -3,7 +3,7 @@
  * for the context of every call; and the annotations that say more about them.
  */
 import type * as Schema from "effect/Schema"
-import type * as SchemaAST from "effect/SchemaAST"
+import * as SchemaAST from "effect/SchemaAST"
 import type * as Json from "../Json.ts"
 
 /**
@@ -16,6 +16,9 @@ export interface Shapes {
   readonly [name: string]: Shape
 }
 
+/** The names of shapes; of all names, if they are not known. */
+export type NameIn<S> = S extends Shapes ? keyof S & string : never
+
 export interface Definition {
   /** What the plan is called, in exports and errors. */
   readonly name?: string | undefined
@@ -27,9 +30,9 @@ export interface Definition {
   readonly traits?: Shape | undefined
   /** What is known of a group: `group`. */
   readonly groupTraits?: Shape | undefined
-  /** Pages by name: properties. Left out, pages are not planned. */
+  /** Pages by name: properties. Left out, pages are not planned. The name `""` stands for all others. */
   readonly pages?: Shapes | undefined
-  /** Screens by name: properties. Left out, screens are not planned. */
+  /** Screens by name: properties. Left out, screens are not planned. The name `""` stands for all others. */
   readonly screens?: Shapes | undefined
   /** What the context of every call must hold, whoever put it there. Its JSON form is checked, never changed. */
   readonly context?: Shape | undefined
@@ -54,18 +57,26 @@ declare module "effect/Schema" {
   }
 }
 
-const inChecks = (checks: ReadonlyArray<SchemaAST.Check<never>>): ReadonlyArray<Schema.Annotations.Annotations> =>
-  checks.flatMap((check) => [
-    ...(check._tag === "FilterGroup" ? inChecks(check.checks) : []),
-    ...(check.annotations === undefined ? [] : [check.annotations])
-  ])
+/** A struct without fields: for effect it is anything, for a plan an object. */
+export const isEmpty = (ast: SchemaAST.AST): boolean =>
+  SchemaAST.isObjects(ast) && ast.propertySignatures.length === 0 && ast.indexSignatures.length === 0
+
+/** What has annotations: a Schema, or effect's description of one. */
+interface Annotated {
+  readonly annotations?: Schema.Annotations.Annotations | undefined
+  readonly checks?: ReadonlyArray<Annotated> | undefined
+  readonly context?: { readonly annotations?: Schema.Annotations.Annotations | undefined } | undefined
+}
+
+const inChecks = ({ checks = [] }: Annotated): ReadonlyArray<Schema.Annotations.Annotations | undefined> =>
+  checks.flatMap((check) => [...inChecks(check), check.annotations])
 
 /** All that is said of a Schema: by itself, by its checks (effect looks at the last one only), by the key that has it. */
-export const annotationsIn = (ast: SchemaAST.AST): ReadonlyArray<Schema.Annotations.Annotations> =>
-  [ast.annotations, ...inChecks(ast.checks ?? []), ast.context?.annotations].filter((one) => one !== undefined)
+export const annotationsIn = (ast: Annotated): ReadonlyArray<Schema.Annotations.Annotations> =>
+  [ast.annotations, ...inChecks(ast), ast.context?.annotations].filter((one) => one !== undefined)
 
 /** The same as one; what is said later wins, but for `pii` the strictest. */
-export const annotationsOf = (ast: SchemaAST.AST): Schema.Annotations.Augment => {
+export const annotationsOf = (ast: Annotated): Schema.Annotations.Augment => {
   const all = annotationsIn(ast)
   const pii = (["drop", "hash", true, "keep"] as const).find((policy) => all.some((one) => one.pii === policy))
   return Object.assign({}, ...all, pii === undefined ? {} : { pii })

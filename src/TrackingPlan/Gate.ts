@@ -4,7 +4,7 @@
  * A message that breaks the plan fails, is dropped, or is sent with its violations in `context.protocols.violations`; each
  * is counted. Fields marked as `pii` never pass as they are, unless the policy says so.
  */
-import type * as Context from "effect/Context"
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Metric from "effect/Metric"
 import * as Redacted from "effect/Redacted"
@@ -12,21 +12,34 @@ import { InvalidSetting, PlanViolation } from "../AnalyticsError.ts"
 import * as Enrichment from "../Enrichment.ts"
 import * as Json from "../Json.ts"
 import type * as Message from "../Message.ts"
-import type { Definition, Shape, Shapes } from "./Definition.ts"
+import type { Definition, NameIn } from "./Definition.ts"
 import * as Privacy from "./Privacy.ts"
-import { none, Rule, type Violation } from "./Rule.ts"
+import { Rule } from "./Rule.ts"
+import type { Rules } from "./Rules.ts"
+import { none, type Violation } from "./Violation.ts"
 
 /**
- * What becomes of a call that breaks the plan: it fails with `PlanViolation`, is dropped and told as `Filtered`, or is sent
- * and flagged in its context.
+ * What becomes of a call that breaks the plan: it fails with `PlanViolation`; is dropped, and the observer is told
+ * (`Filtered`, with the violation: logged, or told to `onError`); or is sent and flagged in its context.
  */
 export type OnViolation = "fail" | "drop" | "flag"
 
-export interface Policies<Event extends string = string> {
+/** Policies by name; none, where nothing has a name. */
+type ByName<S> = [NameIn<S>] extends [never] ? never : { readonly [Name in NameIn<S>]?: OnViolation | undefined }
+
+export interface Policies<D extends Definition = Definition> {
   /** @default "fail" */
   readonly onViolation?: OnViolation | undefined
   /** Events with a policy of their own. */
-  readonly events?: { readonly [Name in Event]?: OnViolation | undefined } | undefined
+  readonly events?: ByName<D["events"]> | undefined
+  /** Pages with a policy of their own. */
+  readonly pages?: ByName<D["pages"]> | undefined
+  /** Screens with a policy of their own. */
+  readonly screens?: ByName<D["screens"]> | undefined
+  /** The policy of `identify`. */
+  readonly traits?: OnViolation | undefined
+  /** The policy of `group`. */
+  readonly groupTraits?: OnViolation | undefined
   /** What becomes of events, pages and screens that are not in the plan. @default "allow" */
   readonly unplanned?: "allow" | "drop" | "fail" | undefined
   /** What becomes of fields marked with `pii: true`. @default "drop" */
@@ -42,49 +55,6 @@ export const violationsTotal = Metric.counter("analytics_plan_violations_total",
 })
 
 // ---------------------------------------------------------------------------------------------------------------------
-// Rules
-// ---------------------------------------------------------------------------------------------------------------------
-
-/** The rules of a plan, by what they are about. */
-export class Rules {
-  private readonly named: { readonly [type in Message.Type]?: ReadonlyMap<string, Rule> | undefined }
-  private readonly unnamed: { readonly [type in Message.Type]?: Rule | undefined }
-  readonly context: Rule | undefined
-
-  constructor({ context, events, groupTraits, pages, screens, traits, version }: Definition) {
-    const made = (shape: Shape, name: string | undefined, label: string) => {
-      try {
-        return new Rule(shape, name, version)
-      } catch (error) {
-        throw new Error(`${label}: ${error instanceof Error ? error.message : String(error)}`, { cause: error })
-      }
-    }
-    const one = (shape: Shape | undefined, label: string) =>
-      shape === undefined ? undefined : made(shape, undefined, label)
-    const many = (shapes: Shapes | undefined) =>
-      shapes === undefined
-        ? undefined
-        : new Map(Object.entries(shapes).map(([name, shape]) => [name, made(shape, name, name)]))
-    this.named = { track: many(events), page: many(pages), screen: many(screens) }
-    this.unnamed = { identify: one(traits, "traits"), group: one(groupTraits, "groupTraits") }
-    this.context = one(context, "context")
-  }
-
-  /** The rule for a call; `undefined` if the plan says nothing of such calls. */
-  find(type: Message.Type, name: string | undefined): Rule | "unplanned" | undefined {
-    const named = this.named[type]
-    return named === undefined
-      ? this.unnamed[type]
-      : ((name === undefined ? undefined : named.get(name)) ?? "unplanned")
-  }
-
-  get all(): ReadonlyArray<Rule> {
-    const named = Object.values(this.named).flatMap((rules) => (rules === undefined ? [] : Array.from(rules.values())))
-    return [...named, ...Object.values(this.unnamed), this.context].filter((rule) => rule !== undefined)
-  }
-}
-
-// ---------------------------------------------------------------------------------------------------------------------
 // Gate
 // ---------------------------------------------------------------------------------------------------------------------
 
@@ -92,7 +62,7 @@ const nameOf = (message: Message.Wire): string | undefined =>
   message.type === "track" ? message.event : "name" in message ? message.name : undefined
 
 /** The key of a call's data, by its type. */
-export const dataKey = (type: Message.Type): "traits" | "properties" =>
+const dataKey = (type: Message.Type): "traits" | "properties" =>
   type === "identify" || type === "group" ? "traits" : "properties"
 
 const dataOf = (message: Message.Wire): unknown => (message as Message.Data)[dataKey(message.type)]
@@ -110,15 +80,20 @@ const actions: ReadonlyArray<OnViolation> = ["fail", "drop", "flag"]
 
 const unplanned: Violation = { kind: "unplanned", path: [], expected: "it is not in the plan" }
 
-export class Gate {
-  private readonly rules: Rules
+/** What is named in a plan, by the setting that has its policies, and the call that it is about. */
+const named = { events: "track", pages: "page", screens: "screen" } as const
+
+export class Gate implements Enrichment.Check {
+  /** Whose plan this is. */
+  readonly rules: Rules
   private readonly policies: Policies
   private readonly key: unknown
   private readonly hash: Privacy.Hash | undefined
   private readonly context: Context.Context<never>
   private readonly warned = new Set<Rule>()
-  private readonly encoded = new Map<Rule, Enrichment.Check>()
+  private readonly known = new Map<Rule, Enrichment.Check>()
 
+  /** `context` is what is around the plan: what is around a call counts more. */
   constructor(rules: Rules, policies: Policies, context: Context.Context<never>) {
     this.rules = rules
     this.policies = policies
@@ -131,21 +106,12 @@ export class Gate {
 
   /** Why the policies can't work: they are none, or there are fields to hash, and no key or no way to. */
   get problem(): InvalidSetting | undefined {
-    const { events = {}, hashKey, onViolation, pii = "drop", unplanned } = this.policies
-    const invalid = (setting: string, problem: string) => new InvalidSetting({ setting, problem })
-    const oneOf = (setting: string, value: unknown, known: ReadonlyArray<string>) =>
-      value === undefined || known.some((one) => one === value)
-        ? undefined
-        : invalid(setting, `must be one of ${known.join(", ")}`)
-    if (!Json.isData(events)) return invalid("events", "must be an object")
-    for (const [name, value] of Object.entries(events)) {
-      if (this.rules.find("track", name) instanceof Rule === false)
-        return invalid("events", `${name} is not in the plan`)
-      const problem = oneOf(`events.${name}`, value, actions)
-      if (problem !== undefined) return problem
-    }
+    const { groupTraits, hashKey, onViolation, pii = "drop", traits, unplanned } = this.policies
     const problem =
+      this.problemOfNames ??
       oneOf("onViolation", onViolation, actions) ??
+      oneOf("traits", traits, actions) ??
+      oneOf("groupTraits", groupTraits, actions) ??
       oneOf("unplanned", unplanned, ["allow", "drop", "fail"]) ??
       oneOf("pii", pii, ["drop", "hash", "keep"])
     if (problem !== undefined) return problem
@@ -160,51 +126,29 @@ export class Gate {
     )
   }
 
-  /** Checks a call of which nothing is known. */
-  readonly check: Enrichment.Check = (message) => {
-    const rule = this.rules.find(message.type, nameOf(message))
-    if (rule === "unplanned") return this.judgeUnplanned(message)
-    const violations = rule === undefined ? none : rule.violations(dataOf(message))
-    return this.judge(message, rule, violations)
-  }
-
-  /** Checks a call whose data were encoded by the rule, or could not be. */
-  checkEncoded(rule: Rule, violations: ReadonlyArray<Violation>): Enrichment.Check {
-    if (violations.length > 0) return (message) => this.judge(message, rule, violations)
-    const known = this.encoded.get(rule)
-    if (known !== undefined) return known
-    const check: Enrichment.Check = (message) => this.judge(message, rule, none)
-    this.encoded.set(rule, check)
-    return check
-  }
-
-  private judgeUnplanned(message: Message.Wire): ReturnType<Enrichment.Check> {
-    const { unplanned: policy = "allow" } = this.policies
-    if (policy === "allow") return this.judge(message, undefined, none)
-    this.count(undefined, unplanned, policy)
-    const violation = violationOf(message, undefined, unplanned)
-    return policy === "fail" ? violation : Enrichment.drop(violation.message)
-  }
-
-  private judge(
-    message: Message.Wire,
-    rule: Rule | undefined,
-    inData: ReadonlyArray<Violation>
-  ): ReturnType<Enrichment.Check> {
-    const inContext = this.rules.context?.violations(message.context) ?? none
-    if (rule !== undefined && rule.deprecated !== false) this.warn(message, rule, rule.deprecated)
-    if (inData.length > 0 || inContext.length > 0) {
-      const violations = [...within(dataKey(message.type), inData), ...within("context", inContext)]
-      const action = this.policyOf(message) ?? this.policies.onViolation ?? "fail"
-      for (const violation of violations) this.count(rule?.name ?? message.type, violation, action)
-      if (action === "flag") flag(message, violations)
-      else {
-        const violation = violationOf(message, rule, violations[0] ?? unplanned)
-        return action === "fail" ? violation : Enrichment.drop(violation.message)
+  private get problemOfNames(): InvalidSetting | undefined {
+    for (const setting of ["events", "pages", "screens"] as const) {
+      const policies = this.policies[setting] ?? {}
+      if (!Json.isData(policies)) return invalid(setting, "must be an object")
+      for (const [name, value] of Object.entries(policies)) {
+        if (!this.rules.has(named[setting], name)) return invalid(setting, `${name} is not in the plan`)
+        const problem = oneOf(`${setting}.${name}`, value, actions)
+        if (problem !== undefined) return problem
       }
     }
+    return undefined
+  }
+
+  judge(message: Message.Wire, caller: Context.Context<never>): ReturnType<Enrichment.Check["judge"]> {
+    const rule = this.rules.find(message.type, nameOf(message))
+    if (rule === "unplanned") return this.judgeUnplanned(message, caller)
+    return this.weigh(message, rule, rule === undefined ? none : rule.violations(dataOf(message)), caller)
+  }
+
+  redact(message: Message.Wire): Message.Wire {
     const { pii = "drop" } = this.policies
-    if (rule?.marks !== undefined) Privacy.apply(rule.marks, dataOf(message), pii, this.hash)
+    const rule = this.rules.find(message.type, nameOf(message))
+    if (rule instanceof Rule && rule.marks !== undefined) Privacy.apply(rule.marks, dataOf(message), pii, this.hash)
     const marks = this.rules.context?.marks
     if (marks === undefined) return message
     // What is in a context may be shared with other calls.
@@ -213,29 +157,92 @@ export class Gate {
     return { ...message, context }
   }
 
+  /** The same for a call of which it is known what is wrong with its data: they were encoded by the rule, or could not be. */
+  knowing(rule: Rule, violations: ReadonlyArray<Violation>): Enrichment.Check {
+    const known = violations.length === 0 ? this.known.get(rule) : undefined
+    if (known !== undefined) return known
+    const check: Enrichment.Check = {
+      judge: (message, caller) => this.weigh(message, rule, violations, caller),
+      redact: (message) => this.redact(message)
+    }
+    if (violations.length === 0) this.known.set(rule, check)
+    return check
+  }
+
+  private judgeUnplanned(message: Message.Wire, caller: Context.Context<never>): ReturnType<Enrichment.Check["judge"]> {
+    const { unplanned: policy = "allow" } = this.policies
+    if (policy === "allow") return this.weigh(message, undefined, none, caller)
+    this.count("(unplanned)", unplanned, policy, caller)
+    return stopped(policy, violationOf(message, undefined, unplanned))
+  }
+
+  private weigh(
+    message: Message.Wire,
+    rule: Rule | undefined,
+    inData: ReadonlyArray<Violation>,
+    caller: Context.Context<never>
+  ): ReturnType<Enrichment.Check["judge"]> {
+    const inContext = this.rules.context?.violations(message.context).filter(isTheirs) ?? none
+    if (rule !== undefined && rule.deprecated !== false) this.warn(message, rule, rule.deprecated, caller)
+    if (inData.length === 0 && inContext.length === 0) return undefined
+    const violations = [...within(dataKey(message.type), inData), ...within("context", inContext)]
+    const action = this.policyOf(message) ?? this.policies.onViolation ?? "fail"
+    for (const violation of violations) this.count(rule?.name ?? message.type, violation, action, caller)
+    if (action !== "flag") return stopped(action, violationOf(message, rule, violations[0] ?? unplanned))
+    flag(message, violations)
+    return undefined
+  }
+
   private policyOf(message: Message.Wire): OnViolation | undefined {
-    const { events } = this.policies
-    return message.type === "track" && events !== undefined && Object.hasOwn(events, message.event)
-      ? events[message.event]
-      : undefined
+    const { events, groupTraits, pages, screens, traits } = this.policies
+    const own = (policies: { readonly [name: string]: OnViolation | undefined } | undefined, name = "") =>
+      policies !== undefined && Object.hasOwn(policies, name) ? policies[name] : undefined
+    switch (message.type) {
+      case "track":
+        return own(events, message.event)
+      case "page":
+        return own(pages, message.name) ?? own(pages)
+      case "screen":
+        return own(screens, message.name) ?? own(screens)
+      case "identify":
+        return traits
+      case "group":
+        return groupTraits
+      default:
+        return undefined
+    }
   }
 
-  private count(event: string | undefined, { kind }: Violation, action: string): void {
-    const attributes = { event: event ?? "(unplanned)", violation: kind, action }
-    Metric.withAttributes(violationsTotal, attributes).updateUnsafe(1, this.context)
+  private count(event: string, { kind }: Violation, action: string, caller: Context.Context<never>): void {
+    const metric = Metric.withAttributes(violationsTotal, { event, violation: kind, action })
+    metric.updateUnsafe(1, Context.merge(this.context, caller))
   }
 
-  private warn(message: Message.Wire, rule: Rule, why: string | true): void {
+  private warn(message: Message.Wire, rule: Rule, why: string | true, caller: Context.Context<never>): void {
     if (this.warned.has(rule)) return
     this.warned.add(rule)
     const what = rule.name === undefined ? message.type : `${message.type} ${JSON.stringify(rule.name)}`
-    Effect.runForkWith(this.context)(
+    Effect.runForkWith(Context.merge(this.context, caller))(
       Effect.annotateLogs(Effect.logWarning(`${what} is deprecated${why === true ? "" : `: ${why}`}`), {
         module: "effect-analytics"
       })
     )
   }
 }
+
+const invalid = (setting: string, problem: string): InvalidSetting => new InvalidSetting({ setting, problem })
+
+const oneOf = (setting: string, value: unknown, known: ReadonlyArray<string>): InvalidSetting | undefined =>
+  value === undefined || known.some((one) => one === value)
+    ? undefined
+    : invalid(setting, `must be one of ${known.join(", ")}`)
+
+const stopped = (policy: "fail" | "drop", violation: PlanViolation): PlanViolation | Enrichment.Drop =>
+  policy === "fail" ? violation : new Enrichment.Drop({ reason: violation.message, violation })
+
+/** What we put into a context ourselves breaks no plan. */
+const isTheirs = ({ kind, path }: Violation): boolean =>
+  !(kind === "unexpected" && path.length === 1 && (path[0] === "library" || path[0] === "protocols"))
 
 const within = (key: string, violations: ReadonlyArray<Violation>): ReadonlyArray<Violation> =>
   violations.map((violation) => ({ ...violation, path: [key, ...violation.path] }))

@@ -12,25 +12,52 @@ import { Analytics, type Service as AnalyticsService } from "../Analytics.ts"
 import { type CallError, type InvalidSetting, PlanViolation } from "../AnalyticsError.ts"
 import type * as Enrichment from "../Enrichment.ts"
 import type * as Json from "../Json.ts"
-import type * as Message from "../Message.ts"
-import type { Definition, Shape, Shapes } from "./Definition.ts"
-import { dataKey, Gate, type Policies, Rules } from "./Gate.ts"
-import { none } from "./Rule.ts"
+import * as Message from "../Message.ts"
+import type { Definition, NameIn, Shape, Shapes } from "./Definition.ts"
+import { Gate, type Policies } from "./Gate.ts"
+import type { Rule } from "./Rule.ts"
+import { Rules } from "./Rules.ts"
+import { none } from "./Violation.ts"
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Types
 // ---------------------------------------------------------------------------------------------------------------------
 
-type NameIn<S> = S extends Shapes ? keyof S & string : never
 /** The data of one of several shapes. */
-type DataIn<S, Name extends string> = S extends { readonly [N in Name]: Shape } ? S[Name]["Type"] : never
-/** The data of one shape; any, if it is not planned. */
-type DataOf<S> = S extends Shape ? S["Type"] : Json.Data
+type DataIn<S, Name extends string> = S extends Shapes
+  ? Name extends keyof S
+    ? S[Name] extends Shape
+      ? S[Name]["Type"]
+      : never
+    : never
+  : never
+/** What is given for data: nothing where there are no fields, though TypeScript has everything for a `{}`. */
+type GivenFor<Data> = Data extends unknown
+  ? [keyof Data] extends [never]
+    ? { readonly [key: string]: never }
+    : Data
+  : never
+/** What is given for the data of a shape. Where it may be one of several, what suits them all. */
+type GivenIn<S, Name extends string> = (
+  Name extends unknown
+    ? (given: GivenFor<DataIn<S, Name>>) => void
+    : never
+) extends (given: infer All) => void
+  ? All
+  : never
+/** What is given for one shape; any data, if it is not planned. */
+type GivenOf<S> = S extends Shape ? GivenFor<S["Type"]> : Json.Data
 
 /** The names of the events of a plan. */
-export type EventName<D extends Definition> = NameIn<D["events"]>
+export type EventName<D extends Definition> = Exclude<NameIn<D["events"]>, "">
+/** The names of the pages of a plan. */
+export type PageName<D extends Definition> = Exclude<NameIn<D["pages"]>, "">
+/** The names of the screens of a plan. */
+export type ScreenName<D extends Definition> = Exclude<NameIn<D["screens"]>, "">
 /** The properties of an event, as the program knows them. */
 export type Properties<D extends Definition, Name extends EventName<D>> = DataIn<D["events"], Name>
+/** The properties that a call is given: for functions that pass them on. */
+export type Given<D extends Definition, Name extends EventName<D>> = GivenIn<D["events"], Name>
 
 type ContextOf<D extends Definition> = D["context"] extends Shape
   ? Json.Data & Partial<D["context"]["Encoded"]>
@@ -43,7 +70,7 @@ type Rest<Call, D extends Definition> = Call extends unknown
 
 /** Whom a call is about, and what else it says: always, or where something around it says so. */
 type About<Type extends Message.Type, D extends Definition, Identity> = Identity extends "around"
-  ? Type extends "group"
+  ? Type extends "group" | "alias"
     ? [call: Rest<Message.Anonymous<Message.Calls[Type]>, D>]
     : [call?: Rest<Message.Anonymous<Message.Calls[Type]>, D>]
   : [call: Rest<Message.Calls[Type], D>]
@@ -52,21 +79,23 @@ type About<Type extends Message.Type, D extends Definition, Identity> = Identity
 export interface Calls<D extends Definition, Answer, Identity extends "named" | "around" = "named"> {
   readonly track: <Name extends EventName<D>>(
     event: Name,
-    properties: Properties<D, Name>,
+    properties: Given<D, Name>,
     ...about: About<"track", D, Identity>
   ) => Answer
-  readonly page: <Name extends NameIn<D["pages"]>>(
+  readonly page: <Name extends PageName<D>>(
     name: Name,
-    properties: DataIn<D["pages"], Name>,
+    properties: GivenIn<D["pages"], Name>,
     ...about: About<"page", D, Identity>
   ) => Answer
-  readonly screen: <Name extends NameIn<D["screens"]>>(
+  readonly screen: <Name extends ScreenName<D>>(
     name: Name,
-    properties: DataIn<D["screens"], Name>,
+    properties: GivenIn<D["screens"], Name>,
     ...about: About<"screen", D, Identity>
   ) => Answer
-  readonly identify: (traits: DataOf<D["traits"]>, ...about: About<"identify", D, Identity>) => Answer
-  readonly group: (traits: DataOf<D["groupTraits"]>, ...about: About<"group", D, Identity>) => Answer
+  readonly identify: (traits: GivenOf<D["traits"]>, ...about: About<"identify", D, Identity>) => Answer
+  readonly group: (traits: GivenOf<D["groupTraits"]>, ...about: About<"group", D, Identity>) => Answer
+  /** Of the plan it has the context alone. */
+  readonly alias: (...about: About<"alias", D, Identity>) => Answer
 }
 
 /** The calls of a plan, in both ways. */
@@ -79,12 +108,12 @@ export interface AllCalls<D extends Definition, Answer, Identified = Answer> ext
 export interface Planned<D extends Definition>
   extends AllCalls<D, Effect.Effect<void, CallError>, Effect.Effect<void, CallError, Enrichment.CurrentIdentity>> {}
 
-/** How a call is made: `service` is the client, `check` what the call has to pass. */
+/** How a call is made: `service` is the client, `checks` what the call has to pass. */
 export type Say<Answer> = (
   service: AnalyticsService,
   type: Message.Type,
   call: unknown,
-  check: Enrichment.Check
+  checks: ReadonlyArray<Enrichment.Check>
 ) => Answer
 
 export interface Plan<D extends Definition = Definition>
@@ -99,131 +128,135 @@ export interface Plan<D extends Definition = Definition>
     event: Name,
     properties: unknown
   ) => Effect.Effect<Properties<D, Name>, PlanViolation>
+  /** @internal The same for properties that were sent: fields that were dropped are missing, hashed ones are the hash. */
+  readonly decodeSent: Plan<D>["decode"]
   /**
-   * Puts the plan around a client: every call is checked, also those that know nothing of the plan.
+   * Puts the plan around a client: every call is checked, also those that know nothing of the plan. Several plans may be
+   * around one client, each with its policies; a call has to pass them all.
    *
    * `plan.layer({ onViolation: "flag" }).pipe(Layer.provide(Analytics.layerFetch(options)))`
    */
-  readonly layer: (policies?: Policies<EventName<D>>) => Layer.Layer<Analytics, InvalidSetting, Analytics>
+  readonly layer: (policies?: Policies<D>) => Layer.Layer<Analytics, InvalidSetting, Analytics>
   /** Why the layer could not be made with these policies. */
-  readonly problem: (policies: Policies<EventName<D>>) => InvalidSetting | undefined
-  /** The calls of the plan over a client, made in a way of yours. */
-  readonly over: <Answer>(
-    service: AnalyticsService,
-    say: Say<Answer>,
-    context: Context.Context<never>
-  ) => AllCalls<D, Answer>
+  readonly problem: (policies: Policies<D>) => InvalidSetting | undefined
+  /**
+   * The calls of the plan over a client, made in a way of yours. Where the plan is not around the client, they have to
+   * pass it with the default policies.
+   */
+  readonly over: <Answer>(service: AnalyticsService, say: Say<Answer>) => AllCalls<D, Answer>
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Constructor
 // ---------------------------------------------------------------------------------------------------------------------
 
-const sayEffect: Say<Effect.Effect<void, CallError>> = (service, type, call, check) => service.say(type, call, check)
+const sayEffect: Say<Effect.Effect<void, CallError>> = (service, type, call, checks) => service.say(type, call, checks)
+
+/** The same client, with a further check around it. */
+const around = (service: AnalyticsService, check: Enrichment.Check): AnalyticsService => {
+  const checks = [...service.checks, check]
+  const calls = Message.byType((type) => (call: unknown) => service.say(type, call, checks))
+  return {
+    ...service,
+    ...calls,
+    identified: calls as AnalyticsService["identified"],
+    checks,
+    say: (type, call, others = checks) => service.say(type, call, others),
+    callUnsafe: (type, call, surroundings, others = checks) => service.callUnsafe(type, call, surroundings, others)
+  }
+}
+
+/** A call of a plan, in the words of all: `name` is of an event, page or screen. */
+type Speak<Answer> = (type: Message.Type, name: string | undefined, data: unknown, rest: object | undefined) => Answer
+
+/** The calls of a plan, each for its type. What is different about `identified` is what it asks of the types. */
+const callsOf = <Answer>(speak: Speak<Answer>) => {
+  const named = (type: Message.Type) => (name: string, data: unknown, rest?: object) => speak(type, name, data, rest)
+  const unnamed = (type: Message.Type) => (data: unknown, rest?: object) => speak(type, undefined, data, rest)
+  const calls = {
+    track: named("track"),
+    page: named("page"),
+    screen: named("screen"),
+    identify: unnamed("identify"),
+    group: unnamed("group"),
+    alias: (rest?: object) => speak("alias", undefined, undefined, rest)
+  }
+  return { ...calls, identified: calls }
+}
+
+/** The same call as one that knows nothing of the plan. */
+const untyped = (type: Message.Type, name: string | undefined, data: unknown, rest: object | undefined): object => {
+  switch (type) {
+    case "track":
+      return { ...rest, event: name, properties: data }
+    case "page":
+    case "screen":
+      return { ...rest, name, properties: data }
+    case "alias":
+      return { ...rest }
+    default:
+      return { ...rest, traits: data }
+  }
+}
 
 /** Makes a plan. Throws, with the name of the event, if what is marked as `pii` would not be found again on the wire. */
 export const make = <const D extends Definition>(definition: D): Plan<D> => {
   const rules = new Rules(definition)
-  /** The clients that have this plan around them already: planned calls go to the client inside, and need no second look. */
-  const inside = new WeakMap<AnalyticsService, { readonly gate: Gate; readonly service: AnalyticsService }>()
-  const planned = new WeakMap<AnalyticsService, Calls<D, Effect.Effect<void, CallError>>>()
+  /** For calls to a client that does not have the plan around it. */
+  const bare = new Gate(rules, {}, Context.empty())
 
-  const around = (service: AnalyticsService, gate: Gate): AnalyticsService => {
-    const say = (type: Message.Type) => (call: unknown) => service.say(type, call, gate.check)
-    const and = (check: Enrichment.Check | undefined): Enrichment.Check =>
-      check === undefined
-        ? gate.check
-        : (message) => {
-            const checked = gate.check(message)
-            return "type" in checked ? check(checked) : checked
-          }
-    const calls = {
-      identify: say("identify"),
-      track: say("track"),
-      page: say("page"),
-      screen: say("screen"),
-      group: say("group"),
-      alias: say("alias")
-    }
-    const outside: AnalyticsService = {
-      ...service,
-      ...calls,
-      identified: calls as AnalyticsService["identified"],
-      say: (type, call, check) => service.say(type, call, and(check)),
-      callUnsafe: (type, call, surroundings, check) => service.callUnsafe(type, call, surroundings, and(check))
-    }
-    inside.set(outside, { gate, service })
-    return outside
+  /** The checks of a client, this plan among them; `know` says what is known to it already. */
+  const checksOf = ({ checks }: AnalyticsService, know: (gate: Gate) => Enrichment.Check) => {
+    const isOurs = (check: Enrichment.Check): check is Gate => check instanceof Gate && check.rules === rules
+    return checks.some(isOurs) ? checks.map((check) => (isOurs(check) ? know(check) : check)) : [...checks, know(bare)]
   }
 
-  const over = <Answer>(outside: AnalyticsService, say: Say<Answer>, context: Context.Context<never>) => {
-    const { gate, service } = inside.get(outside) ?? { gate: new Gate(rules, {}, context), service: outside }
-    const call = (type: Message.Type, name: string | undefined, data: unknown, rest: object) => {
-      const key = dataKey(type)
+  const speak =
+    <Answer>(service: AnalyticsService, say: Say<Answer>): Speak<Answer> =>
+    (type, name, data, rest) => {
       const rule = rules.find(type, name)
       // Only a cast can bring us here with a name that is not in the plan.
-      if (rule === undefined || rule === "unplanned") return say(service, type, { ...rest, [key]: data }, gate.check)
+      if (rule === undefined || rule === "unplanned") {
+        const checks = checksOf(service, (gate) => gate)
+        return say(service, type, untyped(type, name, data, rest), checks)
+      }
       const encoded = rule.encode(data)
-      return Result.isSuccess(encoded)
-        ? say(service, type, { ...rest, [key]: encoded.success }, gate.checkEncoded(rule, none))
-        : say(service, type, { ...rest, [key]: data }, gate.checkEncoded(rule, encoded.failure))
+      const [sent, violations] = Result.isSuccess(encoded) ? [encoded.success, none] : [data, encoded.failure]
+      const checks = checksOf(service, (gate) => gate.knowing(rule, violations))
+      return say(service, type, untyped(type, name, sent, rest), checks)
     }
-    const calls = {
-      track: (event: string, properties: unknown, rest?: object) =>
-        call("track", event, properties, { ...rest, event }),
-      page: (name: string, properties: unknown, rest?: object) => call("page", name, properties, { ...rest, name }),
-      screen: (name: string, properties: unknown, rest?: object) => call("screen", name, properties, { ...rest, name }),
-      identify: (traits: unknown, rest?: object) => call("identify", undefined, traits, { ...rest }),
-      group: (traits: unknown, rest?: object) => call("group", undefined, traits, { ...rest })
-    }
-    // The same calls twice: what is different about them is what they ask of the types.
-    return { ...calls, identified: calls } as unknown as AllCalls<D, Answer>
-  }
 
-  const overEffect = (service: AnalyticsService, context: Context.Context<never>) => {
-    const known = planned.get(service)
-    if (known !== undefined) return known
-    const made = over(service, sayEffect, context)
-    planned.set(service, made)
-    return made
-  }
-
-  type Caller = (...call: ReadonlyArray<unknown>) => Effect.Effect<void, CallError>
-  const here =
-    (type: keyof Calls<D, unknown>) =>
-    (...call: ReadonlyArray<unknown>): Effect.Effect<void, CallError, Analytics> =>
-      Effect.withFiber((fiber) => {
-        const context = fiber.context as Context.Context<Analytics>
-        return (overEffect(Context.get(context, Analytics), context)[type] as Caller)(...call)
+  const decode = <Name extends EventName<D>>(
+    event: Name,
+    run: (rule: Rule) => ReturnType<Rule["decode"]>
+  ): Effect.Effect<Properties<D, Name>, PlanViolation> =>
+    Effect.suspend(() => {
+      const rule = rules.find("track", event)
+      if (rule === undefined || rule === "unplanned") return Effect.fail(unknownEvent(event))
+      const decoded = run(rule)
+      if (Result.isSuccess(decoded)) return Effect.succeed(decoded.success as Properties<D, Name>)
+      const { expected, kind, path } = decoded.failure[0] as (typeof decoded.failure)[number]
+      return new PlanViolation({
+        call: "track",
+        event,
+        violation: kind,
+        path: ["properties", ...path],
+        expected,
+        ...(rule.version === undefined ? {} : { version: rule.version })
       })
-  const calls = {
-    track: here("track"),
-    page: here("page"),
-    screen: here("screen"),
-    identify: here("identify"),
-    group: here("group")
-  }
+    })
+
+  const here = callsOf((...call) =>
+    Effect.withFiber<void, CallError, Analytics>((fiber) =>
+      speak(Context.get(fiber.context as Context.Context<Analytics>, Analytics), sayEffect)(...call)
+    )
+  )
 
   return {
-    ...(calls as unknown as Calls<D, Effect.Effect<void, CallError, Analytics>>),
-    identified: calls as unknown as Plan<D>["identified"],
+    ...(here as unknown as AllCalls<D, Effect.Effect<void, CallError, Analytics>>),
     definition,
-    decode: (event, properties) =>
-      Effect.suspend(() => {
-        const rule = rules.find("track", event)
-        if (rule === undefined || rule === "unplanned") return Effect.fail(unknownEvent(event))
-        const decoded = rule.decode(properties)
-        if (Result.isSuccess(decoded)) return Effect.succeed(decoded.success as Properties<D, typeof event>)
-        const { expected, kind, path } = decoded.failure[0] as (typeof decoded.failure)[number]
-        return new PlanViolation({
-          call: "track",
-          event,
-          violation: kind,
-          path: ["properties", ...path],
-          expected,
-          ...(rule.version === undefined ? {} : { version: rule.version })
-        })
-      }),
+    decode: (event, properties) => decode(event, (rule) => rule.decode(properties)),
+    decodeSent: (event, properties) => decode(event, (rule) => rule.decodeSent(properties)),
     layer: (policies = {}) =>
       Layer.effect(
         Analytics,
@@ -234,7 +267,7 @@ export const make = <const D extends Definition>(definition: D): Plan<D> => {
         })
       ),
     problem: (policies) => new Gate(rules, policies, Context.empty()).problem,
-    over
+    over: (service, say) => callsOf(speak(service, say)) as unknown as AllCalls<D, ReturnType<typeof say>>
   }
 }
 
@@ -250,7 +283,7 @@ export interface PlanService<Self, Id extends string, D extends Definition>
   extends Context.ServiceClass<Self, Id, Planned<D>> {
   readonly plan: Plan<D>
   /** The planned calls, and the client with the plan around it. */
-  readonly layer: (policies?: Policies<EventName<D>>) => Layer.Layer<Self | Analytics, InvalidSetting, Analytics>
+  readonly layer: (policies?: Policies<D>) => Layer.Layer<Self | Analytics, InvalidSetting, Analytics>
 }
 
 /**
@@ -265,9 +298,9 @@ export const Service =
     const planned = Layer.effect(
       key,
       Effect.gen(function* () {
-        return plan.over(yield* Analytics, sayEffect, yield* Effect.context<never>())
+        return plan.over(yield* Analytics, sayEffect)
       })
     )
-    const layer = (policies?: Policies<EventName<D>>) => Layer.provideMerge(planned, plan.layer(policies))
+    const layer = (policies?: Policies<D>) => Layer.provideMerge(planned, plan.layer(policies))
     return Object.assign(key, { plan, layer }) as unknown as PlanService<Self, Id, D>
   }

@@ -1,14 +1,11 @@
 /**
  * Plans as the world writes them down: JSON Schema for each event, in the shape of Segment Protocols and RudderStack.
- *
- * What is JSON Schema is read and written by effect; what is around it, and the annotations, by this file.
  */
-import * as JsonSchema from "effect/JsonSchema"
 import * as Schema from "effect/Schema"
-import * as SchemaAST from "effect/SchemaAST"
-import * as SchemaRepresentation from "effect/SchemaRepresentation"
-import type * as Json from "../Json.ts"
+import type { Data } from "../Json.ts"
 import { annotationsOf, type Definition, type Shape, type Shapes } from "./Definition.ts"
+import { documentOf, type JsonSchemaOptions, shapeOf, toJsonSchema } from "./JsonShape.ts"
+import { isObject, type Json, ours } from "./Keywords.ts"
 
 /** A plan that can't be read: which event, and why. */
 export class InvalidPlan extends Schema.TaggedError<InvalidPlan>()("InvalidPlan", {
@@ -21,17 +18,18 @@ export class InvalidPlan extends Schema.TaggedError<InvalidPlan>()("InvalidPlan"
   }
 }
 
-export type Dialect = "draft-07" | "draft-2020-12"
+const eventTypes = ["track", "page", "screen", "identify", "group"] as const
 
 /** One event: `rules` is the JSON Schema of a whole message, of which `properties.properties` are the event's. */
 export interface EventJson {
+  /** Empty where there is none: for `identify` and `group`, and for all pages that have no rules of their own. */
   readonly name: string
   /** As RudderStack has it; a track call if it is left out. */
-  readonly eventType?: "track" | "page" | "screen" | undefined
+  readonly eventType?: (typeof eventTypes)[number] | undefined
   readonly description?: string | undefined
   readonly version?: number | string | undefined
   readonly labels?: { readonly [label: string]: string } | undefined
-  readonly rules: JsonSchema.JsonSchema
+  readonly rules: Json
 }
 
 export interface PlanJson {
@@ -39,232 +37,79 @@ export interface PlanJson {
   readonly version?: number | string | undefined
   readonly rules: {
     readonly events: ReadonlyArray<EventJson>
-    /** The JSON Schemas of whole messages, of which `properties.traits` are the traits. */
-    readonly identify?: JsonSchema.JsonSchema | undefined
-    readonly group?: JsonSchema.JsonSchema | undefined
+    /** The JSON Schemas of whole messages, of which `properties.traits` are the traits. RudderStack has events for them. */
+    readonly identify?: Json | undefined
+    readonly group?: Json | undefined
     /** The JSON Schema of every message, of which `properties.context` is read. */
-    readonly global?: JsonSchema.JsonSchema | undefined
+    readonly global?: Json | undefined
   }
 }
 
-/** What of our annotations belongs into JSON Schema, beside those that effect knows. */
-const ours = ["deprecated", "owner", "pii", "planVersion", "since"]
+export interface PlanJsonOptions extends JsonSchemaOptions {
+  /** Whose plan it will be. They differ in where they keep what is said of `identify` and `group`. @default "segment" */
+  readonly format?: "segment" | "rudderstack" | undefined
+}
 
 // ---------------------------------------------------------------------------------------------------------------------
-// JSON Schema
+// Out
 // ---------------------------------------------------------------------------------------------------------------------
-
-/** The JSON Schema of what is sent. */
-export const toJsonSchema = (shape: Shape, dialect: Dialect = "draft-2020-12"): JsonSchema.JsonSchema => {
-  const strict = annotationsOf(shape.ast).strict === true
-  const document = Schema.toJsonSchemaDocument(shape, {
-    onExcessProperty: strict ? "error" : "ignore",
-    includeAnnotationKey: (key) => ours.includes(key)
-  })
-  const told = { ...document, schema: annotated(shape.ast, document.schema, new Set()) }
-  const { definitions, schema } = dialect === "draft-07" ? JsonSchema.toDocumentDraft07(told) : told
-  const where = dialect === "draft-07" ? "definitions" : "$defs"
-  return Object.keys(definitions).length === 0 ? schema : { ...schema, [where]: definitions }
-}
-
-const dates = ["effect/schema/Date", "effect/schema/DateTimeUtc", "effect/schema/DateTimeZoned"]
-
-/**
- * Says again what is lost where a value changes its form: descriptions and marks stay on the side of the program. And of
- * what may be `undefined`, that it is not `null`: it is left out.
- */
-const annotated = (
-  ast: SchemaAST.AST,
-  given: JsonSchema.JsonSchema,
-  inside: ReadonlySet<SchemaAST.AST>
-): JsonSchema.JsonSchema => {
-  if (inside.has(ast)) return given
-  const within = new Set(inside).add(ast)
-  const json: Record<string, unknown> = isEmpty(ast) ? { type: "object" } : { ...flattened(withoutNull(ast, given)) }
-  // That an integer is a safe one goes without saying.
-  if (json.type === "integer" && json.minimum === Number.MIN_SAFE_INTEGER) delete json.minimum
-  if (json.type === "integer" && json.maximum === Number.MAX_SAFE_INTEGER) delete json.maximum
-  const annotations = annotationsOf(ast)
-  for (const key of ["title", "description", ...ours]) {
-    if (annotations[key] !== undefined) json[key] ??= annotations[key]
-  }
-  const id = (ast.annotations?.representation as SchemaRepresentation.RepresentationAnnotation | undefined)?.id
-  if (json.type === "string" && id !== undefined && dates.includes(id)) json.format ??= "date-time"
-  if (SchemaAST.isObjects(ast) && isObject(json.properties)) {
-    const fields = new Map(ast.propertySignatures.map(({ name, type }) => [String(name), type]))
-    json.properties = Object.fromEntries(
-      Object.entries(json.properties).map(([name, field]) => {
-        const type = fields.get(name)
-        return [name, type === undefined || !isObject(field) ? field : annotated(type, field, within)]
-      })
-    )
-  }
-  const [element] = SchemaAST.isArrays(ast) && ast.elements.length === 0 ? ast.rest : []
-  if (element !== undefined && isObject(json.items)) json.items = annotated(element, json.items, within)
-  return json
-}
-
-/** One more schema that says nothing else needs no `allOf`. */
-const flattened = (json: JsonSchema.JsonSchema): JsonSchema.JsonSchema => {
-  const { allOf, ...rest } = json
-  const [only, ...more] = Array.isArray(allOf) ? allOf : []
-  if (!isObject(only) || more.length > 0) return json
-  const agrees = Object.entries(only).every(([key, value]) => rest[key] === undefined || rest[key] === value)
-  return agrees ? { ...rest, ...only } : json
-}
-
-/** For effect a struct without fields is anything; for a plan it is an object. */
-const isEmpty = (ast: SchemaAST.AST): boolean =>
-  SchemaAST.isObjects(ast) && ast.propertySignatures.length === 0 && ast.indexSignatures.length === 0
-
-const withoutNull = (ast: SchemaAST.AST, json: JsonSchema.JsonSchema): JsonSchema.JsonSchema => {
-  if (!SchemaAST.isUnion(ast) || !ast.types.some(SchemaAST.isUndefined) || ast.types.some(SchemaAST.isNull)) return json
-  const { allOf, anyOf, ...rest } = json
-  if (!Array.isArray(anyOf)) return json
-  const members = anyOf.filter((member) => !isObject(member) || member.type !== "null")
-  const told = Object.assign({}, ...(Array.isArray(allOf) ? allOf : []))
-  return members.length === 1 ? { ...members[0], ...told, ...rest } : { anyOf: members, ...told, ...rest }
-}
-
-const isObject = (value: unknown): value is JsonSchema.JsonSchema =>
-  typeof value === "object" && value !== null && !Array.isArray(value)
-
-const documentOf = (json: JsonSchema.JsonSchema): JsonSchema.Document<"draft-2020-12"> => {
-  if (String(json.$schema).includes("2020-12") || json.$defs !== undefined)
-    return JsonSchema.fromSchemaDraft2020_12(json)
-  const { definitions, dialect, schema } = JsonSchema.fromSchemaDraft07(rename(json, word, renamed))
-  const back = (one: JsonSchema.JsonSchema) => rename(one, renamed, word)
-  const named = Object.entries(definitions).map(([name, one]) => [name, back(one)] as const)
-  return { dialect, schema: back(schema), definitions: Object.fromEntries(named) }
-}
-
-/**
- * A shape from a JSON Schema, draft-07 unless its `$schema` says 2020-12.
- *
- * A Schema from an open object would let the compiler take every name. So objects are closed for the compiler, and
- * violations are only found in those where `additionalProperties` is `false` in the JSON (`strict`).
- */
-export const fromJsonSchema = (json: JsonSchema.JsonSchema): Shape => shapeOf(documentOf(json))
-
-const shapeOf = ({ definitions, dialect, schema }: JsonSchema.Document<"draft-2020-12">): Shape => {
-  const strict = schema.additionalProperties === false
-  const read = strict ? (json: JsonSchema.JsonSchema) => json : close
-  const document = {
-    dialect,
-    schema: read({ type: "object", ...schema }),
-    definitions: Object.fromEntries(Object.entries(definitions).map(([name, one]) => [name, read(one)]))
-  }
-  const options = { patterns: "apply", includeAnnotationKey: (key: string) => ours.includes(key) } as const
-  const shape = SchemaRepresentation.fromJsonSchemaDocument(document, options) as unknown as Schema.Codec<Json.Data>
-  return strict ? shape.annotate({ strict }) : shape
-}
-
-/** Keywords that hold schemas: one, a list, or several by name. */
-const holders = ["items", "prefixItems", "additionalItems", "anyOf", "oneOf", "additionalProperties"]
-const holdersByName = ["properties", "patternProperties", "definitions", "$defs"]
-
-/** Changes every schema in a schema, from the inside. */
-const everywhere = (
-  json: unknown,
-  change: (schema: Record<string, unknown>) => void,
-  others: ReadonlyArray<string>
-) => {
-  const inside = (one: unknown): unknown => {
-    if (Array.isArray(one)) return one.map(inside)
-    if (!isObject(one)) return one
-    const changed: Record<string, unknown> = { ...one }
-    for (const key of [...holders, ...others]) if (key in changed) changed[key] = inside(changed[key])
-    for (const key of holdersByName) {
-      const named = changed[key]
-      if (isObject(named)) {
-        changed[key] = Object.fromEntries(Object.entries(named).map(([name, schema]) => [name, inside(schema)]))
-      }
-    }
-    change(changed)
-    return changed
-  }
-  return inside(json) as JsonSchema.JsonSchema
-}
-
-/** Closes open objects. Not those in `allOf`: two closed objects have nothing in common. */
-const close = (json: JsonSchema.JsonSchema): JsonSchema.JsonSchema =>
-  everywhere(
-    json,
-    (schema) => {
-      const isOpen = (schema.additionalProperties ?? true) === true && schema.patternProperties === undefined
-      const hasFields = isObject(schema.properties) && Object.keys(schema.properties).length > 0
-      if (hasFields && isOpen && schema.allOf === undefined) schema.additionalProperties = false
-    },
-    []
-  )
-
-/** Draft-07 did not know this word, and so effect does not let it pass. It has another name on the way. */
-const word = "deprecated"
-const renamed = "x-deprecated"
-const rename = (json: JsonSchema.JsonSchema, from: string, to: string): JsonSchema.JsonSchema =>
-  everywhere(
-    json,
-    (schema) => {
-      if (schema[from] === undefined) return
-      schema[to] = schema[from]
-      delete schema[from]
-    },
-    ["allOf", "not"]
-  )
-
-// ---------------------------------------------------------------------------------------------------------------------
-// Plans
-// ---------------------------------------------------------------------------------------------------------------------
-
-const dialects = {
-  "draft-07": "http://json-schema.org/draft-07/schema#",
-  "draft-2020-12": "https://json-schema.org/draft/2020-12/schema"
-}
 
 /** A plan in the shape of Segment Protocols and RudderStack: `rules.events[].rules.properties.properties`. */
 export const toJson = (
   { definition }: { readonly definition: Definition },
-  dialect: Dialect = "draft-07"
+  { dialect = "draft-07", format = "segment", pii }: PlanJsonOptions = {}
 ): PlanJson => {
+  const isRudder = format === "rudderstack"
   const whole = (key: string, shape: Shape) => {
-    const { $defs, definitions, ...schema } = toJsonSchema(shape, dialect)
+    const { $defs, $schema, definitions, ...schema } = toJsonSchema(shape, { dialect, pii })
     return {
-      $schema: dialects[dialect],
+      $schema,
       type: "object",
       properties: { context: {}, traits: {}, properties: {}, [key]: schema },
       ...($defs === undefined ? {} : { $defs }),
       ...(definitions === undefined ? {} : { definitions })
     }
   }
-  const events = (shapes: Shapes | undefined, eventType?: "page" | "screen") =>
-    Object.entries(shapes ?? {}).map(([name, shape]): EventJson => {
-      const { deprecated, description, owner, planVersion, since } = annotationsOf(shape.ast)
-      const labels = {
-        ...(owner === undefined ? {} : { owner }),
-        ...(since === undefined ? {} : { since }),
-        ...(deprecated === undefined ? {} : { deprecated: String(deprecated) })
-      }
-      const rules = whole("properties", shape)
-      const properties: Record<string, unknown> = { ...rules.properties.properties }
-      // These are about the event, and said there.
-      for (const key of ["description", ...ours]) delete properties[key]
-      return {
-        name,
-        ...(eventType === undefined ? {} : { eventType }),
-        ...(description === undefined ? {} : { description }),
-        ...(planVersion === undefined ? {} : { version: numeric(planVersion) }),
-        ...(Object.keys(labels).length === 0 ? {} : { labels }),
-        rules: { ...rules, properties: { ...rules.properties, properties } }
-      }
-    })
+  const event = (type: (typeof eventTypes)[number], key: "traits" | "properties", name: string, shape: Shape) => {
+    const { deprecated, description, owner, planVersion, since } = annotationsOf(shape.ast)
+    const labels = {
+      ...(owner === undefined ? {} : { owner }),
+      ...(since === undefined ? {} : { since }),
+      ...(deprecated === undefined ? {} : { deprecated: String(deprecated) })
+    }
+    const rules = whole(key, shape)
+    const data: Record<string, unknown> = { ...rules.properties[key] }
+    // These are about the event, and said there.
+    for (const word of ["description", ...ours]) delete data[word]
+    return {
+      name,
+      ...(type === "track" && !isRudder ? {} : { eventType: type }),
+      ...(description === undefined ? {} : { description }),
+      ...(planVersion === undefined ? {} : { version: numeric(planVersion) }),
+      ...(Object.keys(labels).length === 0 ? {} : { labels }),
+      rules: { ...rules, properties: { ...rules.properties, [key]: data } }
+    }
+  }
+  const many = (type: "track" | "page" | "screen", shapes: Shapes | undefined) =>
+    Object.entries(shapes ?? {}).map(([name, shape]) => event(type, "properties", name, shape))
+  const one = (type: "identify" | "group", shape: Shape | undefined) =>
+    shape === undefined || !isRudder ? [] : [event(type, "traits", "", shape)]
+  const apart = (type: "identify" | "group", shape: Shape | undefined) =>
+    shape === undefined || isRudder ? {} : { [type]: whole("traits", shape) }
   const { context, groupTraits, name, pages, screens, traits, version } = definition
   return {
     ...(name === undefined ? {} : { display_name: name }),
     ...(version === undefined ? {} : { version: numeric(version) }),
     rules: {
-      events: [...events(definition.events), ...events(pages, "page"), ...events(screens, "screen")],
-      ...(traits === undefined ? {} : { identify: whole("traits", traits) }),
-      ...(groupTraits === undefined ? {} : { group: whole("traits", groupTraits) }),
+      events: [
+        ...many("track", definition.events),
+        ...many("page", pages),
+        ...many("screen", screens),
+        ...one("identify", traits),
+        ...one("group", groupTraits)
+      ],
+      ...apart("identify", traits),
+      ...apart("group", groupTraits),
       ...(context === undefined ? {} : { global: whole("context", context) })
     }
   }
@@ -272,6 +117,10 @@ export const toJson = (
 
 /** The versions of the ecosystem are numbers. */
 const numeric = (version: string): number | string => (/^\d+$/.test(version) ? Number(version) : version)
+
+// ---------------------------------------------------------------------------------------------------------------------
+// In
+// ---------------------------------------------------------------------------------------------------------------------
 
 /**
  * Reads a plan: one with `rules.events` (Segment's Config API, RudderStack), or with a list of rules (Segment's Public
@@ -284,20 +133,23 @@ export const definitionOf = (json: unknown): Definition => {
   if (!isObject(rules)) throw new InvalidPlan({ event: "plan", problem: "rules must be an object or a list" })
   const events = Array.isArray(rules.events) ? rules.events.map(readEvent) : []
   const name = plan.display_name ?? plan.name
-  const of = (type: string) => {
-    const named = newest(events.filter(({ eventType }) => (eventType ?? "track") === type))
-    return Object.fromEntries(named.map((event) => [event.name, eventShape(event)]))
+  const newestOf = (type: string) => newest(events.filter(({ eventType }) => eventType === type))
+  const many = (type: "track" | "page" | "screen") =>
+    Object.fromEntries(newestOf(type).map((event) => [event.name, eventShape(event)]))
+  const one = (type: "identify" | "group"): Shape | undefined => {
+    if (isObject(rules[type])) return part(type, rules[type], ["traits"])
+    const [event] = newestOf(type)
+    return event === undefined ? undefined : traitsShape(event)
   }
-  const one = (label: string, key: string, schema: unknown) => (isObject(schema) ? part(label, schema, key) : undefined)
-  const pages = of("page")
-  const screens = of("screen")
-  const traits = one("identify", "traits", rules.identify)
-  const groupTraits = one("group", "traits", rules.group)
-  const context = one("global", "context", rules.global)
+  const pages = many("page")
+  const screens = many("screen")
+  const traits = one("identify")
+  const groupTraits = one("group")
+  const context = isObject(rules.global) ? part("global", rules.global, ["context"]) : undefined
   return {
     ...(typeof name === "string" ? { name } : {}),
     ...(plan.version === undefined || plan.version === null ? {} : { version: String(plan.version) }),
-    events: of("track"),
+    events: many("track"),
     ...(traits === undefined ? {} : { traits }),
     ...(groupTraits === undefined ? {} : { groupTraits }),
     ...(Object.keys(pages).length === 0 ? {} : { pages }),
@@ -306,43 +158,69 @@ export const definitionOf = (json: unknown): Definition => {
   }
 }
 
-const fromList = (rules: ReadonlyArray<unknown>): JsonSchema.JsonSchema => {
+const fromList = (rules: ReadonlyArray<unknown>): Json => {
   const all = rules.filter(isObject)
-  const schema = (rule: JsonSchema.JsonSchema) => rule.jsonSchema ?? rule.json_schema
-  const of = (type: string) => all.filter((rule) => String(rule.type).toLowerCase() === type)
-  const first = (type: string) => of(type).map(schema)[0]
+  const schema = (rule: Json) => rule.jsonSchema ?? rule.json_schema
+  const isCommon = (rule: Json) => String(rule.type).toLowerCase() === "common"
   return {
-    events: ["track", "page", "screen"].flatMap((eventType) =>
-      of(eventType).map((rule) => ({ ...rule, name: rule.key, eventType, rules: schema(rule) }))
-    ),
-    identify: first("identify"),
-    group: first("group"),
-    global: first("common")
+    events: all
+      .filter((rule) => !isCommon(rule))
+      .map((rule) => ({ ...rule, name: rule.key, eventType: rule.type, rules: schema(rule) })),
+    global: all.filter(isCommon).map(schema)[0]
   }
 }
 
-const readEvent = (event: unknown): EventJson => {
-  if (!isObject(event) || typeof event.name !== "string") {
+type ReadEvent = EventJson & { readonly eventType: (typeof eventTypes)[number] }
+
+const readEvent = (event: unknown): ReadEvent => {
+  const type = isObject(event) ? String(event.eventType ?? "track").toLowerCase() : ""
+  if (!isObject(event) || (type === "track" && (typeof event.name !== "string" || event.name === ""))) {
     throw new InvalidPlan({ event: "rules.events", problem: "every event must be an object with a name" })
   }
-  if (!isObject(event.rules)) throw new InvalidPlan({ event: event.name, problem: "rules must be an object" })
-  return event as unknown as EventJson
+  const name = typeof event.name === "string" ? event.name : ""
+  const label = name === "" ? type : name
+  const eventType = eventTypes.find((known) => known === type)
+  if (eventType === undefined) {
+    throw new InvalidPlan({ event: label, problem: `eventType must be one of ${eventTypes.join(", ")}` })
+  }
+  if (!isObject(event.rules)) throw new InvalidPlan({ event: label, problem: "rules must be an object" })
+  return { ...(event as unknown as EventJson), name, eventType }
 }
 
-const newest = (events: ReadonlyArray<EventJson>): ReadonlyArray<EventJson> => {
-  const byName = new Map<string, EventJson>()
+/** Versions are numbers, dates, or numbers with dots: 9 is before 10, and 1.9 before 1.10. */
+const versions = new Intl.Collator("en", { numeric: true })
+
+const newest = (events: ReadonlyArray<ReadEvent>): ReadonlyArray<ReadEvent> => {
+  const byName = new Map<string, ReadEvent>()
   for (const event of events) {
     const known = byName.get(event.name)
-    if (known === undefined || Number(event.version ?? 0) >= Number(known.version ?? 0)) byName.set(event.name, event)
+    const [before, after] = [known, event].map((one) => String(one?.version ?? ""))
+    if (known === undefined || versions.compare(before ?? "", after ?? "") <= 0) byName.set(event.name, event)
   }
   return Array.from(byName.values())
 }
 
-const eventShape = ({ description, labels, name, rules, version }: EventJson): Shape => {
-  const shape = part(name, rules, "properties") ?? (Schema.Record(Schema.String, Schema.Json) as unknown as Shape)
+const eventShape = (event: ReadEvent): Shape => {
+  const label = event.name === "" ? event.eventType : event.name
+  const shape =
+    part(label, event.rules, ["properties"]) ?? (Schema.Record(Schema.String, Schema.Json) as unknown as Shape)
+  return annotatedBy(event, shape)
+}
+
+/** Where RudderStack keeps traits is the plan's choice. */
+const traitsShape = (event: ReadEvent): Shape | undefined => {
+  const places = [["traits"], ["context", "traits"], ["properties"]] as const
+  for (const place of places) {
+    const shape = part(event.eventType, event.rules, place)
+    if (shape !== undefined) return annotatedBy(event, shape)
+  }
+  return undefined
+}
+
+const annotatedBy = ({ description, labels, rules, version }: ReadEvent, shape: Shape): Shape => {
   const about = description ?? (typeof rules.description === "string" ? rules.description : undefined)
   const { deprecated, owner, since } = labels ?? {}
-  return (shape as unknown as Schema.Codec<Json.Data>).annotate({
+  return (shape as unknown as Schema.Codec<Data>).annotate({
     ...(about === undefined || about === "" ? {} : { description: about }),
     ...(owner === undefined ? {} : { owner }),
     ...(since === undefined ? {} : { since }),
@@ -351,11 +229,14 @@ const eventShape = ({ description, labels, name, rules, version }: EventJson): S
   })
 }
 
-/** The part of a whole message's schema that is about one key of it; nothing, if it says nothing. */
-const part = (label: string, rules: JsonSchema.JsonSchema, key: string): Shape | undefined => {
+/** The part of a whole message's schema that is about one place in it; nothing, if it says nothing. */
+const part = (label: string, rules: Json, place: ReadonlyArray<string>): Shape | undefined => {
   try {
     const { definitions, dialect, schema } = documentOf(rules)
-    const found = isObject(schema.properties) ? schema.properties[key] : undefined
+    const found = place.reduce<unknown>(
+      (json, key) => (isObject(json) && isObject(json.properties) ? json.properties[key] : undefined),
+      schema
+    )
     if (!isObject(found) || Object.keys(found).length === 0) return undefined
     return shapeOf({ dialect, schema: found, definitions })
   } catch (error) {

@@ -59,20 +59,24 @@ export const marksOf = (ast: SchemaAST.AST): Marks | undefined => {
     if (container === undefined || one.encoding === undefined) continue
     const wires = one.encoding.map(({ to }) => to)
     for (const [name, field] of fields) {
-      if (isMarked(marksAt(field)) && container === "object" && !wires.every((wire) => hasField(wire, name))) {
+      if (isMarkedWithin(marksAt(field)) && container === "object" && !wires.every((wire) => hasField(wire, name))) {
         throw new Error(`${name} is marked as pii, and has another name on the wire: mark it there`)
       }
     }
     const inside = container === "array" ? [...fields.values(), ...rest] : rest
     const keeps = wires.every((wire) => formsOf(closed([read(wire, known)])).has(container))
-    if (!keeps && inside.some((one) => isMarked(marksAt(one)))) {
+    if (!keeps && inside.some((one) => isMarkedWithin(marksAt(one)))) {
       throw new Error("what is marked as pii has another form on the wire: mark it there")
     }
   }
   const marks = marksAt(node)
   if (isHere(marks)) throw new Error("is marked as pii as a whole: mark its fields")
-  return isMarked(marks) ? pruned(marks) : undefined
+  return isMarkedWithin(marks) ? pruned(marks) : undefined
 }
+
+/** Whether a value of this Schema is marked, and not only what is in it. */
+export const isMarked = (ast: SchemaAST.AST): boolean =>
+  closed([read(ast, new Map())]).some(({ policies }) => policies.length > 0)
 
 const read = (ast: SchemaAST.AST, known: Map<SchemaAST.AST, Node>): Node => {
   const seen = known.get(ast)
@@ -152,7 +156,7 @@ const closed = (nodes: Iterable<Node>): ReadonlyArray<Node> => {
 const formsOf = (nodes: ReadonlyArray<Node>): ReadonlySet<Form> => new Set(nodes.flatMap((node) => node.forms))
 
 /** Of several policies for one value the strictest. */
-const strictest = (policies: ReadonlyArray<Policy | "default" | undefined>): Policy | undefined =>
+export const strictest = (policies: ReadonlyArray<Policy | "default" | undefined>): Policy | undefined =>
   (["drop", "hash", "keep"] as const).find((policy) => policies.includes(policy))
 
 /** What several nodes say of one value. */
@@ -194,12 +198,12 @@ const everyOf = (marks: Marks): ReadonlySet<Marks> => {
 }
 
 const isHere = (marks: Marks): boolean => marks.policy !== undefined || marks.default
-const isMarked = (marks: Marks): boolean => Array.from(everyOf(marks)).some(isHere)
+const isMarkedWithin = (marks: Marks): boolean => Array.from(everyOf(marks)).some(isHere)
 
 /** Forgets where nothing is marked, so that a call does not look there. */
 const pruned = (marks: Marks): Marks => {
   const all = everyOf(marks)
-  const marked = new Set(Array.from(all).filter(isMarked))
+  const marked = new Set(Array.from(all).filter(isMarkedWithin))
   for (const one of all) {
     if (!below(one).some((inside) => marked.has(inside))) one.forms = undefined
     for (const level of [one.object, one.array]) {

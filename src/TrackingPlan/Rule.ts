@@ -4,19 +4,15 @@
  */
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
-import type * as SchemaAST from "effect/SchemaAST"
+import * as SchemaAST from "effect/SchemaAST"
 import * as SchemaIssue from "effect/SchemaIssue"
 import * as SchemaParser from "effect/SchemaParser"
-import type { PlanViolation } from "../AnalyticsError.ts"
-import { annotationsOf, type Shape } from "./Definition.ts"
+import { isData } from "../Json.ts"
+import { annotationsOf, isEmpty, type Shape } from "./Definition.ts"
 import * as Privacy from "./Privacy.ts"
-
-/** One thing that is wrong. It names where and what was expected; never the value. */
-export interface Violation {
-  readonly kind: PlanViolation["violation"]
-  readonly path: ReadonlyArray<string | number>
-  readonly expected: string
-}
+import { rewritten } from "./Rewriting.ts"
+import { sentOf } from "./Sent.ts"
+import { explain, none, type Violation } from "./Violation.ts"
 
 export class Rule {
   /** The event, page or screen that the rule is about. */
@@ -24,41 +20,79 @@ export class Rule {
   readonly version: string | undefined
   readonly deprecated: boolean | string
   readonly marks: Privacy.Marks | undefined
+  private readonly ast: SchemaAST.AST
   private readonly decoded: Run
   private readonly encoded: Run
+  private readonly options: SchemaAST.ParseOptions
+  private sent: Run | undefined
 
   constructor(shape: Shape, name: string | undefined, version: string | undefined) {
     const annotations = annotationsOf(shape.ast)
-    const codec = Schema.toCodecJson(shape)
-    const options: SchemaAST.ParseOptions = {
-      errors: "all",
-      onExcessProperty: annotations.strict === true ? "error" : "ignore"
-    }
+    const codec = withObjects(Schema.toCodecJson(shape))
+    this.ast = codec.ast
+    this.options = { onExcessProperty: annotations.strict === true ? "error" : "ignore" }
     this.name = name
     this.version = annotations.planVersion ?? version
     this.deprecated = annotations.deprecated ?? false
     this.marks = Privacy.marksOf(codec.ast)
-    this.decoded = harmless(SchemaParser.decodeUnknownResult(codec, options))
-    const encode = SchemaParser.encodeUnknownResult(codec, options)
-    this.encoded = harmless(holdsUndefined(shape.ast) ? (data) => encode(withoutUndefined(data)) : encode)
+    this.decoded = this.decodedAs(codec)
+    const clean = holdsUndefined(shape.ast) ? withoutUndefined : undefined
+    this.encoded = this.thorough((options) => {
+      const encode = SchemaParser.encodeUnknownResult(codec, options)
+      return clean === undefined ? encode : (data) => encode(clean(data))
+    })
   }
 
   /** What is wrong with data from the wire. */
   violations(data: unknown): ReadonlyArray<Violation> {
     const result = this.decoded(data)
-    return Result.isSuccess(result) ? none : explain(result.failure)
+    return Result.isSuccess(result) ? none : explain(this.ast, result.failure)
   }
 
   /** Data from the wire as the program knows it. */
   decode(data: unknown): Result.Result<unknown, ReadonlyArray<Violation>> {
-    return Result.mapError(this.decoded(data), explain)
+    return Result.mapError(this.decoded(data), (issue) => explain(this.ast, issue))
+  }
+
+  /** Data that were sent as the program knows them; fields that were dropped are missing, and hashed ones are the hash. */
+  decodeSent(data: unknown): Result.Result<unknown, ReadonlyArray<Violation>> {
+    this.sent ??= this.marks === undefined ? this.decoded : this.decodedAs(Schema.make(sentOf(this.ast)))
+    return Result.mapError(this.sent(data), (issue) => explain(this.ast, issue))
   }
 
   /** Data of the program as the wire knows it. */
   encode(data: unknown): Result.Result<unknown, ReadonlyArray<Violation>> {
-    return Result.mapError(this.encoded(data), explain)
+    return Result.mapError(this.encoded(data), (issue) => explain(this.ast, issue))
+  }
+
+  private decodedAs(codec: Schema.Codec<unknown, unknown>): Run {
+    return this.thorough((options) => SchemaParser.decodeUnknownResult(codec, options))
+  }
+
+  /** To look for everything that is wrong costs half as much again, and is not needed where nothing is. */
+  private thorough(parser: (options: SchemaAST.ParseOptions) => Run): Run {
+    const [first, all] = [harmless(parser(this.options)), harmless(parser({ ...this.options, errors: "all" }))]
+    return (data) => {
+      const result = first(data)
+      return Result.isSuccess(result) ? result : all(data)
+    }
   }
 }
+
+const isObject = Schema.makeFilter((value: unknown) => isData(value), { expected: "an object" })
+
+/** For effect a struct without fields is anything; for a plan it is an object. */
+const withObjects = <S extends Schema.Top>(codec: S): S =>
+  holdsEmpty(codec.ast)
+    ? Schema.make<S>(
+        rewritten(codec.ast, {
+          object: (made) =>
+            isEmpty(made) ? Schema.make<Schema.Codec<unknown, unknown>>(made).check(isObject).ast : made,
+          field: (made) => made,
+          value: (made) => made
+        })
+      )
+    : codec
 
 type Run = (data: unknown) => Result.Result<unknown, SchemaIssue.Issue>
 
@@ -75,15 +109,20 @@ const harmless =
 
 const threw = new SchemaIssue.InvalidValue({ message: "could not be checked: it threw" })
 
-export const none: ReadonlyArray<Violation> = []
+const holdsUndefined = (ast: SchemaAST.AST): boolean => holds(ast, SchemaAST.isUndefined)
+const holdsEmpty = (ast: SchemaAST.AST): boolean => holds(ast, isEmpty)
 
-const holdsUndefined = (ast: SchemaAST.AST, seen = new Set<SchemaAST.AST>()): boolean => {
+/** Whether there is such a part, at any depth. */
+const holds = (
+  ast: SchemaAST.AST,
+  isOne: (ast: SchemaAST.AST) => boolean,
+  seen = new Set<SchemaAST.AST>()
+): boolean => {
+  if (isOne(ast)) return true
   if (seen.has(ast)) return false
   seen.add(ast)
-  const inside = (one: SchemaAST.AST) => holdsUndefined(one, seen)
+  const inside = (one: SchemaAST.AST) => holds(one, isOne, seen)
   switch (ast._tag) {
-    case "Undefined":
-      return true
     case "Objects":
       return (
         ast.propertySignatures.some(({ type }) => inside(type)) || ast.indexSignatures.some((one) => inside(one.type))
@@ -108,42 +147,4 @@ const withoutUndefined = (value: unknown): unknown => {
   return Object.fromEntries(
     Object.entries(value).flatMap(([key, field]) => (field === undefined ? [] : [[key, withoutUndefined(field)]]))
   )
-}
-
-// ---------------------------------------------------------------------------------------------------------------------
-// Violations
-// ---------------------------------------------------------------------------------------------------------------------
-
-const format = SchemaIssue.makeFormatterDefault()
-
-const explain = (issue: SchemaIssue.Issue): ReadonlyArray<Violation> => {
-  const found: Array<Violation> = []
-  collect(issue, [], found)
-  return found
-}
-
-const collect = (issue: SchemaIssue.Issue, path: ReadonlyArray<string | number>, found: Array<Violation>): void => {
-  switch (issue._tag) {
-    case "Pointer": {
-      const keys = issue.path.map((key) => (typeof key === "number" ? key : String(key)))
-      return collect(issue.issue, [...path, ...keys], found)
-    }
-    case "Encoding":
-      return collect(issue.issue, path, found)
-    case "Composite":
-      for (const one of issue.issues) collect(one, path, found)
-      return
-    case "AnyOf": {
-      const nearest = issue.issues[0]
-      if (nearest !== undefined) return collect(nearest, path, found)
-    }
-  }
-  found.push({ kind: kinds[issue._tag] ?? "value", path, expected: format(issue) })
-}
-
-const kinds: { readonly [tag in SchemaIssue.Issue["_tag"]]?: Violation["kind"] } = {
-  MissingKey: "required",
-  UnexpectedKey: "unexpected",
-  InvalidType: "type",
-  AnyOf: "type"
 }

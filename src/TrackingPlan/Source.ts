@@ -5,54 +5,118 @@
 import * as Schema from "effect/Schema"
 import type * as SchemaAST from "effect/SchemaAST"
 import * as SchemaRepresentation from "effect/SchemaRepresentation"
-import type { Definition, Shape, Shapes } from "./Definition.ts"
-import { definitionOf, InvalidPlan } from "./PlanJson.ts"
+import { invalid } from "../Settings.ts"
+import { annotationsOf, type Definition, type Shape, type Shapes } from "./Definition.ts"
+import {
+  brackets,
+  call,
+  type Doc,
+  type Entry,
+  entry,
+  isIdentifier,
+  object,
+  parse,
+  print,
+  quoted,
+  valueDoc
+} from "./Layout.ts"
+import { definitionOf } from "./PlanJson.ts"
 
 export interface SourceOptions {
   /** What the plan is called in the module. @default "plan" */
   readonly name?: string | undefined
 }
 
-/** TypeScript for the plan in this JSON. See `fromJson` for what is read. Throws an `InvalidPlan`. */
+/**
+ * TypeScript for the plan in this JSON. See `fromJson` for what is read. Throws an `InvalidPlan`, or an `InvalidSetting` if
+ * nothing can have the name.
+ */
 export const generate = (json: unknown, { name = "plan" }: SourceOptions = {}): string => {
+  if (!isIdentifier(name) || reserved.has(name)) return invalid("name", "must be one that a constant can have")
   const definition = definitionOf(json)
-  const printer = new Printer(definition)
+  const printer = new Printer(definition, name)
   const plan = call("TrackingPlan.make", printer.definition(definition))
   return [
     "// Made by TrackingPlan.generate. Change the plan and generate it again; what is written here will be lost.",
     `import * as TrackingPlan from "effect-analytics/TrackingPlan"`,
     `import * as Schema from "effect/Schema"`,
     "",
-    ...printer.references(name),
+    ...printer.references(),
     `${print([`export const ${name} = `, plan], 0)}`,
     ""
   ].join("\n")
 }
 
-// ---------------------------------------------------------------------------------------------------------------------
-// Schemas
-// ---------------------------------------------------------------------------------------------------------------------
-
 type Node = SchemaRepresentation.Representation
 type Annotations = Readonly<Record<string, unknown>> | undefined
 
+/** Names that no constant of a module can have, or that the module has for something else. */
+const reserved = new Set(
+  [
+    "arguments await break case catch class const continue debugger default delete do else enum eval export extends",
+    "false finally for function if implements import in instanceof interface let new null package private protected",
+    "public return static super switch this throw true try typeof undefined var void while with yield Schema TrackingPlan"
+  ]
+    .join(" ")
+    .split(" ")
+)
+
 /** The annotations of JSON Schema and ours; those that effect puts there are of no interest to a reader. */
 const kept = ["title", "description", "format", "default", "examples", "owner", "since", "deprecated", "planVersion"]
-const told = [...kept, "strict", "pii"]
+const told = ["identifier", ...kept, "strict", "pii"]
+
+/** A name for the constant of each definition. */
+const constantsFor = (names: ReadonlyArray<string>, taken: string): ReadonlyMap<string, string> => {
+  const constants = new Map<string, string>()
+  const used = new Set([...reserved, taken])
+  for (const name of names) {
+    const wanted = name.replace(/[^\w$]/g, "_").replace(/^(?=\d|$)/, "_")
+    let constant = wanted
+    for (let n = 1; used.has(constant); n++) constant = `${wanted}${n}`
+    used.add(constant)
+    constants.set(name, constant)
+  }
+  return constants
+}
+
+/** A node whose references have other names. */
+const withReferences = <A>(node: A, rename: (name: string) => string): A => {
+  if (Array.isArray(node)) return node.map((one) => withReferences(one, rename)) as A
+  if (typeof node !== "object" || node === null || node instanceof RegExp) return node
+  const isReference = "_tag" in node && node._tag === "Reference"
+  return Object.fromEntries(
+    Object.entries(node).map(([key, value]) => [
+      key,
+      isReference && key === "$ref"
+        ? rename(value)
+        : key === "annotations" || key === "payload"
+          ? value
+          : withReferences(value, rename)
+    ])
+  ) as A
+}
 
 class Printer {
   private readonly nodes = new Map<Shape, Node>()
+  /** What several schemas refer to, by the names of their constants. */
   private readonly named: SchemaRepresentation.References
+  /** The names of definitions, by those of their constants. */
+  private readonly originals: ReadonlyMap<string, string>
 
-  constructor(definition: Definition) {
+  constructor(definition: Definition, taken: string) {
     const { context, events, groupTraits, pages, screens, traits } = definition
     const many = [events, pages, screens].flatMap((shapes) => Object.values(shapes ?? {}))
     const shapes = [...many, traits, groupTraits, context].filter((shape) => shape !== undefined)
     const [first, ...others] = shapes.map(({ ast }) => ast)
     const asts: readonly [SchemaAST.AST, ...Array<SchemaAST.AST>] = [first ?? Schema.Void.ast, ...others]
     const { references, representations } = SchemaRepresentation.toRepresentations(asts)
-    this.named = references
-    shapes.forEach((shape, index) => void this.nodes.set(shape, representations[index] as Node))
+    const constants = constantsFor(Object.keys(references), taken)
+    const renamed = <A>(node: A) => withReferences(node, (name) => constants.get(name) ?? name)
+    this.originals = new Map(Array.from(constants, ([name, constant]) => [constant, name]))
+    this.named = Object.fromEntries(
+      Object.entries(references).map(([name, node]) => [constants.get(name) ?? name, renamed(node)])
+    )
+    shapes.forEach((shape, index) => void this.nodes.set(shape, renamed(representations[index] as Node)))
   }
 
   definition({ context, events, groupTraits, name, pages, screens, traits, version }: Definition): Doc {
@@ -71,8 +135,8 @@ class Printer {
           ]
     return object(
       [
-        ...(name === undefined ? [] : [entry("name", JSON.stringify(name))]),
-        ...(version === undefined ? [] : [entry("version", JSON.stringify(version))]),
+        ...(name === undefined ? [] : [entry("name", quoted(name))]),
+        ...(version === undefined ? [] : [entry("version", quoted(version))]),
         ...many("events", events),
         ...one("traits", traits),
         ...one("groupTraits", groupTraits),
@@ -85,35 +149,31 @@ class Printer {
   }
 
   /** What several schemas refer to, each a constant. */
-  references(name: string): ReadonlyArray<string> {
+  references(): ReadonlyArray<string> {
     const nothing: Node = { _tag: "Null", annotations: undefined, checks: [] }
     const document = { representations: [nothing] as const, references: bare(this.named) }
     const { nonRecursives, recursives } = SchemaRepresentation.toCodeDocument(document).references
-    const names = [...nonRecursives.map(({ $ref }) => $ref), ...Object.keys(recursives)]
-    for (const taken of ["TrackingPlan", name]) {
-      if (names.includes(taken)) throw new InvalidPlan({ event: taken, problem: "a definition can't have this name" })
-    }
-    const schemaOf = (reference: string, { runtime }: SchemaRepresentation.Code) => {
-      const node = this.named[reference]
-      return node === undefined ? parse(runtime) : this.annotated(node)
+    const schemaOf = (constant: string) => {
+      const node = this.named[constant] as Node
+      return withAnnotations(this.schema(node), { ...about(node), identifier: this.originals.get(constant) })
     }
     return [
-      ...nonRecursives.flatMap(({ $ref, code }) => [print([`const ${$ref} = `, schemaOf($ref, code)], 0), ""]),
+      ...nonRecursives.flatMap(({ $ref }) => [print([`const ${$ref} = `, schemaOf($ref)], 0), ""]),
       ...Object.entries(recursives).flatMap(([reference, code]) => [
-        `type ${reference} = ${typeText(code.Type)}`,
-        print([`const ${reference}: Schema.Codec<${reference}> = `, schemaOf(reference, code)], 0),
+        print([`type ${reference} = `, parse(code.Type, "type")], 0),
+        print([`const ${reference}: Schema.Codec<${reference}> = `, schemaOf(reference)], 0),
         ""
       ])
     ]
   }
 
   private event(name: string, shape: Shape): Entry {
-    return entry(name, this.shape(shape), docstring(Schema.resolveAnnotations(shape)))
+    return entry(name, this.shape(shape), docstring(annotationsOf(shape.ast)))
   }
 
   private shape(shape: Shape): Doc {
     const node = this.nodes.get(shape) as Node
-    return withAnnotations(this.schema(node), Schema.resolveAnnotations(shape))
+    return withAnnotations(this.schema(node), annotationsOf(shape.ast))
   }
 
   /** Without its own annotations. */
@@ -147,16 +207,8 @@ class Printer {
   }
 }
 
-/** The type of a schema that refers to itself, as a formatter would have it. */
-const typeText = (text: string): string =>
-  text.replace(/"([A-Za-z_$][\w$]*)"(\??): /g, "$1$2: ").replaceAll(", readonly ", "; readonly ")
-
-/** The annotations of a node; where it has checks, the last one has them. */
-const about = (node: Node): Annotations => {
-  if (!("checks" in node)) return undefined
-  const last = node.checks.at(-1)
-  return last === undefined ? node.annotations : { ...node.annotations, ...last.annotations }
-}
+/** The annotations of a node. */
+const about = (node: Node): Annotations => ("checks" in node ? annotationsOf(node) : undefined)
 
 /** A node whose annotations, which are printed elsewhere or of no interest, are left out, and of all that is in it. */
 const bare = <A>(node: A): A => {
@@ -178,7 +230,7 @@ const keptOf = (annotations: Annotations): Annotations =>
 
 const withAnnotations = (schema: Doc, annotations: Annotations): Doc => {
   const entries = told.flatMap((key) =>
-    annotations?.[key] === undefined ? [] : [entry(key, JSON.stringify(annotations[key]))]
+    annotations?.[key] === undefined ? [] : [entry(key, valueDoc(annotations[key]))]
   )
   return entries.length === 0 ? schema : [schema, call(".annotate", object(entries, false))]
 }
@@ -194,122 +246,4 @@ const docstring = (annotations: Annotations): ReadonlyArray<string> => {
   ].map((line) => line.replaceAll("*/", "*\\/").trimEnd())
   if (text.length <= 1) return text.map((line) => `/** ${line} */`)
   return ["/**", ...text.map((line) => ` * ${line}`.trimEnd()), " */"]
-}
-
-// ---------------------------------------------------------------------------------------------------------------------
-// Layout
-// ---------------------------------------------------------------------------------------------------------------------
-
-/** A text that is laid out: brackets stand on one line if they fit, else each item has its own. */
-type Doc = string | ReadonlyArray<Doc> | Brackets
-
-interface Entry {
-  readonly lead: ReadonlyArray<string>
-  readonly doc: Doc
-}
-
-interface Brackets {
-  readonly open: "(" | "[" | "{"
-  readonly items: ReadonlyArray<Entry>
-  /** Never on one line. */
-  readonly broken: boolean
-}
-
-const closing = { "(": ")", "[": "]", "{": "}" } as const
-const width = 120
-
-const brackets = (open: Brackets["open"], items: ReadonlyArray<Doc>): Brackets => ({
-  open,
-  items: items.map((doc) => ({ lead: [], doc })),
-  broken: false
-})
-const object = (items: ReadonlyArray<Entry>, broken: boolean): Brackets => ({ open: "{", items, broken })
-const call = (name: string, ...args: ReadonlyArray<Doc>): Doc => [name, brackets("(", args)]
-const keyOf = (name: string): string =>
-  name === "__proto__" ? `["__proto__"]` : /^[A-Za-z_$][\w$]*$/.test(name) ? name : JSON.stringify(name)
-const entry = (key: string, doc: Doc, lead: ReadonlyArray<string> = []): Entry => ({
-  lead,
-  doc: [`${keyOf(key)}: `, doc]
-})
-
-const isBrackets = (doc: Doc): doc is Brackets => typeof doc === "object" && "open" in doc
-
-const isBroken = (doc: Doc): boolean =>
-  isBrackets(doc)
-    ? doc.items.length > 0 && (doc.broken || doc.items.some((item) => item.lead.length > 0 || isBroken(item.doc)))
-    : typeof doc !== "string" && doc.some(isBroken)
-
-const flat = (doc: Doc): string => {
-  if (typeof doc === "string") return doc
-  if (!isBrackets(doc)) return doc.map(flat).join("")
-  const items = doc.items.map((item) => flat(item.doc)).join(", ")
-  const room = doc.open === "{" && items !== "" ? " " : ""
-  return `${doc.open}${room}${items}${room}${closing[doc.open]}`
-}
-
-/** `column` is where it begins, `after` how much follows it on the same line. */
-const print = (doc: Doc, indent: number, column = indent, after = 0): string => {
-  if (typeof doc === "string") return doc
-  if (!isBroken(doc) && column + flat(doc).length + after <= width) return flat(doc)
-  if (!isBrackets(doc)) {
-    let text = ""
-    doc.forEach((one, index) => {
-      const line = text.lastIndexOf("\n")
-      const at = line < 0 ? column + text.length : text.length - line - 1
-      // What can't be broken stays with what is before it.
-      const next = doc.slice(index + 1).map((other) => flat(other).split(/[([{]/)[0] ?? "")
-      text += print(one, indent, at, index === doc.length - 1 ? after : (next[0]?.length ?? 0) + 1)
-    })
-    return text
-  }
-  const [only] = doc.items.length === 1 ? doc.items : []
-  if (only === undefined && doc.items.length === 0) return flat(doc)
-  if (doc.open === "(" && only !== undefined && isBrackets(only.doc) && only.lead.length === 0) {
-    return `(${print(only.doc, indent, column + 1, after + 1)})`
-  }
-  const pad = " ".repeat(indent + 2)
-  const items = doc.items.map(({ doc: item, lead }) =>
-    [...lead, print(item, indent + 2, indent + 2, 1)].map((line) => `${pad}${line}`).join("\n")
-  )
-  return `${doc.open}\n${items.join(",\n")}\n${" ".repeat(indent)}${closing[doc.open]}`
-}
-
-const tokens = /"(?:[^"\\]|\\.)*"|[()[\]{}]|,\s*|[^"()[\]{},]+/g
-
-/** Reads an expression that effect has written on one line. */
-const parse = (code: string): Doc => {
-  const stack: Array<{ open: Brackets["open"]; items: Array<Entry>; current: Array<Doc> }> = []
-  let current: Array<Doc> = []
-  const done = (docs: ReadonlyArray<Doc>): ReadonlyArray<Entry> => {
-    const last = docs.at(-1)
-    const all = typeof last === "string" ? [...docs.slice(0, -1), last.trimEnd()] : docs
-    const said = all.filter((doc) => doc !== "")
-    const [first] = said
-    return first === undefined ? [] : [{ lead: [], doc: said.length === 1 ? first : said }]
-  }
-  const short = code.replaceAll("Schema.Number.check(Schema.isFinite())", "Schema.Finite")
-  for (const [token] of short.matchAll(tokens)) {
-    const top = stack.at(-1)
-    if (token === "(" || token === "[" || token === "{") {
-      stack.push({ open: token, items: [], current })
-      current = []
-    } else if (top !== undefined && /^[)\]}]$/.test(token)) {
-      const items = [...top.items, ...done(current)]
-      stack.pop()
-      current = [...top.current, { open: top.open, items, broken: false }]
-    } else if (top !== undefined && token.startsWith(",")) {
-      top.items.push(...done(current))
-      current = []
-    } else {
-      // What is before a colon is a key, and needs quotes only if it is no name.
-      const [key] = current
-      if (token.startsWith(":") && current.length === 1 && typeof key === "string" && key.startsWith(`"`)) {
-        current = [keyOf(JSON.parse(key))]
-      }
-      // A space after a bracket or a comma is layout; one inside is not.
-      const said = current.length === 0 ? token.trimStart() : token
-      if (said !== "") current.push(said)
-    }
-  }
-  return current.length === 1 ? (current[0] as Doc) : current
 }

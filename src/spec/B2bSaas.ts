@@ -19,11 +19,14 @@ const event = <const Fields extends Schema.Struct.Fields>(description: string, f
   Schema.Struct(fields).annotate({ description })
 
 export const events = {
+  /** An account was created. */
   "Account Created": event("An account was created.", account),
+  /** An account was deleted. */
   "Account Deleted": event("An account was deleted.", account),
+  /** A user signed up. */
   "Signed Up": event("A user signed up.", {
     /** How: `invited`, `organic`. */
-    type: text,
+    type: text.annotate({ description: "How: `invited`, `organic`." }),
     first_name: text,
     last_name: text,
     email: text,
@@ -31,27 +34,34 @@ export const events = {
     username: text,
     title: text
   }),
+  /** A user signed in. */
   "Signed In": event("A user signed in.", { username: text }),
+  /** A user signed out. */
   "Signed Out": event("A user signed out.", { username: text }),
+  /** A user invited another. */
   "Invite Sent": event("A user invited another.", {
     invitee_email: text,
     invitee_first_name: text,
     invitee_last_name: text,
     /** What the invited user will be allowed to do. */
-    invitee_role: text
+    invitee_role: text.annotate({ description: "What the invited user will be allowed to do." })
   }),
+  /** A user was added to an account. */
   "Account Added User": event("A user was added to an account.", {
     /** What the user is allowed to do. */
-    role: text
+    role: text.annotate({ description: "What the user is allowed to do." })
   }),
+  /** A user was removed from an account. */
   "Account Removed User": event("A user was removed from an account.", {}),
+  /** A trial started. */
   "Trial Started": event("A trial started.", trial),
+  /** A trial ended. */
   "Trial Ended": event("A trial ended.", trial)
 }
 
 export const context = Schema.Struct({
   /** The id of the account. */
-  groupId: text
+  groupId: text.annotate({ description: "The id of the account." })
 })
 
 export const plan = TrackingPlan.make({ name: "B2B SaaS", events, context })

@@ -16,24 +16,30 @@ const event = <const Fields extends Schema.Struct.Fields>(description: string, f
   Schema.Struct(fields).annotate({ description })
 
 export const events = {
+  /** A mail server said that an email can't be delivered. */
   "Email Bounced": event("A mail server said that an email can't be delivered.", email),
+  /** A mail server said that it has an email. */
   "Email Delivered": event("A mail server said that it has an email.", email),
+  /** The recipient clicked on a link in an email. */
   "Email Link Clicked": event("The recipient clicked on a link in an email.", {
     ...email,
     link_id: text,
     link_url: text
   }),
+  /** The recipient marked an email as spam. */
   "Email Marked as Spam": event("The recipient marked an email as spam.", email),
+  /** The recipient opened an email. */
   "Email Opened": event("The recipient opened an email.", email),
+  /** The recipient wants no more of these emails. */
   Unsubscribed: event("The recipient wants no more of these emails.", { ...email, list_id: text, list_name: text })
 }
 
 export const context = Schema.Struct({
   /** The address of the computer on which the email was opened. */
-  ip: text,
+  ip: text.annotate({ description: "The address of the computer on which the email was opened." }),
   user_agent: text,
   /** About the recipient. */
-  traits: Schema.optionalKey(Schema.Struct({ email: text }))
+  traits: Schema.optionalKey(Schema.Struct({ email: text })).annotate({ description: "About the recipient." })
 })
 
 export const plan = TrackingPlan.make({ name: "Email", events, context })

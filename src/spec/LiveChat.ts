@@ -14,10 +14,10 @@ const conversation = {
   agent_username: text,
   conversation_id: text,
   /** In seconds. */
-  conversation_duration: Schema.optionalKey(Schema.Finite),
+  conversation_duration: Schema.optionalKey(Schema.Finite).annotate({ description: "In seconds." }),
   message_id: text,
   /** In the examples of the Spec, and not in its lists of properties. */
-  message_body: text
+  message_body: text.annotate({ description: "In the examples of the Spec, and not in its lists of properties." })
 }
 
 /** An event, and what happened. */
@@ -25,9 +25,13 @@ const event = <const Fields extends Schema.Struct.Fields>(description: string, f
   Schema.Struct(fields).annotate({ description })
 
 export const events = {
+  /** A customer sent the first message. */
   "Live Chat Conversation Started": event("A customer sent the first message.", conversation),
+  /** The customer or the agent said that they are done. */
   "Live Chat Conversation Ended": event("The customer or the agent said that they are done.", conversation),
+  /** The customer sent a message. */
   "Live Chat Message Sent": event("The customer sent a message.", conversation),
+  /** The customer got a message from the agent. */
   "Live Chat Message Received": event("The customer got a message from the agent.", conversation)
 }
 

@@ -1,0 +1,35 @@
+/**
+ * For servers of `effect/http`: every call inside of a request carries what the request says of its visitor.
+ */
+import * as Effect from "effect/Effect"
+import * as HttpServerRequest from "effect/http/HttpServerRequest"
+import type * as HttpServerResponse from "effect/http/HttpServerResponse"
+import * as Option from "effect/Option"
+import * as Enrichment from "./Enrichment.ts"
+import * as RequestContext from "./RequestContext.ts"
+
+/**
+ * A middleware: `HttpRouter.middleware(RequestMiddleware.make(), { global: true })`. Calls carry the request's context as
+ * if `Enrichment.withContext` were around them.
+ *
+ * Behind proxies, put `HttpMiddleware.xForwardedHeaders` around it, or say `trust`. Throws an `InvalidSetting` when it
+ * can't be made.
+ */
+export const make = (options?: RequestContext.Options) => {
+  const contextOf = RequestContext.make(options)
+  return <E, R>(
+    app: Effect.Effect<HttpServerResponse.HttpServerResponse, E, R>
+  ): Effect.Effect<HttpServerResponse.HttpServerResponse, E, R | HttpServerRequest.HttpServerRequest> =>
+    Effect.flatMap(HttpServerRequest.HttpServerRequest, (request) =>
+      Enrichment.withContext(app, contextOf(factsOf(request)))
+    )
+}
+
+const factsOf = (request: HttpServerRequest.HttpServerRequest): RequestContext.Request => ({
+  url:
+    request.headers.host === undefined
+      ? request.url
+      : Option.match(HttpServerRequest.toURL(request), { onNone: () => request.url, onSome: ({ href }) => href }),
+  headers: request.headers,
+  ip: Option.getOrUndefined(request.remoteAddress)
+})

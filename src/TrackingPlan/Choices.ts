@@ -1,0 +1,95 @@
+/**
+ * All that a JSON Schema gives a choice of, each without references and alternatives: what two schemas are compared by.
+ */
+import {
+  about,
+  ceilings,
+  floors,
+  isObject,
+  type Json,
+  listOf,
+  pick,
+  target,
+  text,
+  typeOf,
+  typesOf,
+  valuesOf,
+  words
+} from "./Keywords.ts"
+
+/** What both allow; what is said of the first counts more. */
+const both = (first: Json, second: Json): Json => {
+  if (Object.keys(first).length === 0) return second
+  const all = new Map(Object.entries(first))
+  const clashes: Array<unknown> = []
+  for (const [key, value] of Object.entries(second)) {
+    const has = all.get(key)
+    if (has === undefined) all.set(key, value)
+    else if (key.startsWith("$") || key === "pii" || words.includes(key) || text(has) === text(value)) continue
+    else if (key === "required") all.set(key, Array.from(new Set([...listOf(has), ...listOf(value)])))
+    else if (typeof has === "number" && typeof value === "number" && floors.includes(key)) {
+      all.set(key, Math.max(has, value))
+    } else if (typeof has === "number" && typeof value === "number" && ceilings.includes(key)) {
+      all.set(key, Math.min(has, value))
+    } else if (key === "properties" && isObject(has) && isObject(value)) {
+      all.set(key, { ...value, ...has })
+      const twice = pick(value, (name) => Object.hasOwn(has, name) && text(has[name]) !== text(value[name]))
+      if (Object.keys(twice).length > 0) clashes.push({ properties: twice })
+    } else clashes.push({ [key]: value })
+  }
+  if (clashes.length > 0) all.set("allOf", [...listOf(all.get("allOf")), ...clashes])
+  return Object.fromEntries(all)
+}
+
+/** One for each type. */
+const byType = (json: Json): ReadonlyArray<Json> => {
+  const types = typesOf(json)
+  if (types.length < 2) return [json]
+  return types.map((type) => {
+    const kind = type === "integer" ? "number" : type
+    const one = pick(json, (key) => (about.get(key) ?? kind) === kind && key !== "enum" && key !== "const")
+    const values = valuesOf(json)?.filter((value) => typeOf(value) === kind)
+    return { ...one, type, ...(values === undefined ? {} : { enum: values }) }
+  })
+}
+
+/** Values that are listed apart, and otherwise the same, are one list. */
+const joined = (all: ReadonlyArray<Json>): ReadonlyArray<Json> => {
+  const found = new Map<string, Json>()
+  for (const one of all) {
+    const values = valuesOf(one)
+    const rest = pick(one, (key) => key !== "enum" && key !== "const")
+    const key = `${values === undefined} ${text(rest)}`
+    const before = valuesOf(found.get(key) ?? {}) ?? []
+    found.set(key, values === undefined ? one : { ...rest, enum: [...before, ...values] })
+  }
+  return Array.from(found.values())
+}
+
+/** The schemas of one side. What is found is kept, so that the same schema is the same object wherever it is met. */
+export class Side {
+  readonly root: Json
+  private readonly known = new Map<Json, ReadonlyArray<Json>>()
+
+  constructor(root: Json) {
+    this.root = root
+  }
+
+  /** All that a schema gives a choice of, without references on the way; recursion ends at `within`. */
+  choices(json: Json, within: ReadonlyArray<string> = []): ReadonlyArray<Json> {
+    const before = this.known.get(json)
+    if (before !== undefined) return before
+    const { $ref, allOf, anyOf, oneOf, ...rest } = json
+    const inside = (one: unknown) => (isObject(one) ? this.choices(one, within) : [{}])
+    const parts = listOf(allOf).map(inside)
+    for (const choice of [anyOf, oneOf]) if (Array.isArray(choice)) parts.push(choice.flatMap(inside))
+    if (typeof $ref === "string") {
+      const found = within.includes($ref) ? undefined : target($ref, this.root)
+      parts.push(found === undefined ? [{ reference: $ref }] : this.choices(found, [...within, $ref]))
+    }
+    const all = parts.reduce((left, right) => left.flatMap((one) => right.map((other) => both(one, other))), [rest])
+    const found = joined(all.flatMap(byType))
+    this.known.set(json, found)
+    return found
+  }
+}

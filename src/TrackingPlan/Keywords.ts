@@ -1,0 +1,162 @@
+/**
+ * The keywords of a JSON Schema, and what they say of the values that it lets pass.
+ */
+import type * as JsonSchema from "effect/JsonSchema"
+
+export type Json = JsonSchema.JsonSchema
+
+/** What of our annotations belongs into JSON Schema, beside those that effect knows. */
+export const ours = ["deprecated", "owner", "pii", "planVersion", "since"]
+/** Keywords that say something about a schema, and restrict nothing. */
+export const words = ["title", "description", "deprecated", "owner", "since", "planVersion", "default", "examples"]
+/** The larger, the fewer values are left. */
+export const floors = ["minimum", "exclusiveMinimum", "minLength", "minItems", "minProperties"]
+/** The smaller, the fewer values are left. */
+export const ceilings = ["maximum", "exclusiveMaximum", "maxLength", "maxItems", "maxProperties"]
+/** With them fewer values are left than without. */
+export const others = ["pattern", "format", "multipleOf", "uniqueItems"]
+/** What has a comparison of its own, or is of no importance. */
+const compared = [
+  ...["$schema", "$id", "$comment", "$defs", "definitions", "pii", "type", "enum", "const"],
+  ...["properties", "required", "items", "prefixItems", "additionalProperties"]
+]
+export const known = new Set([...words, ...floors, ...ceilings, ...others, ...compared])
+
+/** The types that a keyword is about; one that isn't here is about all. */
+export const about = new Map(
+  Object.entries({
+    number: ["minimum", "exclusiveMinimum", "maximum", "exclusiveMaximum", "multipleOf"],
+    string: ["minLength", "maxLength", "pattern", "format"],
+    array: ["items", "prefixItems", "minItems", "maxItems", "uniqueItems"],
+    object: ["properties", "required", "additionalProperties", "minProperties", "maxProperties"]
+  }).flatMap(([type, keys]) => keys.map((key) => [key, type] as const))
+)
+
+export const isObject = (value: unknown): value is Json =>
+  typeof value === "object" && value !== null && !Array.isArray(value)
+
+export const listOf = (value: unknown): ReadonlyArray<unknown> => (Array.isArray(value) ? value : [])
+
+export const own = (json: unknown, name: string): unknown =>
+  isObject(json) && Object.hasOwn(json, name) ? json[name] : undefined
+
+const byName = ([one]: [string, unknown], [other]: [string, unknown]): number => (one < other ? -1 : 1)
+
+/** The text of a value; the order of keys is of no importance. */
+export const text = (value: unknown): string =>
+  JSON.stringify(value, (_, one) => (isObject(one) ? Object.fromEntries(Object.entries(one).sort(byName)) : one)) ??
+  "nothing"
+
+export const pick = (json: Json, keep: (key: string) => boolean): Json =>
+  Object.fromEntries(Object.entries(json).filter(([key]) => keep(key)))
+
+export const valuesOf = ({ const: only, enum: values }: Json): ReadonlyArray<unknown> | undefined =>
+  Array.isArray(values) ? values : only === undefined ? undefined : [only]
+
+export const typeOf = (value: unknown): string =>
+  value === null ? "null" : Array.isArray(value) ? "array" : typeof value
+
+export const typesOf = (json: Json): ReadonlyArray<string> =>
+  Array.isArray(json.type)
+    ? json.type
+    : typeof json.type === "string"
+      ? [json.type]
+      : Array.from(new Set(valuesOf(json)?.map(typeOf)))
+
+export const isAnything = (json: Json): boolean =>
+  Object.keys(json).every((key) => words.includes(key) || key.startsWith("$") || key === "pii")
+
+export const propertiesOf = (json: Json): Json => {
+  const required = listOf(json.required).map((name) => [String(name), {}] as const)
+  return { ...Object.fromEntries(required), ...(isObject(json.properties) ? json.properties : {}) }
+}
+
+export const isRequired = (json: Json, name: string): boolean => listOf(json.required).includes(name)
+
+/** What is true without a word about it: everything, nothing, or a schema. */
+export const open = (value: unknown): boolean | Json =>
+  value === false ? false : isObject(value) && Object.keys(value).length > 0 ? value : true
+
+// What is an integer is a number as well.
+const has = (types: ReadonlyArray<string>, type: string): boolean =>
+  types.length === 0 || types.includes(type) || (type === "integer" && types.includes("number"))
+
+/** Whether all that has one of the first types has one of the second. */
+export const within = (from: ReadonlyArray<string>, to: ReadonlyArray<string>): boolean =>
+  to.length === 0 || (from.length > 0 && from.every((type) => has(to, type)))
+
+export const typesOfAll = (all: ReadonlyArray<Json>): string =>
+  all.some((one) => typesOf(one).length === 0) ? "anything" : Array.from(new Set(all.flatMap(typesOf))).join(" or ")
+
+/** A name for one of several. */
+export const nameOf = (json: Json): string => {
+  const values = valuesOf(json)
+  if (values !== undefined) return values.map(text).join(" or ")
+  const names = Object.keys(propertiesOf(json))
+  return names.length === 0 ? typesOfAll([json]) : `${typesOfAll([json])} with ${names.join(", ")}`
+}
+
+/** Whether no value can be both, by the values that are listed. */
+export const apart = (was: ReadonlyArray<Json>, is: ReadonlyArray<Json>): boolean => {
+  const from = was.map(valuesOf)
+  const to = is.map(valuesOf)
+  if (from.length === 0 || to.length === 0 || from.includes(undefined) || to.includes(undefined)) return false
+  const values = from.flatMap((one) => one?.map(text) ?? [])
+  return !to.some((one) => one?.some((value) => values.includes(text(value))))
+}
+
+export type Bound = { readonly value: number; readonly exclusive: boolean }
+
+/** A bound as one of floors, so that larger is tighter; the integers that everything is made of set no limit. */
+export const boundOf = (json: Json, key: string, exclusiveKey: string, sign: 1 | -1, whole: boolean): Bound => {
+  const at = (name: string) => (typeof json[name] === "number" ? json[name] * sign : Number.NEGATIVE_INFINITY)
+  const [inclusive, exclusive] = [at(key), at(exclusiveKey)]
+  const bound = { value: Math.max(inclusive, exclusive), exclusive: exclusive >= inclusive && exclusive > -Infinity }
+  if (typesOf(json).includes("integer") && bound.value <= Number.MIN_SAFE_INTEGER) {
+    return { value: Number.NEGATIVE_INFINITY, exclusive: false }
+  }
+  return whole && bound.exclusive ? { value: Math.floor(bound.value) + 1, exclusive: false } : bound
+}
+
+const decoded = (token: string): string => {
+  try {
+    return decodeURIComponent(token).replaceAll("~1", "/").replaceAll("~0", "~")
+  } catch {
+    return token
+  }
+}
+
+/** What a reference refers to. */
+export const target = (reference: string, root: Json): Json | undefined => {
+  const [hash, ...tokens] = reference.split("/")
+  if (hash !== "#") return undefined
+  const found = tokens.map(decoded).reduce<unknown>((json, token) => own(json, token), root)
+  return isObject(found) ? found : undefined
+}
+
+/** Keywords that hold schemas: one, a list, or several by name. */
+const holders = ["items", "prefixItems", "additionalItems", "anyOf", "oneOf", "additionalProperties"]
+const holdersByName = ["properties", "patternProperties", "definitions", "$defs"]
+
+/** Changes every schema in a schema, from the inside. */
+export const everywhere = (
+  json: unknown,
+  change: (schema: Record<string, unknown>) => void,
+  alsoIn: ReadonlyArray<string>
+): Json => {
+  const inside = (one: unknown): unknown => {
+    if (Array.isArray(one)) return one.map(inside)
+    if (!isObject(one)) return one
+    const changed: Record<string, unknown> = { ...one }
+    for (const key of [...holders, ...alsoIn]) if (key in changed) changed[key] = inside(changed[key])
+    for (const key of holdersByName) {
+      const named = changed[key]
+      if (isObject(named)) {
+        changed[key] = Object.fromEntries(Object.entries(named).map(([name, schema]) => [name, inside(schema)]))
+      }
+    }
+    change(changed)
+    return changed
+  }
+  return inside(json) as Json
+}

@@ -1,0 +1,295 @@
+/** What a durable outbox owes in the corners: calls on their way when it closes, what is erased or evicted while it is sent. */
+
+import { join } from "node:path"
+import { DatabaseSync } from "node:sqlite"
+import { assert, describe, it } from "@effect/vitest"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Layer from "effect/Layer"
+import * as Scope from "effect/Scope"
+import * as SqlClient from "effect/sql/SqlClient"
+import * as TestClock from "effect/testing/TestClock"
+import * as Analytics from "../src/Analytics.ts"
+import { createAnalytics } from "../src/plain.ts"
+import * as SqlOutbox from "../src/SqlOutbox.ts"
+import { client, directory, type Wire, wire } from "./durable.ts"
+import { Postgres } from "./Postgres.ts"
+import { breathe, elapse, type Line, layerLog, lossesOf, numbered, pass, trackMany } from "./support.ts"
+
+const track = (event: string, userId = "u1") =>
+  Analytics.Analytics.use((analytics) => analytics.track({ userId, event }))
+const operations = SqlOutbox.SqlOutbox
+const stats = Analytics.Analytics.use((analytics) => analytics.stats)
+
+const life = <A, E, R>(
+  path: string,
+  over: Wire,
+  body: Effect.Effect<A, E, R>,
+  options: Omit<SqlOutbox.SqliteOptions, "directory"> = {},
+  closeTimeout = 0
+) => Effect.provide(body, client(SqlOutbox.layerSqlite({ directory: path, ...options }), over, { closeTimeout }))
+
+/** Every message that was told an end, each as often as it was told. */
+const told = ({ outcomes }: Wire) =>
+  outcomes.flatMap((outcome) => ("messages" in outcome ? outcome.messages.map(({ messageId }) => messageId) : []))
+
+describe("a durable client that closes", () => {
+  it.effect("delivers the calls that are on their way, and takes no longer than that", () =>
+    Effect.gen(function* () {
+      const path = yield* directory
+      const over = wire()
+      const body = Effect.gen(function* () {
+        const calls = yield* Effect.forEach(numbered(1, 3), (event) => Effect.forkChild(track(event)))
+        const analytics = yield* Analytics.Analytics
+        yield* Effect.yieldNow
+        const closing = yield* Effect.forkChild(analytics.close)
+        yield* Effect.forEach(calls, Fiber.join)
+        yield* breathe
+        assert.deepStrictEqual(yield* Fiber.join(closing), { delivered: 3, dropped: 0 })
+      })
+      yield* life(path, over, body, {}, 75_000)
+      assert.deepStrictEqual(over.taken(), numbered(1, 3))
+    })
+  )
+
+  it.effect("does not wait for what another relay has to deliver", () =>
+    Effect.gen(function* () {
+      const path = yield* directory
+      const [slow, other] = [wire(() => "never"), wire()]
+      const inner = Effect.gen(function* () {
+        yield* track("event 1")
+        const analytics = yield* Analytics.Analytics
+        assert.deepStrictEqual(yield* analytics.close, { delivered: 0, dropped: 0 })
+        assert.strictEqual((yield* analytics.stats).pending, 1)
+      })
+      yield* life(path, slow, Effect.andThen(pass("1 second"), life(path, other, inner, {}, 75_000)))
+    })
+  )
+
+  it.effect("answers to whoever flushes, asks or calls afterwards, and does not open the file again", () =>
+    Effect.gen(function* () {
+      const path = yield* directory
+      const scope = yield* Scope.make()
+      const services = yield* Layer.buildWithScope(
+        client(
+          SqlOutbox.layerSqlite({ directory: path }),
+          wire(() => "never"),
+          { closeTimeout: 0 }
+        ),
+        scope
+      )
+      const after = Effect.gen(function* () {
+        const analytics = yield* Analytics.Analytics
+        assert.deepStrictEqual(yield* analytics.flush, { delivered: 0, dropped: 0 })
+        assert.strictEqual((yield* Effect.flip(track("late")))._tag, "Closed")
+      })
+      yield* Effect.provide(
+        Effect.andThen(
+          trackMany(1, 2),
+          Analytics.Analytics.use((one) => one.close)
+        ),
+        services
+      )
+      yield* Effect.provide(after, services)
+      yield* Scope.close(scope, Exit.void)
+      yield* Effect.provide(after, services)
+      const outbox = yield* Effect.provide(operations, services)
+      assert.strictEqual((yield* Effect.flip(outbox.stats)).message, "the outbox is closed")
+    })
+  )
+})
+
+describe("a message that is erased", () => {
+  it.effect("is not sent any more, though it was tried before", () =>
+    Effect.gen(function* () {
+      const path = yield* directory
+      let isDown = true
+      const over = wire(() => (isDown ? 503 : 200))
+      const body = Effect.gen(function* () {
+        yield* track("event", "gone")
+        yield* track("event", "here")
+        yield* elapse("1 minute", "1 second")
+        assert.deepStrictEqual(yield* operations.use((outbox) => outbox.purgeUser("gone")), { pending: 1, dead: 0 })
+        const before = over.requests.length
+        isDown = false
+        yield* elapse("10 minutes", "10 seconds")
+        const users = over.requests.slice(before).flatMap(({ messages }) => messages.map(({ userId }) => userId))
+        assert.deepStrictEqual(users, ["here"])
+        assert.include(yield* stats, { offered: 2, pending: 0, dropped: 1, delivered: 1 })
+      })
+      yield* life(path, over, body)
+      assert.strictEqual(new Set(told(over)).size, told(over).length)
+    })
+  )
+})
+
+describe("drop-oldest of a durable outbox", () => {
+  it.live("tells each message one end, while a relay delivers at the same time", () =>
+    Effect.gen(function* () {
+      const over = wire()
+      const body = Effect.gen(function* () {
+        yield* Effect.forEach(numbered(1, 1_500), (event, n) => track(event, `user ${n % 7}`), {
+          concurrency: 200,
+          discard: true
+        })
+        yield* Analytics.Analytics.use((analytics) => analytics.flush)
+        const { delivered, dropped, offered, pending } = yield* stats
+        assert.deepStrictEqual([offered, pending, delivered + dropped], [1_500, 0, 1_500])
+      })
+      const outbox = SqlOutbox.layer({ maxQueueSize: 120, overflow: "drop-oldest" })
+      yield* Effect.provide(
+        body,
+        client(Layer.provideMerge(outbox, Layer.fresh(Postgres.layerClient)), over, { closeTimeout: 5_000 })
+      )
+      assert.strictEqual(told(over).length, 1_500)
+      assert.strictEqual(new Set(told(over)).size, 1_500)
+    })
+  )
+
+  it.effect("evicts nothing in a transaction: what is rolled back would be there again", () =>
+    Effect.gen(function* () {
+      const over = wire(() => "never")
+      const body = Effect.gen(function* () {
+        yield* trackMany(1, 2)
+        const sql = yield* SqlClient.SqlClient
+        const error = yield* Effect.flip(sql.withTransaction(track("event 3")))
+        assert.include({ ...error }, { _tag: "OutboxFull", bound: "maxQueueSize", limit: 2 })
+        assert.deepStrictEqual(lossesOf(over.outcomes), [])
+      })
+      const outbox = SqlOutbox.layer({ maxQueueSize: 2, overflow: "drop-oldest" })
+      yield* Effect.provide(body, client(Layer.provideMerge(outbox, Layer.fresh(Postgres.layerClient)), over))
+    })
+  )
+})
+
+describe("a call in a transaction that commits late", () => {
+  it.live("is delivered before what its user does afterwards, whatever of others was read meanwhile", () =>
+    Effect.gen(function* () {
+      const gate = yield* Deferred.make<void>()
+      const over = wire()
+      const body = Effect.gen(function* () {
+        const sql = yield* SqlClient.SqlClient
+        const written = yield* Deferred.make<void>()
+        const late = yield* Effect.forkChild(
+          sql.withTransaction(
+            Effect.gen(function* () {
+              yield* track("first", "alice")
+              yield* Deferred.succeed(written, undefined)
+              yield* Deferred.await(gate)
+            })
+          )
+        )
+        yield* Deferred.await(written)
+        yield* Effect.forEach(numbered(1, 700), (event) => track(event, "bob"), { concurrency: 100, discard: true })
+        yield* Deferred.succeed(gate, undefined)
+        yield* Fiber.join(late)
+        yield* track("second", "alice")
+        yield* Analytics.Analytics.use((analytics) => analytics.flush)
+      })
+      // All users are in one lane: nothing but the order of the reads keeps them apart.
+      const outbox = SqlOutbox.layer({ lanes: 1 })
+      yield* Effect.provide(
+        body,
+        client(Layer.provideMerge(outbox, Layer.fresh(Postgres.layerClient)), over, { batchSize: 50 })
+      )
+      const alice = over.taken().filter((event) => event === "first" || event === "second")
+      assert.deepStrictEqual(alice, ["first", "second"])
+      assert.strictEqual(over.taken().length, 702)
+    })
+  )
+})
+
+describe("an outbox that can't be opened", () => {
+  /** A schema of the future. */
+  const futuristic = (path: string) => {
+    const database = new DatabaseSync(join(path, "outbox.db"))
+    database.exec(`CREATE TABLE analytics_outbox_migrations
+      (migration_id INTEGER PRIMARY KEY, created_at TEXT NOT NULL DEFAULT current_timestamp, name TEXT NOT NULL)`)
+    database.exec("INSERT INTO analytics_outbox_migrations (migration_id, name) VALUES (99, 'future')")
+    database.close()
+  }
+
+  it.effect("is replaced by a queue in memory where that was asked for, and the log says so", () =>
+    Effect.gen(function* () {
+      const path = yield* directory
+      futuristic(path)
+      const over = wire()
+      const lines: Array<Line> = []
+      yield* Effect.provide(
+        life(
+          path,
+          over,
+          Effect.andThen(
+            trackMany(1, 2),
+            Analytics.Analytics.use((one) => one.flush)
+          ),
+          {
+            fallback: "memory"
+          }
+        ),
+        layerLog(lines)
+      )
+      assert.deepStrictEqual(over.taken(), numbered(1, 2))
+      const [said] = lines.filter(({ level }) => level === "Error")
+      assert.include(said?.text, "messages wait in memory, and are lost when the process ends")
+    })
+  )
+
+  it.effect("is never replaced in a process that only writes, or only delivers: nobody would deliver, or write", () =>
+    Effect.gen(function* () {
+      const options = { fallback: "memory" } as object
+      const layer = Layer.provide(SqlOutbox.layerWriter(options), Layer.fresh(Postgres.layerClient))
+      const error = yield* Effect.flip(Effect.scoped(Layer.build(layer)))
+      assert.include({ ...error }, { _tag: "InvalidSetting", setting: "fallback" })
+    })
+  )
+
+  it.effect("whose tables have another number of lanes says which", () =>
+    Effect.gen(function* () {
+      const path = yield* directory
+      yield* life(path, wire(), Effect.void, { lanes: 16 })
+      const error = yield* Effect.flip(life(path, wire(), Effect.void, { lanes: 32 }))
+      assert.include(error.message, "lanes must be 16")
+    })
+  )
+
+  it("because another process writes: the plain client waits for it a while, and throws by name", async () => {
+    const path = await Effect.runPromise(Effect.scoped(Effect.map(directory, (it) => `${it}-locked`)))
+    const first = createAnalytics({
+      writeKey: "k",
+      fetch: async () => new Response(null, { status: 503 }),
+      outbox: SqlOutbox.sqlite({ directory: path }),
+      closeTimeout: 0,
+      onError: () => {}
+    })
+    await first.close()
+    const other = new DatabaseSync(join(path, "outbox.db"))
+    other.exec("BEGIN IMMEDIATE")
+    const again = () =>
+      createAnalytics({ writeKey: "k", outbox: SqlOutbox.sqlite({ directory: path }), onError: () => {} })
+    assert.throws(again, /the outbox failed \(LockTimeoutError\) \(SQLITE 5\)/)
+    other.exec("ROLLBACK")
+    other.close()
+    await again().close()
+  })
+})
+
+describe("a dead letter that is retried", () => {
+  it.effect("is as old as its retry", () =>
+    Effect.gen(function* () {
+      const path = yield* directory
+      const over = wire((_, before) => (before === 0 ? 400 : 200))
+      const body = Effect.gen(function* () {
+        yield* trackMany(1, 1)
+        yield* Analytics.Analytics.use((analytics) => analytics.flush)
+        yield* TestClock.adjust("2 hours")
+        assert.strictEqual(yield* operations.use((outbox) => outbox.retryDead), 1)
+        yield* Analytics.Analytics.use((analytics) => analytics.flush)
+      })
+      yield* life(path, over, body, { maxAge: "1 hour", pollInterval: "10 minutes", lease: "1 hour" })
+      assert.deepStrictEqual(over.taken(), ["event 1"])
+    })
+  )
+})
