@@ -10,6 +10,7 @@ import { parseArgs } from "node:util"
 import { setFlagsFromString } from "node:v8"
 import { runInNewContext } from "node:vm"
 import { createAnalytics } from "../src/plain.ts"
+import { chances } from "../test/chances.ts"
 import type { Answer, Totals } from "../test/FaultSink.ts"
 
 const { values } = parseArgs({
@@ -30,15 +31,6 @@ const users = 50
 // ---------------------------------------------------------------------------------------------------------------------
 // The peer
 // ---------------------------------------------------------------------------------------------------------------------
-
-/** https://en.wikipedia.org/wiki/Permuted_congruential_generator is more than this needs: a linear one will do. */
-const chances = (from: number) => {
-  let state = from >>> 0
-  return () => {
-    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0
-    return state / 2 ** 32
-  }
-}
 
 /** Nineteen of twenty answers are good; the others are of every kind that passes. */
 const faults: ReadonlyArray<Answer> = [

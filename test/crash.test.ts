@@ -39,7 +39,7 @@ describe("what was acknowledged is delivered, in its order", { timeout: 180_000 
   it("P19 by relays that are stopped for longer than a lease, and go on as if nothing had happened", () =>
     endsWell(stories.zombies, 2))
 
-  it("P8 by two processes on one file that hang for longer than a lease", () => endsWell(stories.hangs, 2))
+  it("P8 by processes on one file that hang for longer than a lease", () => endsWell(stories.hangs, 2))
 
   it("once each, as long as nothing happens", async () => {
     assert.strictEqual((await endsWell(stories.quiet, 3)).duplicates, 0)

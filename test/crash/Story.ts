@@ -209,6 +209,7 @@ export const play = async (
   const actors = Object.entries(story.cast).flatMap(([role, number]) =>
     Array.from({ length: number }, (_, n) => stack.use(new Actor(programs, role as Role, `${role}${n + 1}`, hear)))
   )
+  const delivering = actors.filter(({ role }) => role !== "writer")
   const struck = new Set<Actor>()
   let over = false
 
@@ -240,7 +241,7 @@ export const play = async (
       await place.restart()
       return
     }
-    const able = actors.filter((actor) => !paused.has(actor) && (kind === "kill" || actor.role !== "writer"))
+    const able = (kind === "kill" ? actors : delivering).filter((actor) => !paused.has(actor))
     const actor = one(able)
     if (actor.role !== "writer") bound += twice[kind]
     if (kind === "pause" || kind === "hang") {
@@ -252,8 +253,8 @@ export const play = async (
         paused.delete(actor)
       })
       paused.set(actor, end)
-      // One is left, at least.
-      if (paused.size > able.length / 2) await Promise.race(paused.values())
+      // Half of those who deliver are left.
+      if (paused.size * 2 >= delivering.length) await Promise.race(paused.values())
       return
     }
     // Now and then in the middle of its start.
@@ -288,7 +289,7 @@ export const play = async (
   await Promise.all(writers.map((writer) => inTime(writer.name, writer.said("written"))))
   while ((await place.pending()) > 0 && !isLate()) await sleep(50)
   const seconds = (performance.now() - startedAt) / 1_000
-  for (const actor of actors) if (actor.role !== "writer") actor.signal("SIGTERM")
+  for (const actor of delivering) actor.signal("SIGTERM")
   for (const actor of actors) {
     const ended = await inTime(actor.name, actor.ended)
     if (ended !== undefined && ended.code !== 0) {

@@ -6,7 +6,11 @@ const fleet = { writer: 4, relay: 4 } as const
 export const stories = {
   alone: { name: "SQLite, one process", cast: { embedded: 1 }, strikes: ["kill"] },
   shared: { name: "SQLite, two processes on one directory", cast: { embedded: 2 }, strikes: ["kill"] },
-  hangs: { name: "the same, one of them hanging for longer than a lease", cast: { embedded: 2 }, strikes: ["hang"] },
+  hangs: {
+    name: "the same, four of them, that hang for longer than a lease",
+    cast: { embedded: 4 },
+    strikes: ["hang"]
+  },
   fleet: { name: "PostgreSQL, 4 writers and 4 relays", cast: fleet, strikes: ["kill"] },
   quiet: { name: "the same, and nothing happens", cast: fleet, strikes: [], faults: { refused: 0, dropped: 0 } },
   zombies: { name: "the same, relays stopped for longer than a lease", cast: fleet, strikes: ["pause"] },
