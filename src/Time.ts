@@ -1,5 +1,5 @@
 /**
- * The two times that a client needs: the one of day, which people set, and the one that only goes on.
+ * The two times that a client needs: the one of day, which people set and write down, and the one that only goes on.
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
@@ -22,4 +22,13 @@ export const isoClock = (clock: Clock.Clock): (() => string) => {
     }
     return text
   }
+}
+
+const isoDate = /^\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d(:?\d\d)?)?)?$/i
+/** Whether it is a time as ISO 8601 writes it, in the calendar. */
+export const isIso = (text: unknown): boolean => {
+  if (typeof text !== "string" || !isoDate.test(text) || Number.isNaN(Date.parse(text))) return false
+  // `Date.parse` takes the 30th of February for the 2nd of March.
+  const lastOfMonth = new Date(Date.UTC(Number(text.slice(0, 4)), Number(text.slice(5, 7)), 0))
+  return Number(text.slice(8, 10)) <= lastOfMonth.getUTCDate()
 }
