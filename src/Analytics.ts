@@ -98,11 +98,10 @@ export const make = Effect.fnUntraced(function* (
   let rejected = 0
   let filtered = 0
 
-  const timestamp = Time.isoClock(clock)
-  const messageId = () => messageIds(clock.currentTimeMillisUnsafe())
+  const timestamp = Time.makeIso()
 
   const validate = (type: Message.Type, data: Json.Data): Message.Wire | InvalidCall =>
-    Message.check(type, data) ?? Message.stamp(type, data, timestamp, messageId)
+    Message.check(type, data) ?? Message.stamp(type, data, clock.currentTimeMillisUnsafe(), timestamp, messageIds)
 
   /** From the caller's object to a message. Whatever is in it, this does not throw. */
   const prepare: typeof encode = (type, call, surroundings, check) => {

@@ -178,11 +178,17 @@ export const refuse = (type: Type, { path, problem, size }: Json.Fault): Invalid
 const own = (text: string): string => JSON.parse(JSON.stringify(text.toWellFormed()))
 
 /** Puts on a valid call what the protocol wants on it. `data` is a copy, and becomes the message. */
-export const stamp = (type: Type, data: Data, timestamp: () => string, messageId: () => string): Wire => {
+export const stamp = (
+  type: Type,
+  data: Data,
+  now: number,
+  timestamp: (now: number) => string,
+  messageId: (now: number) => string
+): Wire => {
   const message: Record<string, unknown> = data
   message.type = type
-  message.messageId = data.messageId === undefined ? messageId() : own(data.messageId)
-  message.timestamp ??= timestamp()
+  message.messageId = data.messageId === undefined ? messageId(now) : own(data.messageId)
+  message.timestamp ??= timestamp(now)
   message.context = { ...data.context, library }
   if (typeof data.userId === "number") message.userId = String(data.userId)
   if (typeof data.anonymousId === "number") message.anonymousId = String(data.anonymousId)

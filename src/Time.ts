@@ -10,12 +10,11 @@ export const elapsed: Effect.Effect<number> = Effect.map(
   (nanos) => Number(nanos / 1_000n) / 1_000
 )
 
-/** The time of day as ISO text, made once for each millisecond: making it costs as much as the rest of a stamp. */
-export const isoClock = (clock: Clock.Clock): (() => string) => {
+/** Writes a time of day as ISO text, once for each millisecond: making it costs as much as the rest of a stamp. */
+export const makeIso = (): ((now: number) => string) => {
   let last = Number.NaN
   let text = ""
-  return () => {
-    const now = clock.currentTimeMillisUnsafe()
+  return (now) => {
     if (now !== last) {
       last = now
       text = new Date(now).toISOString()

@@ -289,6 +289,7 @@ describe("Message: messageId and timestamp", () => {
           Message.stamp(
             "track",
             call,
+            0,
             () => moment,
             () => ""
           )
