@@ -69,10 +69,9 @@ const server = createServer((request, response) => {
     const raw = Buffer.concat(chunks)
     if (ok) take((request.headers["content-encoding"] === "gzip" ? gunzipSync(raw) : raw).toString("latin1"), now)
     // All kinds of clients read this, and each finds its own word for success.
-    const answer = () =>
-      response
-        .writeHead(ok ? 200 : 503, { "content-type": "application/json" })
-        .end(ok ? `{"success":true,"status":1,"code":200}` : `{"code":503}`)
+    const text = ok ? `{"success":true,"status":1,"code":200}` : `{"code":503}`
+    const headers = { "content-type": "application/json", "content-length": text.length }
+    const answer = () => response.writeHead(ok ? 200 : 503, headers).end(text)
     if (delay === 0) answer()
     else setTimeout(answer, delay)
   })
