@@ -48,6 +48,30 @@ export class QueueFull extends Data.TaggedError("QueueFull")<{
   }
 }
 
+/** A durable outbox is full: as many messages, or bytes, wait as the settings allow, or the disk has no room. */
+export class OutboxFull extends Data.TaggedError("OutboxFull")<{
+  /** Which bound it was; `"disk"` is the quota of the file, or the disk itself. */
+  readonly bound: "maxQueueSize" | "maxQueueBytes" | "disk"
+  /** The bound as it is set; the disk's own is not known. */
+  readonly limit?: number
+}> {
+  override get message(): string {
+    return `the outbox is full (${this.bound}${this.limit === undefined ? "" : ` ${this.limit}`})`
+  }
+}
+
+/** A durable outbox can't be opened, read or written at the moment. */
+export class OutboxUnavailable extends Data.TaggedError("OutboxUnavailable")<{
+  /** What could not be done, and why, as far as it is known; never a row. */
+  readonly problem: string
+  /** What the database calls it, e.g. `"LockTimeoutError"` or `"SQLITE 14"`. */
+  readonly code?: string
+}> {
+  override get message(): string {
+    return `the outbox ${this.problem}${this.code === undefined ? "" : ` (${this.code})`}`
+  }
+}
+
 /** The client is closed, or closing: it takes no more calls. */
 export class Closed extends Data.TaggedError("Closed") {
   override get message(): string {
@@ -79,7 +103,7 @@ export class PlanViolation extends Data.TaggedError("PlanViolation")<{
 }
 
 /** Why a call was not accepted. */
-export type CallError = InvalidCall | PlanViolation | QueueFull | Closed
+export type CallError = InvalidCall | PlanViolation | QueueFull | OutboxFull | OutboxUnavailable | Closed
 
 /** Why an accepted message was lost, in one word. */
 export type LossReason =
@@ -93,8 +117,12 @@ export type LossReason =
   | "rejected"
   /** The API refused the client: write key, address, redirect. */
   | "misconfigured"
+  /** It waited in a durable outbox for longer than `maxAge`. */
+  | "outdated"
   /** `overflow: "drop-oldest"` made room for a newer message. */
   | "evicted"
+  /** It was erased on request: `purgeUser`. */
+  | "erased"
   /** The client was closed before it could be delivered. */
   | "closed"
   /** The client itself failed where it must not; please report it. */
@@ -106,7 +134,9 @@ const explanations: Record<LossReason, string> = {
   limited: "rate limited for too long",
   rejected: "refused by the API",
   misconfigured: "the API refuses this client: check the write key and the host",
+  outdated: "older than maxAge",
   evicted: "evicted from a full queue by a newer message",
+  erased: "erased on request",
   closed: "left over when the client closed",
   broken: "the client itself failed"
 }

@@ -1,8 +1,12 @@
 /**
  * One batch on its way until every message in it is settled: try, retry, pause, split. What one batch learns, a rate
  * limit or a smaller size, holds for all requests of the client.
+ *
+ * What waits in memory is given up after a while. What waits in an outbox that outlives the process is not: there only
+ * what the API rejects ends undelivered, and what grows too old.
  */
 import * as Arr from "effect/Array"
+import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Metric from "effect/Metric"
 import * as Random from "effect/Random"
@@ -18,7 +22,7 @@ type Batch = Arr.NonEmptyReadonlyArray<Message>
 
 /** Messages of a batch that are sent together, and the attempts that they have behind them. */
 interface Part {
-  readonly messages: Batch
+  messages: Batch
   attempts: number
 }
 
@@ -57,11 +61,39 @@ export const make = Effect.fnUntraced(function* (options: {
   let limitedSince: number | undefined
   let maxBatchBytes: number = Settings.limits.batchBytes
   let known = nothingKnown()
+  const { lasting } = outbox
+  /** Whether trouble is written down for the next life. */
+  let remembered = false
+
+  const trouble = yield* lasting?.recall ?? Effect.undefined
+  if (trouble !== undefined) {
+    remembered = true
+    known.retries = trouble.retries
+    const pause = Math.max(0, trouble.resumeAt - (yield* Clock.currentTimeMillis))
+    limitedUntil = (yield* Time.elapsed) + Math.min(longestPause, pause)
+  }
 
   const delivered = (part: Part, status: number) => {
     known = nothingKnown()
-    return outbox.settle(Outcome.Outcome.Delivered({ messages: part.messages, status, attempts: part.attempts }))
+    const told = outbox.settle(Outcome.Outcome.Delivered({ messages: part.messages, status, attempts: part.attempts }))
+    if (lasting === undefined || !remembered) return told
+    remembered = false
+    return Effect.andThen(told, lasting.remember(undefined))
   }
+
+  const remember = Effect.fnUntraced(function* (wait: number) {
+    if (lasting === undefined) return
+    remembered = true
+    yield* lasting.remember({ retries: known.retries, resumeAt: (yield* Clock.currentTimeMillis) + wait })
+  })
+
+  const backOff = Effect.fnUntraced(function* (retries: number) {
+    known.retries = Math.max(known.retries, retries)
+    const chance = yield* Random.next
+    const wait = chance * Math.min(longestBackoff, firstBackoff * 2 ** known.retries)
+    yield* remember(wait)
+    yield* Effect.sleep(wait)
+  })
 
   const dropped = (part: Part, reason: LossReason, answer: Transport.Answer) =>
     outbox.settle(
@@ -71,14 +103,10 @@ export const make = Effect.fnUntraced(function* (options: {
       })
     )
 
-  const misconfigured = (part: Part, answer: Transport.Answer) => {
-    const loss = dropped(part, "misconfigured", answer)
-    if (known.misconfigured) return loss
+  const warnMisconfigured = (answer: Transport.Answer) => {
+    if (known.misconfigured) return Effect.void
     known.misconfigured = true
-    return Effect.andThen(
-      log("Error", "the API refuses this client: check the write key and the host", { ...facts(answer) }),
-      loss
-    )
+    return log("Error", "the API refuses this client: check the write key and the host", { ...facts(answer) })
   }
 
   const pause = Effect.gen(function* () {
@@ -126,29 +154,40 @@ export const make = Effect.fnUntraced(function* (options: {
         case "Rejected":
           return answer
         case "Misconfigured":
-          yield* misconfigured(part, answer)
-          return answer
+          yield* warnMisconfigured(answer)
+          if (lasting === undefined) {
+            yield* dropped(part, "misconfigured", answer)
+            return answer
+          }
+          known.trouble = facts(answer)
+          yield* backOff(retries++)
+          break
         case "Limited":
           known.trouble = facts(answer)
           // A limit that had passed long before is not this one.
           if (limitedSince === undefined || now > limitedUntil + longestPause) limitedSince = now
           limitedUntil = Math.max(limitedUntil, now + Math.min(longestPause, Math.max(shortestPause, answer.delay)))
-          if (now - limitedSince <= patience && part.attempts <= lastAttempt) continue
-          yield* dropped(part, "limited", answer)
-          return answer
+          if (lasting === undefined && (now - limitedSince > patience || part.attempts > lastAttempt)) {
+            yield* dropped(part, "limited", answer)
+            return answer
+          }
+          yield* remember(limitedUntil - now)
+          break
         case "Transient": {
           known.trouble = facts(answer)
           failingSince ??= now
           const spent = now - failingSince > patience ? "expired" : retries === maxRetries ? "retries" : undefined
-          if (spent !== undefined) {
+          if (lasting === undefined && spent !== undefined) {
             yield* dropped(part, spent, answer)
             return answer
           }
-          known.retries = Math.max(known.retries, retries++)
-          const chance = yield* Random.next
-          yield* Effect.sleep(chance * Math.min(longestBackoff, firstBackoff * 2 ** known.retries))
+          yield* backOff(retries++)
         }
       }
+      if (lasting === undefined) continue
+      const alive = yield* lasting.unexpired(part.messages)
+      if (!Arr.isReadonlyArrayNonEmpty(alive)) return answer
+      part.messages = alive
     }
   })
 

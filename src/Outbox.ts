@@ -14,7 +14,14 @@ import * as Latch from "effect/Latch"
 import * as Layer from "effect/Layer"
 import * as Queue from "effect/Queue"
 import type * as Scope from "effect/Scope"
-import { Closed, DeliveryError, type InvalidSetting, QueueFull } from "./AnalyticsError.ts"
+import {
+  Closed,
+  DeliveryError,
+  type InvalidSetting,
+  type OutboxFull,
+  type OutboxUnavailable,
+  QueueFull
+} from "./AnalyticsError.ts"
 import type { Message } from "./Message.ts"
 import * as Outcome from "./Outcome.ts"
 import * as Settings from "./Settings.ts"
@@ -42,16 +49,40 @@ export interface Counts {
   readonly dropped: number
 }
 
+/** Why a message was not accepted. */
+export type OfferError = QueueFull | OutboxFull | OutboxUnavailable | Closed
+
+/** What stands in the way of deliveries. */
+export interface Trouble {
+  /** Failures in a row. */
+  readonly retries: number
+  /** No attempt before this time of day, in milliseconds. */
+  readonly resumeAt: number
+}
+
+/** What an outbox that outlives the process adds: its messages are tried for as long as it takes. */
+export interface Lasting {
+  /** Drops those of these messages that are older than they may be; answers with the others. */
+  readonly unexpired: (messages: ReadonlyArray<Message>) => Effect.Effect<ReadonlyArray<Message>>
+  /** Keeps what is in the way for the next life, or forgets it. */
+  readonly remember: (trouble: Trouble | undefined) => Effect.Effect<void>
+  /** What was in the way when this outbox was last used. */
+  readonly recall: Effect.Effect<Trouble | undefined>
+}
+
 export class Outbox extends Context.Service<
   Outbox,
   {
-    /** Accepts a message, or says why not. With `overflow: "wait"` it suspends until there is room. */
-    readonly offer: (message: Message) => Effect.Effect<void, QueueFull | Closed>
+    /**
+     * Accepts a message, or says why not. With `overflow: "wait"` it suspends until there is room; an outbox that
+     * outlives the process takes until the message is committed.
+     */
+    readonly offer: (message: Message) => Effect.Effect<void, OfferError>
     /**
      * Accepts a message at once, without a fiber. Answers with an error when it is not accepted, with what has to be
-     * told when older messages had to go for it, else with nothing.
+     * told when older messages had to go for it, else with nothing. Where accepting takes time it is always refused.
      */
-    readonly offerUnsafe: (message: Message) => QueueFull | Closed | Outcome.Dropped | undefined
+    readonly offerUnsafe: (message: Message) => OfferError | Outcome.Dropped | undefined
     /** The oldest messages, at most `max`; waits for the first. Ends when the outbox is closed and empty. */
     readonly take: (max: number) => Effect.Effect<Arr.NonEmptyArray<Message>, Cause.Done>
     /** Whether nothing waits to be taken. */
@@ -64,9 +95,11 @@ export class Outbox extends Context.Service<
     readonly hurried: Effect.Effect<void>
     /** Takes no more offers, and refuses those who wait for room. What was accepted stays. */
     readonly close: Effect.Effect<void>
-    /** Drops everything that is not settled, for this reason. */
+    /** Gives up everything that is not settled: drops it for this reason, or leaves it to the next life. */
     readonly abandon: (error: DeliveryError) => Effect.Effect<void>
     readonly counts: Effect.Effect<Counts>
+    /** There if messages outlive the process. */
+    readonly lasting?: Lasting | undefined
   }
 >()("effect-analytics/Outbox") {}
 
@@ -92,15 +125,15 @@ export interface Options {
   readonly overflow?: Overflow | undefined
 }
 
+/** What `overflow` is set to, or is when it is left out. */
+export const overflow = (options: Options): Overflow =>
+  Settings.oneOf("overflow", options.overflow, Settings.defaults.overflow, ["refuse", "drop-oldest", "wait"])
+
 const settings = (options: Options) =>
   Settings.read(() => ({
     maxQueueSize: Settings.integer("maxQueueSize", options.maxQueueSize, 1),
     maxQueueBytes: Settings.integer("maxQueueBytes", options.maxQueueBytes, Settings.limits.messageBytes),
-    overflow: Settings.oneOf("overflow", options.overflow, Settings.defaults.overflow, [
-      "refuse",
-      "drop-oldest",
-      "wait"
-    ])
+    overflow: overflow(options)
   }))
 
 // ---------------------------------------------------------------------------------------------------------------------

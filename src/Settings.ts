@@ -38,6 +38,21 @@ export const defaults = {
   closeTimeout: 75_000
 } as const
 
+/** The same of a durable outbox. */
+export const durableDefaults = {
+  maxQueueSize: 1_000_000,
+  maxQueueBytes: 1024 * 1024 * 1024,
+  maxFileBytes: 2 * 1024 * 1024 * 1024,
+  table: "analytics_outbox",
+  lanes: 64,
+  lease: 30_000,
+  pollInterval: 1_000,
+  commitTimeout: 5_000,
+  maxAge: Number.POSITIVE_INFINITY,
+  maxDead: 10_000,
+  maxDeadAge: 30 * 24 * 3_600_000
+} as const
+
 const regions = {
   us: "https://api.segment.io",
   eu: "https://events.eu1.segmentapis.com"
@@ -59,14 +74,19 @@ export const invalid = (setting: string, problem: string): never => {
   throw new InvalidSetting({ setting, problem })
 }
 
+/** The settings that are numbers when they are left out. */
+type Numbers<D> = { [Name in keyof D]: D[Name] extends number ? Name : never }[keyof D] & string
+type NumberSetting = Numbers<typeof defaults> | Numbers<typeof durableDefaults>
+
 /** A whole number within bounds. */
 export const integer = (
-  setting: keyof typeof defaults & string,
+  setting: NumberSetting,
   value: number | undefined,
   min: number,
-  max: number = Number.MAX_SAFE_INTEGER
+  max: number = Number.MAX_SAFE_INTEGER,
+  known: { readonly [Name in NumberSetting]?: number } = defaults
 ): number => {
-  const given: unknown = value ?? defaults[setting]
+  const given: unknown = value ?? known[setting]
   return Number.isInteger(given) && (given as number) >= min && (given as number) <= max
     ? (given as number)
     : invalid(setting, `must be a whole number from ${min} to ${max}`)
@@ -74,15 +94,18 @@ export const integer = (
 
 /** A length of time, as milliseconds. */
 export const millis = (
-  setting: keyof typeof defaults & string,
+  setting: NumberSetting,
   value: Duration.Input | undefined,
-  min: number
+  min: number,
+  known: { readonly [Name in NumberSetting]?: number } = defaults
 ): number => {
-  const given = value ?? (defaults[setting] as number)
+  const given = value ?? known[setting]
   const time =
     typeof given === "number"
       ? given
-      : Duration.toMillis(Option.getOrElse(Duration.fromInput(given), () => Duration.infinity))
+      : given === undefined
+        ? Number.NaN
+        : Duration.toMillis(Option.getOrElse(Duration.fromInput(given), () => Duration.infinity))
   return Number.isFinite(time) && time >= min
     ? time
     : invalid(setting, `must be a length of time of at least ${min} ms: milliseconds or a string such as "10 seconds"`)

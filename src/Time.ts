@@ -2,6 +2,8 @@
  * The two times that a client needs: the one of day, which people set and write down, and the one that only goes on.
  */
 import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 
 /** Milliseconds that have passed since some beginning: for waits and durations, whatever is done to the clock. */
@@ -24,6 +26,7 @@ export const makeIso = (): ((now: number) => string) => {
 }
 
 const isoDate = /^\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d(:?\d\d)?)?)?$/i
+
 /** Whether it is a time as ISO 8601 writes it, in the calendar. */
 export const isIso = (text: unknown): boolean => {
   if (typeof text !== "string" || !isoDate.test(text) || Number.isNaN(Date.parse(text))) return false
@@ -31,3 +34,20 @@ export const isIso = (text: unknown): boolean => {
   const lastOfMonth = new Date(Date.UTC(Number(text.slice(0, 4)), Number(text.slice(5, 7)), 0))
   return Number(text.slice(8, 10)) <= lastOfMonth.getUTCDate()
 }
+
+const real = /* @__PURE__ */ Context.get(/* @__PURE__ */ Context.empty(), Clock.Clock)
+
+/** The real clock, but for one thing: nobody has to wait for its sleepers. */
+const unattendedClock: Clock.Clock = /* @__PURE__ */ Object.assign(/* @__PURE__ */ Object.create(real) as Clock.Clock, {
+  sleep: (duration: Duration.Duration) =>
+    Effect.callback<void>((resume) => {
+      const timer: unknown = setTimeout(() => resume(Effect.void), Duration.toMillis(duration))
+      if (typeof timer === "object" && timer !== null && "unref" in timer && typeof timer.unref === "function")
+        timer.unref()
+      return Effect.sync(() => clearTimeout(timer as number))
+    })
+})
+
+/** What sleeps inside keeps no process alive. A clock that is not the real one, such as a test's, stays as it is. */
+export const unattended = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+  Effect.updateService(effect, Clock.Clock, (clock) => (clock === real ? unattendedClock : clock))

@@ -12,6 +12,8 @@ import {
   type Closed,
   InvalidCall,
   type InvalidSetting,
+  type OutboxFull,
+  type OutboxUnavailable,
   type PlanViolation,
   type QueueFull
 } from "../src/AnalyticsError.ts"
@@ -139,7 +141,9 @@ describe("types of calls", () => {
 
   it("are effects of nothing, that fail by name and need nothing", () => {
     expectTypeOf<ReturnType<Analytics.Service[Message.Type]>>().toEqualTypeOf<Effect.Effect<void, CallError, never>>()
-    expectTypeOf<CallError>().toEqualTypeOf<InvalidCall | PlanViolation | QueueFull | Closed>()
+    expectTypeOf<CallError>().toEqualTypeOf<
+      InvalidCall | PlanViolation | QueueFull | OutboxFull | OutboxUnavailable | Closed
+    >()
     expectTypeOf<Analytics.Service["flush"]>().toEqualTypeOf<Effect.Effect<Outbox.Flushed, never, never>>()
     expectTypeOf<Analytics.Service["close"]>().toEqualTypeOf<Effect.Effect<Outbox.Flushed, never, never>>()
   })

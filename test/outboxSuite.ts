@@ -10,14 +10,17 @@ import { DeliveryError } from "../src/AnalyticsError.ts"
 import type { Message } from "../src/Message.ts"
 import * as Outbox from "../src/Outbox.ts"
 import * as Outcome from "../src/Outcome.ts"
-import { breathe, message, messages } from "./support.ts"
+import { breathe as breatheHere, message, messages } from "./support.ts"
 
 type Batch = Outcome.Delivered["messages"]
 
 /** Gives a test an outbox with these options, and the outcomes that its observer was told. */
 type Run = (
   options: Outbox.Options,
-  test: (outbox: Outbox.Outbox["Service"], outcomes: Array<Outcome.Outcome>) => Effect.Effect<void, unknown>
+  test: (
+    outbox: Outbox.Outbox["Service"],
+    outcomes: Array<Outcome.Outcome>
+  ) => Effect.Effect<void, unknown, Outbox.Outbox>
 ) => Effect.Effect<void, unknown>
 
 const eventsOf = (batch: ReadonlyArray<Message>) => batch.map(({ messageId }) => messageId.slice("id of ".length))
@@ -32,10 +35,25 @@ const dropped = (batch: Batch) =>
     error: new DeliveryError({ reason: "rejected", status: 400, attempts: 1 })
   })
 
+export interface Kind {
+  /** How a full one says so. */
+  readonly full: "QueueFull" | "OutboxFull"
+  /** Whether what is left at the end is there for the next life, and accepting takes time. */
+  readonly lasting: boolean
+  /** Lets everything happen that can. */
+  readonly breathe: Effect.Effect<void, never, Outbox.Outbox>
+}
+
+export const memory: Kind = { full: "QueueFull", lasting: false, breathe: breatheHere }
+
 export const outboxSuite = <E>(
   name: string,
-  layer: (options?: Outbox.Options) => Layer.Layer<Outbox.Outbox, E>
+  layer: (options?: Outbox.Options) => Layer.Layer<Outbox.Outbox, E>,
+  { breathe, full, lasting }: Kind = memory
 ): void => {
+  /** What becomes of so many messages that are abandoned. */
+  const ends = (count: number) => ({ delivered: 0, dropped: lasting ? 0 : count })
+
   const run: Run = (options, test) => {
     const outcomes: Array<Outcome.Outcome> = []
     const observer = Outcome.layerObserver((outcome) => Effect.sync(() => void outcomes.push(outcome)))
@@ -138,7 +156,23 @@ export const outboxSuite = <E>(
       )
     )
 
-    it.effect("an abandon drops what waits and what is taken, for its reason", () =>
+    it.effect.runIf(lasting)("an abandon leaves what waits and what is taken as it is", () =>
+      run({}, (outbox, outcomes) =>
+        Effect.gen(function* () {
+          yield* offerAll(outbox, 1, 5)
+          const [first, second] = yield* outbox.take(2)
+          assert(second !== undefined)
+          yield* outbox.settle(delivered([first]))
+          yield* outbox.abandon(closed)
+          assert.strictEqual((yield* outbox.counts).pending, 4)
+          yield* outbox.settle(delivered([second]))
+          assert.strictEqual((yield* outbox.counts).pending, 4)
+          assert.strictEqual(outcomes.length, 1)
+        })
+      )
+    )
+
+    it.effect.runIf(!lasting)("an abandon drops what waits and what is taken, for its reason", () =>
       run({}, (outbox, outcomes) =>
         Effect.gen(function* () {
           yield* offerAll(outbox, 1, 5)
@@ -281,7 +315,7 @@ export const outboxSuite = <E>(
           const flush = yield* Effect.forkChild(outbox.flush)
           yield* breathe
           yield* outbox.abandon(closed)
-          assert.deepStrictEqual(yield* Fiber.join(flush), { delivered: 0, dropped: 3 })
+          assert.deepStrictEqual(yield* Fiber.join(flush), ends(3))
         })
       )
     )
@@ -304,7 +338,7 @@ export const outboxSuite = <E>(
           const flush = yield* Effect.forkChild(outbox.flush)
           yield* breathe
           yield* outbox.abandon(closed)
-          assert.deepStrictEqual(yield* Fiber.join(flush), { delivered: 0, dropped: 3 })
+          assert.deepStrictEqual(yield* Fiber.join(flush), ends(3))
         })
       )
     )
@@ -332,10 +366,10 @@ export const outboxSuite = <E>(
             readonly limit?: number
           }
           assert.deepStrictEqual([bound, limit], ["maxQueueSize", 3])
-          assert.strictEqual(outbox.offerUnsafe(message("too many"))?._tag, "QueueFull")
+          if (!lasting) assert.strictEqual(outbox.offerUnsafe(message("too many"))?._tag, full)
           yield* outbox.settle(delivered([batch[0]]))
           yield* outbox.offer(message("again"))
-          assert.strictEqual((yield* Effect.flip(outbox.offer(message("too many"))))._tag, "QueueFull")
+          assert.strictEqual((yield* Effect.flip(outbox.offer(message("too many"))))._tag, full)
         })
       )
     )
@@ -384,7 +418,7 @@ export const outboxSuite = <E>(
           yield* offerAll(outbox, 3, 4)
           assert.deepStrictEqual(evictions(outcomes), ["event 3"])
           yield* outbox.take(1)
-          assert.strictEqual((yield* Effect.flip(outbox.offer(message("event 5"))))._tag, "QueueFull")
+          assert.strictEqual((yield* Effect.flip(outbox.offer(message("event 5"))))._tag, full)
           assert.deepStrictEqual(evictions(outcomes), ["event 3"])
         })
       )
@@ -398,14 +432,14 @@ export const outboxSuite = <E>(
           for (const event of ["a", "b", "c"]) yield* outbox.offer(message(event, 7_000))
           yield* outbox.offer(message("d", 12_000))
           assert.deepStrictEqual(evictions(outcomes), ["a", "b"])
-          assert.strictEqual((yield* Effect.flip(outbox.offer(message("e", 22_769))))._tag, "QueueFull")
+          assert.strictEqual((yield* Effect.flip(outbox.offer(message("e", 22_769))))._tag, full)
           assert.deepStrictEqual(evictions(outcomes), ["a", "b"])
           assert.deepStrictEqual(eventsOf(yield* outbox.take(9)), ["c", "d"])
         })
       )
     )
 
-    it.effect("without a fiber answers with what has to be told", () =>
+    it.effect.runIf(!lasting)("without a fiber answers with what has to be told", () =>
       run({ maxQueueSize: 1, overflow }, (outbox, outcomes) =>
         Effect.gen(function* () {
           assert.isUndefined(outbox.offerUnsafe(message("event 1")))
@@ -499,13 +533,13 @@ export const outboxSuite = <E>(
       )
     )
 
-    it.effect("nobody overtakes without a fiber either: such a call is refused", () =>
+    it.effect.runIf(!lasting)("nobody overtakes without a fiber either: such a call is refused", () =>
       run({ maxQueueBytes: 32_768, overflow }, (outbox) =>
         Effect.gen(function* () {
           yield* outbox.offer(message("first", 20_000))
           const large = yield* Effect.forkChild(outbox.offer(message("large", 20_000)))
           yield* breathe
-          assert.strictEqual(outbox.offerUnsafe(message("small", 1_000))?._tag, "QueueFull")
+          assert.strictEqual(outbox.offerUnsafe(message("small", 1_000))?._tag, full)
           yield* Fiber.interrupt(large)
         })
       )

@@ -1,0 +1,254 @@
+/**
+ * An outbox that outlives the process: a call that returned is committed to a database, and is delivered at least once,
+ * with the same `messageId`, whatever becomes of the process that made it.
+ *
+ * `layerSqlite` needs nothing but a place for a file. `layer` is over a database that the program has: SQLite, or PostgreSQL
+ * for a fleet, where any number of processes write (`layerWriter`) and any number deliver (`layerRelay`). Inside of
+ * `sql.withTransaction` a call is committed, or rolled back, with the rows of the caller.
+ */
+import * as Path from "node:path"
+import * as Context from "effect/Context"
+import type * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Reactivity from "effect/reactivity/Reactivity"
+import type * as Scope from "effect/Scope"
+import * as SqlClient from "effect/sql/SqlClient"
+import { InvalidSetting, type OutboxFull, type OutboxUnavailable } from "./AnalyticsError.ts"
+import * as Delivery from "./Delivery.ts"
+import * as Outbox from "./Outbox.ts"
+import * as Settings from "./Settings.ts"
+import * as Database from "./SqlOutbox/Database.ts"
+import { makeOperations, type Operations } from "./SqlOutbox/Operations.ts"
+import * as SqliteClient from "./SqlOutbox/SqliteClient.ts"
+import * as SqliteFile from "./SqlOutbox/SqliteFile.ts"
+import * as Store from "./SqlOutbox/Store.ts"
+import * as Transport from "./Transport.ts"
+
+export type { Operations, Stats } from "./SqlOutbox/Operations.ts"
+
+/** What an operator does with a durable outbox. */
+export class SqlOutbox extends Context.Service<SqlOutbox, Operations>()("effect-analytics/SqlOutbox") {}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Options
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** Times are milliseconds or duration strings. */
+export interface CommonOptions extends Outbox.Options {
+  /** Messages that wait, at most, whoever wrote them. @default 1_000_000 */
+  readonly maxQueueSize?: number | undefined
+  /** UTF-8 bytes of them, at most; at least the size of one message, 32,768. @default 1_073_741_824 (1 GiB) */
+  readonly maxQueueBytes?: number | undefined
+  /**
+   * How many lanes the users are spread over. No more relays than this can deliver at the same time. It is decided when
+   * the tables are made, and the same for ever. @default 64
+   */
+  readonly lanes?: number | undefined
+  /** How long after its last sign of life a relay is taken for dead. Longer than `requestTimeout`. @default "30 seconds" */
+  readonly lease?: Duration.Input | undefined
+  /** How long it takes at most until a message that another process wrote is seen. @default "1 second" */
+  readonly pollInterval?: Duration.Input | undefined
+  /** How long a call, or a look into the outbox, waits for the database. @default "5 seconds" */
+  readonly commitTimeout?: Duration.Input | undefined
+  /** Messages that are older are dropped with the reason `outdated`. @default as long as it takes */
+  readonly maxAge?: Duration.Input | undefined
+  /** Dead letters, at most: the oldest go first. @default 10_000 */
+  readonly maxDead?: number | undefined
+  /** How long a dead letter is kept. @default "30 days" */
+  readonly maxDeadAge?: Duration.Input | undefined
+  /**
+   * `"memory"`: where the outbox can't be opened, messages wait in memory, and are lost with the process; it is said as an
+   * error in the log. @default fails with `OutboxUnavailable`
+   */
+  readonly fallback?: "memory" | undefined
+}
+
+/** An outbox in a database of the program's own. */
+export interface Options extends CommonOptions {
+  /**
+   * What the names of its tables begin with: lower-case letters, digits and underscores. Clients with different write keys
+   * need different tables. @default "analytics_outbox"
+   */
+  readonly table?: string | undefined
+}
+
+/** An outbox in a file of its own. Clients with different write keys need different files. */
+export interface SqliteOptions extends CommonOptions {
+  /** Where the file `outbox.db` is to be; made if it is not there, for this user only. Give this or `file`. */
+  readonly directory?: string | undefined
+  /** The file itself. Several processes may share it. */
+  readonly file?: string | undefined
+  /** What a commit survives: `"full"` a loss of power, `"normal"` only the end of the process. @default "full" */
+  readonly synchronous?: "full" | "normal" | undefined
+  /** The size of the file, at most; then calls fail with `OutboxFull`. @default 2_147_483_648 (2 GiB) */
+  readonly maxFileBytes?: number | undefined
+}
+
+type Role = Store.Settings["role"]
+
+const settings = (options: Options & CommonOptions, role: Role) =>
+  Settings.read(() => {
+    const known = Settings.durableDefaults
+    const { maxAge } = options
+    const table = options.table ?? known.table
+    if (typeof table !== "string" || !/^[a-z_][a-z0-9_]{0,39}$/.test(table)) {
+      return Settings.invalid("table", "must be lower-case letters, digits and underscores, 40 at most")
+    }
+    return {
+      role,
+      table,
+      maxQueueSize: Settings.integer("maxQueueSize", options.maxQueueSize, 1, undefined, known),
+      maxQueueBytes: Settings.integer(
+        "maxQueueBytes",
+        options.maxQueueBytes,
+        Settings.limits.messageBytes,
+        undefined,
+        known
+      ),
+      overflow: Outbox.overflow(options),
+      lanes: options.lanes === undefined ? undefined : Settings.integer("lanes", options.lanes, 1, 1_024, known),
+      lease: Settings.millis("lease", options.lease, 100, known),
+      pollInterval: Settings.millis("pollInterval", options.pollInterval, 1, known),
+      timeout: Settings.millis("commitTimeout", options.commitTimeout, 1, known),
+      maxAge: maxAge === undefined ? known.maxAge : Settings.millis("maxAge", maxAge, 1, known),
+      maxDead: Settings.integer("maxDead", options.maxDead, 0, undefined, known),
+      maxDeadAge: Settings.millis("maxDeadAge", options.maxDeadAge, 0, known),
+      fallback: Settings.oneOf("fallback", options.fallback ?? "none", "none", ["none", "memory"])
+    }
+  })
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Constructor
+// ---------------------------------------------------------------------------------------------------------------------
+
+type OpenError = InvalidSetting | OutboxFull | OutboxUnavailable
+type Services = Context.Context<Outbox.Outbox | SqlOutbox>
+
+/** The outbox in the place that `place` makes. */
+const make = Effect.fnUntraced(function* (
+  options: Options & CommonOptions,
+  role: Role,
+  place: Effect.Effect<Database.Place, OpenError, Scope.Scope>
+): Effect.fn.Return<Services, OpenError, Scope.Scope> {
+  const read = yield* settings(options, role)
+  const open = Effect.gen(function* () {
+    const database = yield* Database.make(yield* place, read)
+    const total = yield* database.ask(database.tables.countLanes)
+    if (read.lanes !== undefined && read.lanes !== total) {
+      return yield* new InvalidSetting({ setting: "lanes", problem: `must be ${total}, as when the tables were made` })
+    }
+    const store = yield* Store.make(database, read)
+    return Context.make(Outbox.Outbox, store.outbox).pipe(Context.add(SqlOutbox, makeOperations(database, store)))
+  })
+  if (read.fallback === "none") return yield* open
+  return yield* Effect.catchTag(open, ["OutboxUnavailable", "OutboxFull"], (error) =>
+    Effect.gen(function* () {
+      yield* Effect.annotateLogs(
+        Effect.logError(`${error.message}: messages wait in memory, and are lost when the process ends`),
+        { module: "effect-analytics" }
+      )
+      const memory = yield* Outbox.makeMemory({ overflow: options.overflow })
+      return Context.make(Outbox.Outbox, memory).pipe(Context.add(SqlOutbox, noOperations(error)))
+    })
+  )
+})
+
+const noOperations = (error: OutboxUnavailable | OutboxFull): Operations => {
+  const fails = Effect.fail(error)
+  return { stats: fails, retryDead: fails, purgeDead: () => fails, purgeUser: () => fails }
+}
+
+/** A database of the program's own: others look after it. */
+const placeOfClient: Effect.Effect<Database.Place, never, SqlClient.SqlClient> = Effect.map(
+  SqlClient.SqlClient,
+  (client) => ({
+    client,
+    address: SqliteFile.address(),
+    isGone: () => false,
+    replaced: () => false,
+    started: () => {},
+    tidy: () => {}
+  })
+)
+
+const placeOfFile = Effect.fnUntraced(function* (
+  options: SqliteOptions
+): Effect.fn.Return<Database.Place, InvalidSetting, Scope.Scope> {
+  const where = yield* Settings.read(() => fileSettings(options))
+  const context = yield* Effect.context<never>()
+  const file = new SqliteFile.SqliteFile(where, ({ bytes, file: aside, problem }) => {
+    const line = `the outbox was broken (${problem}) and is set aside as ${aside} (${bytes} bytes): what waited in it is not delivered`
+    Effect.runSyncWith(context)(
+      Effect.ignoreCause(Effect.annotateLogs(Effect.logError(line), { module: "effect-analytics" }))
+    )
+  })
+  yield* Effect.addFinalizer(() => Effect.sync(() => file.close()))
+  const client = yield* Effect.provide(SqliteClient.make(file), Reactivity.layer)
+  return {
+    client,
+    address: SqliteFile.address(),
+    isGone: SqliteFile.isGone,
+    replaced: () => file.replaced(),
+    started: () => file.started(),
+    tidy: () => file.tidy()
+  }
+})
+
+const fileSettings = ({ directory, file, maxFileBytes, synchronous }: SqliteOptions): SqliteFile.Settings => {
+  if ((directory === undefined) === (file === undefined)) {
+    return Settings.invalid("directory", "must be given, or file: one of the two")
+  }
+  const [setting, path] = file === undefined ? ["directory", directory] : ["file", file]
+  if (typeof path !== "string" || path.trim() === "" || path.includes("\0")) {
+    return Settings.invalid(setting, "must be a path")
+  }
+  const known = Settings.durableDefaults
+  return {
+    file: Path.resolve(file ?? Path.join(path, "outbox.db")),
+    synchronous: Settings.oneOf("synchronous", synchronous, "full", ["full", "normal"]),
+    maxFileBytes: Settings.integer("maxFileBytes", maxFileBytes, 1024 * 1024, undefined, known)
+  }
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Layers
+// ---------------------------------------------------------------------------------------------------------------------
+
+/**
+ * In a file of its own: the embedded outbox. Needs Node 22.19 or newer, and nothing installed. Several processes may share
+ * it: they deliver one another's messages, each user's in their order.
+ */
+export const layerSqlite = (options: SqliteOptions): Layer.Layer<Outbox.Outbox | SqlOutbox, OpenError> =>
+  Layer.effectContext(make(options, "both", placeOfFile(options)))
+
+/** In the database that is provided; this process writes and delivers. */
+export const layer = (options: Options = {}): Layer.Layer<Outbox.Outbox | SqlOutbox, OpenError, SqlClient.SqlClient> =>
+  layerOf(options, "both")
+
+/**
+ * In the database that is provided; this process only writes, and somebody else's relay delivers. It brings a `Transport`
+ * that is never used: `Analytics.layerNoDeps().pipe(Layer.provide(SqlOutbox.layerWriter()))`. A flush resolves when
+ * everything is committed.
+ */
+export const layerWriter = (
+  options: Options = {}
+): Layer.Layer<Outbox.Outbox | SqlOutbox | Transport.Transport, OpenError, SqlClient.SqlClient> =>
+  Layer.merge(layerOf(options, "writer"), Transport.layerStub)
+
+/** Delivers what others write to the database that is provided. The end of its scope is a close. */
+export const layerRelay = (
+  options: Options & Delivery.Options = {}
+): Layer.Layer<SqlOutbox, OpenError, SqlClient.SqlClient | Transport.Transport> =>
+  Layer.effectDiscard(Delivery.make(options)).pipe(Layer.provideMerge(layerOf(options, "relay"))) as Layer.Layer<
+    SqlOutbox,
+    OpenError,
+    SqlClient.SqlClient | Transport.Transport
+  >
+
+const layerOf = (options: Options, role: Role) =>
+  Layer.effectContext(
+    Effect.contextWith((context: Context.Context<SqlClient.SqlClient>) =>
+      make(options, role, Effect.provideContext(placeOfClient, context))
+    )
+  )
