@@ -2,18 +2,15 @@
  * The loop between the outbox and the transport: groups what waits into batches, keeps at most `maxInFlight` of them
  * on their way, and ends in good order. What happens to one batch on its way is told in `Attempts.ts`.
  */
-import * as Arr from "effect/Array"
-import * as Cause from "effect/Cause"
+import type * as Arr from "effect/Array"
+import type * as Cause from "effect/Cause"
 import * as Deferred from "effect/Deferred"
-import * as Duration from "effect/Duration"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import * as Pull from "effect/Pull"
-import * as Schedule from "effect/Schedule"
+import * as Fiber from "effect/Fiber"
 import * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
-import * as Sink from "effect/Sink"
-import * as Stream from "effect/Stream"
 import { DeliveryError, type InvalidSetting } from "./AnalyticsError.ts"
 import * as Attempts from "./Attempts.ts"
 import type { Message } from "./Message.ts"
@@ -72,26 +69,61 @@ export const make = Effect.fnUntraced(function* (
   const transport = yield* Transport.Transport
   const attempts = yield* Attempts.make({ maxRetries })
   const running = yield* Scope.make()
-  const slots = yield* Semaphore.make(maxInFlight - 1)
 
-  const batches = Stream.fromPull(Effect.succeed(outbox.take(batchSize))).pipe(
-    Stream.aggregateWithin(
-      pack(batchSize, () => attempts.maxBatchBytes() - transport.envelopeBytes),
-      window(flushInterval, outbox)
-    )
+  /** What was taken and is in no batch yet. */
+  let rest: ReadonlyArray<Message> = []
+  /** Takes more, if anybody asked for more and did not wait for it. */
+  let taking: Fiber.Fiber<ReadonlyArray<Message>, Cause.Done> | undefined
+
+  const take = Effect.suspend(() => (taking === undefined ? outbox.take(batchSize) : Fiber.join(taking))).pipe(
+    Effect.map((messages) => {
+      taking = undefined
+      return messages
+    })
   )
 
-  // The next batch is not formed before there is a slot for it: what arrives until then is part of it.
-  const launch = (batch: Batch) =>
-    attempts.deliver(batch).pipe(
-      // It never fails; if it does all the same, no message may hang in the air.
-      Effect.catchCause(() => outbox.settle(Outcome.Outcome.Dropped({ messages: batch, error: broken }))),
-      Effect.ensuring(slots.release(1)),
-      Effect.forkIn(running),
-      Effect.andThen(slots.take(1))
+  /** Adds what comes within the interval, or until a flush is waiting. */
+  const holdOpen = Effect.fnUntraced(function* (group: Group) {
+    const open = yield* Effect.forkIn(Effect.raceFirst(Effect.sleep(flushInterval), outbox.hurried), running)
+    while (!group.isFull) {
+      // A take may not be interrupted: what it has in its hands would be lost.
+      taking ??= yield* Effect.forkIn(outbox.take(batchSize), running)
+      yield* Effect.raceFirst(Fiber.await(taking), Fiber.await(open))
+      const taken = taking.pollUnsafe()
+      // Either the window is closed, or the outbox is, and the next to take will learn it.
+      if (taken === undefined || Exit.isFailure(taken)) break
+      rest = group.add(yield* take)
+    }
+    yield* Fiber.interrupt(open)
+  })
+
+  const form = Effect.gen(function* () {
+    const group = new Group(batchSize, attempts.maxBatchBytes() - transport.envelopeBytes)
+    rest = group.add(rest.length === 0 ? yield* take : rest)
+    if (flushInterval > 0 && !group.isFull) yield* holdOpen(group)
+    // Whoever is about to call comes first: no batch leaves while more could join it.
+    yield* Effect.yieldNow
+    while (!group.isFull && !outbox.isEmpty()) {
+      rest = group.add(yield* take)
+      yield* Effect.yieldNow
+    }
+    return group.messages
+  })
+
+  // It never fails; if it does all the same, no message may hang in the air.
+  const deliver = (batch: Batch) =>
+    Effect.catchCause(attempts.deliver(batch), () =>
+      outbox.settle(Outcome.Outcome.Dropped({ messages: batch, error: broken }))
     )
 
-  yield* Effect.forkIn(Stream.runForEach(batches, launch), running)
+  const slots = yield* Semaphore.make(maxInFlight - 1)
+  // The next batch is not formed before there is a slot for it: what arrives until then is part of it.
+  const launch = (batch: Batch) =>
+    maxInFlight === 1
+      ? deliver(batch)
+      : deliver(batch).pipe(Effect.ensuring(slots.release(1)), Effect.forkIn(running), Effect.andThen(slots.take(1)))
+
+  yield* form.pipe(Effect.flatMap(launch), Effect.forever({ disableYield: true }), Effect.forkIn(running))
 
   const end = Effect.gen(function* () {
     yield* outbox.close
@@ -120,37 +152,39 @@ const broken = new DeliveryError({ reason: "broken", attempts: 0 })
 
 type Batch = Arr.NonEmptyReadonlyArray<Message>
 
-/** Groups as many messages as a request takes; one always fits. */
-const pack = (maxMessages: number, maxBytes: () => number): Sink.Sink<Batch, Message, Message> =>
-  Sink.fromTransform((upstream) => {
-    const batch: Array<Message> = []
-    const room = maxBytes()
-    let bytes = 0
-    let leftover: Array<Message> = []
-    return upstream.pipe(
-      Effect.flatMap((messages) => {
-        for (const [index, message] of messages.entries()) {
-          const size = message.bytes + (batch.length === 0 ? 0 : 1)
-          if (batch.length === maxMessages || (batch.length > 0 && bytes + size > room)) {
-            leftover = messages.slice(index)
-            return Cause.done()
-          }
-          batch.push(message)
-          bytes += size
-        }
-        return batch.length === maxMessages ? Cause.done() : Effect.void
-      }),
-      Effect.forever({ disableYield: true }),
-      Pull.catchDone(() =>
-        Effect.succeed([batch as unknown as Batch, Arr.isArrayNonEmpty(leftover) ? leftover : undefined] as const)
-      )
-    )
-  })
+/** As many messages as a request takes; one always fits. */
+class Group {
+  private readonly held: Array<Message> = []
+  private bytes = 0
+  private readonly maxMessages: number
+  private readonly maxBytes: number
+  /** Whether nothing more fits. */
+  isFull = false
 
-/** How long a group stays open: for the interval, unless a flush is waiting; and never while more could join it. */
-const window = (interval: number, outbox: Outbox.Outbox["Service"]) => {
-  const open = interval === 0 ? Effect.void : Effect.raceFirst(Effect.sleep(interval), outbox.hurried)
-  const quiet: Effect.Effect<void> = Effect.flatMap(Effect.yieldNow, () => (outbox.isEmpty() ? Effect.void : quiet))
-  const step = Effect.as(Effect.andThen(open, quiet), [undefined, Duration.zero] as [undefined, Duration.Duration])
-  return Schedule.fromStep(Effect.succeed(() => step))
+  constructor(maxMessages: number, maxBytes: number) {
+    this.maxMessages = maxMessages
+    this.maxBytes = maxBytes
+  }
+
+  get messages(): Batch {
+    return this.held as Array<Message> as Arr.NonEmptyArray<Message>
+  }
+
+  /** Adds what fits; answers with the rest. */
+  add(messages: ReadonlyArray<Message>): ReadonlyArray<Message> {
+    for (const [index, message] of messages.entries()) {
+      const bytes = message.bytes + (this.held.length === 0 ? 0 : 1)
+      if (this.held.length > 0 && this.bytes + bytes > this.maxBytes) {
+        this.isFull = true
+        return messages.slice(index)
+      }
+      this.held.push(message)
+      this.bytes += bytes
+      if (this.held.length === this.maxMessages) {
+        this.isFull = true
+        return messages.slice(index + 1)
+      }
+    }
+    return []
+  }
 }
