@@ -32,18 +32,20 @@ type MarkedProperties = {
 /** The same event, with its number and the time of the call in microseconds: what the sink finds it by. */
 export const marked = (n: number, at: number): Event => ({ ...event, properties: { ...event.properties, n, at } })
 
+const library = { name: "effect-analytics", version: "0.1.0" }
+
 /** The text of an event, stamped. */
-export const stamped = (event: object): string =>
+export const stamped = (event: Event): string =>
   JSON.stringify({
     type: "track",
     messageId: crypto.randomUUID(),
     timestamp: new Date().toISOString(),
     ...event,
-    context: { library: { name: "floor", version: "0" } }
+    context: { ...event.context, library }
   })
 
 export interface FloorClient {
-  readonly track: (event: object) => void
+  readonly track: (event: Event) => void
   readonly flush: () => Promise<void>
 }
 

@@ -160,6 +160,10 @@ export const make = Effect.fnUntraced(function* (
         const message = prepare(type, call, Enrichment.surroundings(fiber.context), check)
         if (message instanceof InvalidCall || message instanceof PlanViolation) return fail(refuse(type, message))
         if (message instanceof Enrichment.Drop) return tell(filter(type, message))
+        // Mostly there is room; who has to wait for it, or for a disk, does so in an effect.
+        const answer = outbox.lasting === undefined ? outbox.offerUnsafe(message) : "wait"
+        if (answer === undefined) return Effect.void
+        if (answer !== "wait" && answer._tag === "Dropped") return tell(answer)
         return Effect.catch(outbox.offer(message), (error) => fail(refuse(type, error, message)))
       })
     )

@@ -75,7 +75,8 @@ const inEffect =
 
 const layerOf = async (http: Exclude<Http, "fetch">) => {
   const client = await import("@effect/platform-node/NodeHttpClient")
-  return http === "undici" ? client.layerUndici : client.layerNodeHttp
+  // The agent of `node:http` opens a connection for each request if nobody tells it not to.
+  return http === "undici" ? client.layerUndici : client.layerNodeHttpOptions({ keepAlive: true })
 }
 
 // The parts of the others that are used here; they are installed when the benchmark is run.

@@ -3,7 +3,8 @@
  * `docs/performance.md`, as markdown.
  *
  * Every client has a process of its own and every run a sink of its own; the clients take turns, and what is printed is
- * the median of the rounds. `--only burst,steady` runs some of the scenarios, `--quick` one short round of each.
+ * the median of the rounds. `--only burst,steady` runs some of the scenarios, `--clients floor,plain` some of
+ * the clients, `--quick` one short round of each.
  */
 import { type ChildProcess, execFileSync, fork } from "node:child_process"
 import { existsSync, readdirSync, readFileSync, statSync } from "node:fs"
@@ -36,7 +37,7 @@ for (const one of wanted) {
   if (!scenarios.includes(one as Scenario)) throw new Error(`no scenario ${one}: there are ${scenarios.join(", ")}`)
 }
 const rounds = Number(flags.rounds ?? (flags.quick ? 1 : 3))
-const taking = clients.filter(({ name }) => name.includes(flags.clients))
+const taking = clients.filter(({ name }) => flags.clients.split(",").some((part) => name.includes(part)))
 
 /** The others are no dependency of the project: they are installed here, when they are missing. */
 const modules = new URL("node_modules/", import.meta.url)
