@@ -17,6 +17,7 @@ import type { Message } from "./Message.ts"
 import * as Outbox from "./Outbox.ts"
 import * as Outcome from "./Outcome.ts"
 import * as Settings from "./Settings.ts"
+import * as Time from "./Time.ts"
 import * as Transport from "./Transport.ts"
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -31,7 +32,10 @@ export interface Options {
    * what arrives during its request forms the next batch. Milliseconds or a duration string. @default 0
    */
   readonly flushInterval?: Duration.Input | undefined
-  /** Requests at the same time. More than one gives up the order between batches. @default 1 */
+  /**
+   * Requests at the same time. More than one gives up the order between batches; they are spread over the time that a
+   * request takes, for which a batch that is not full is kept for up to 25 ms. @default 1
+   */
   readonly maxInFlight?: number | undefined
   /** Attempts after the first for a batch that fails in a way that may pass. @default 10 */
   readonly maxRetries?: number | undefined
@@ -70,6 +74,8 @@ export const make = Effect.fnUntraced(function* (
   const attempts = yield* Attempts.make({ maxRetries })
   const running = yield* Scope.make()
 
+  const pace = new Pace(maxInFlight)
+
   /** What was taken and is in no batch yet. */
   let rest: ReadonlyArray<Message> = []
   /** Takes more, if anybody asked for more and did not wait for it. */
@@ -101,6 +107,7 @@ export const make = Effect.fnUntraced(function* (
     const group = new Group(batchSize, attempts.maxBatchBytes() - transport.envelopeBytes)
     rest = group.add(rest.length === 0 ? yield* take : rest)
     if (flushInterval > 0 && !group.isFull) yield* holdOpen(group)
+    if (pace.inFlight > 0 && !group.isFull) yield* Effect.sleep(pace.wait(yield* Time.elapsed))
     // Whoever is about to call comes first: no batch leaves while more could join it.
     yield* Effect.yieldNow
     while (!group.isFull && !outbox.isEmpty()) {
@@ -117,11 +124,16 @@ export const make = Effect.fnUntraced(function* (
     )
 
   const slots = yield* Semaphore.make(maxInFlight - 1)
+  const inTime = Effect.fnUntraced(function* (batch: Batch) {
+    const begun = pace.begin(yield* Time.elapsed)
+    yield* deliver(batch)
+    pace.end((yield* Time.elapsed) - begun)
+  })
   // The next batch is not formed before there is a slot for it: what arrives until then is part of it.
   const launch = (batch: Batch) =>
     maxInFlight === 1
       ? deliver(batch)
-      : deliver(batch).pipe(Effect.ensuring(slots.release(1)), Effect.forkIn(running), Effect.andThen(slots.take(1)))
+      : inTime(batch).pipe(Effect.ensuring(slots.release(1)), Effect.forkIn(running), Effect.andThen(slots.take(1)))
 
   yield* form.pipe(Effect.flatMap(launch), Effect.forever({ disableYield: true }), Effect.forkIn(running))
 
@@ -151,6 +163,39 @@ export const make = Effect.fnUntraced(function* (
 const broken = new DeliveryError({ reason: "broken", attempts: 0 })
 
 type Batch = Arr.NonEmptyReadonlyArray<Message>
+
+/**
+ * Spreads requests over time. Left alone they bunch: all slots come free at once, the first takes everything that waits,
+ * and what comes then waits for as long as a request takes. At an even distance a message waits for a fraction of that.
+ */
+class Pace {
+  /** A batch is not kept for longer than this, in milliseconds, while a slot is free. */
+  static readonly longest = 25
+  private readonly maxInFlight: number
+  private distance = 0
+  private last = Number.NEGATIVE_INFINITY
+  inFlight = 0
+
+  constructor(maxInFlight: number) {
+    this.maxInFlight = maxInFlight
+  }
+
+  /** How long the next request should wait. */
+  wait(now: number): number {
+    return Math.max(0, this.last + this.distance - now)
+  }
+
+  begin(now: number): number {
+    this.inFlight++
+    this.last = now
+    return now
+  }
+
+  end(took: number): void {
+    this.inFlight--
+    this.distance = Math.min(Pace.longest, took / this.maxInFlight)
+  }
+}
 
 /** As many messages as a request takes; one always fits. */
 class Group {
