@@ -27,6 +27,8 @@ export interface Book {
   readonly drained: number
   /** Milliseconds from a call to the end of the request that brought it: the median and the 99th percentile. */
   readonly latency: readonly [number, number]
+  /** Bytes of an event on the wire, its part of the envelope included. */
+  readonly bytes: number
 }
 
 const { delay = 0, outage = 0, silent = false }: SinkOptions = JSON.parse(process.argv[2] ?? "{}")
@@ -35,14 +37,19 @@ const mark = /"n":(\d+),"at":(\d+)/g
 const seen = new Set<string>()
 const latencies: Array<number> = []
 let requests = 0
+let events = 0
+let bytes = 0
 let duplicates = 0
 let first = 0
 let last = 0
 
 const micros = () => Number(process.hrtime.bigint() / 1_000n)
 
-const take = (body: string, now: number) => {
+const take = (body: string, ok: boolean, now: number) => {
+  bytes += body.length
   for (const [, n = "", at] of body.matchAll(mark)) {
+    events++
+    if (!ok) continue
     if (seen.has(n)) duplicates++
     else {
       seen.add(n)
@@ -55,7 +62,14 @@ const take = (body: string, now: number) => {
 const book = (): Book => {
   const sorted = latencies.toSorted((a, b) => a - b)
   const at = (part: number) => (sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * part))] ?? 0) / 1_000
-  return { requests, taken: seen.size, duplicates, drained: (last - first) / 1_000, latency: [at(0.5), at(0.99)] }
+  return {
+    requests,
+    taken: seen.size,
+    duplicates,
+    drained: (last - first) / 1_000,
+    latency: [at(0.5), at(0.99)],
+    bytes: bytes / events
+  }
 }
 
 const server = createServer((request, response) => {
@@ -64,10 +78,10 @@ const server = createServer((request, response) => {
   request.on("end", () => {
     const now = micros()
     if (requests++ === 0) first = now
-    if (silent) return
-    const ok = now - first >= outage * 1_000
+    const ok = !silent && now - first >= outage * 1_000
     const raw = Buffer.concat(chunks)
-    if (ok) take((request.headers["content-encoding"] === "gzip" ? gunzipSync(raw) : raw).toString("latin1"), now)
+    take((request.headers["content-encoding"] === "gzip" ? gunzipSync(raw) : raw).toString("latin1"), ok, now)
+    if (silent) return
     // All kinds of clients read this, and each finds its own word for success.
     const text = ok ? `{"success":true,"status":1,"code":200}` : `{"code":503}`
     const headers = { "content-type": "application/json", "content-length": text.length }

@@ -14,7 +14,7 @@ import { fileURLToPath } from "node:url"
 import { parseArgs } from "node:util"
 import { gzipSync } from "node:zlib"
 import * as esbuild from "esbuild"
-import { event, stamped } from "../floor.ts"
+import { event } from "../floor.ts"
 import type { Book, SinkOptions } from "../sink.ts"
 import { type Client, clients } from "./clients.ts"
 import type { Options, Report } from "./contestant.ts"
@@ -234,7 +234,7 @@ const outage = async () => {
         of(({ book }) => book.duplicates),
         0
       ),
-      number(of(({ book }) => book.drained) / 1_000),
+      of(({ book }) => book.taken) === 0 ? "" : number(of(({ book }) => book.drained) / 1_000),
       number(
         of(({ book }) => book.requests),
         0
@@ -244,14 +244,13 @@ const outage = async () => {
 }
 
 const memory = async () => {
-  const bytes = stamped(event).length
   const runs = await inTurns({ scenario: "memory", calls: 5_000 }, { silent: true }, 2)
   table(
-    `Memory: the sink never answers, 5,000 messages of about ${bytes} bytes wait`,
-    ["heap bytes a message", "of its JSON"],
+    "Memory: the sink never answers, 5,000 messages wait",
+    ["heap bytes a message", "times its JSON"],
     rowsOf(runs, (of) => {
       const heap = of(({ report }) => report.heap)
-      return [number(heap, 0), number(heap / bytes, 2)]
+      return [number(heap, 0), number(heap / of(({ book }) => book.bytes), 2)]
     })
   )
 }
