@@ -52,8 +52,8 @@ export interface Service extends Calls {
   readonly close: Effect.Effect<Outbox.Flushed>
   /** Counts since the client was made. */
   readonly stats: Effect.Effect<Outcome.Stats>
-  /** @internal A call of any of the six types that has to pass a check as well: what `TrackingPlan` is made with. */
-  readonly say: (type: Message.Type, call: unknown, check: Enrichment.Check) => Effect.Effect<void, CallError>
+  /** @internal A call of any of the six types; it may have to pass a check as well, as `TrackingPlan` has them. */
+  readonly say: (type: Message.Type, call: unknown, check?: Enrichment.Check) => Effect.Effect<void, CallError>
   /**
    * @internal A call without a fiber, for code that is not Effect: at once, and with what has to be told, if anything. It never
    * throws, and never waits: `overflow: "wait"` refuses here.

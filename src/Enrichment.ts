@@ -71,6 +71,14 @@ export const surroundings = (context: Context.Context<never>): Surroundings => (
   context: Context.get(context, CurrentContext)
 })
 
+/** Puts surroundings that were kept elsewhere around a call. */
+export const within =
+  ({ context, identity }: Surroundings) =>
+  <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> => {
+    const inside = Effect.provideService(self, CurrentContext, context)
+    return identity === undefined ? inside : Effect.provideService(inside, CurrentIdentity, identity)
+  }
+
 /** Whether a call that names this user, or nobody, may be of that one. Ids are compared as they are sent. */
 const isOf = (said: unknown, around: Message.Id | undefined): boolean =>
   said === undefined || around === undefined || said === around || text(said) === text(around)

@@ -352,3 +352,8 @@ export const makeMemory = Effect.fnUntraced(function* (
 /** A bounded queue in memory: what it holds is lost with the process. */
 export const layerMemory = (options?: Options): Layer.Layer<Outbox, InvalidSetting> =>
   Layer.effect(Outbox, makeMemory(options))
+
+/** An outbox that outlives the process, ready to be given to `createAnalytics`: see `SqlOutbox.sqlite`. */
+export interface Durable {
+  readonly layer: Layer.Layer<Outbox, InvalidSetting | OutboxFull | OutboxUnavailable>
+}

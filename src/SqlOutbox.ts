@@ -252,3 +252,9 @@ const layerOf = (options: Options, role: Role) =>
       make(options, role, Effect.provideContext(placeOfClient, context))
     )
   )
+
+/**
+ * The embedded outbox for plain TypeScript: `createAnalytics({ writeKey, outbox: sqlite({ directory: "/var/lib/shop" }) })`.
+ * A call of such a client answers a promise: whether the message is committed.
+ */
+export const sqlite = (options: SqliteOptions): Outbox.Durable => ({ layer: layerSqlite(options) })

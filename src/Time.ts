@@ -41,6 +41,8 @@ const real = /* @__PURE__ */ Context.get(/* @__PURE__ */ Context.empty(), Clock.
 const unattendedClock: Clock.Clock = /* @__PURE__ */ Object.assign(/* @__PURE__ */ Object.create(real) as Clock.Clock, {
   sleep: (duration: Duration.Duration) =>
     Effect.callback<void>((resume) => {
+      // This is the clock.
+      // @effect-diagnostics-next-line globalTimersInEffect:off
       const timer: unknown = setTimeout(() => resume(Effect.void), Duration.toMillis(duration))
       if (typeof timer === "object" && timer !== null && "unref" in timer && typeof timer.unref === "function")
         timer.unref()

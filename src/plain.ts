@@ -76,21 +76,27 @@ export interface Settings extends Omit<Analytics.Options, "writeKey" | "overflow
   readonly logger?: Log | undefined
 }
 
+/** Settings of a client whose messages outlive the process. The bound is the outbox's. */
+export interface DurableSettings extends Omit<Settings, keyof Outbox.Options> {
+  /** Where messages wait: `sqlite({ directory })` of `effect-analytics/SqlOutbox`. Calls answer a promise then. */
+  readonly outbox: Outbox.Durable
+}
+
 // ---------------------------------------------------------------------------------------------------------------------
 // Client
 // ---------------------------------------------------------------------------------------------------------------------
 
 /** The six calls. Each answers whether nothing is wrong with it: the message was accepted, or `transform` dropped it. */
-export type Calls = { readonly [Type in Message.Type]: (call: Message.Calls[Type]) => boolean }
+export type Calls<Answer = boolean> = { readonly [Type in Message.Type]: (call: Message.Calls[Type]) => Answer }
 
 /** The six calls inside of `withIdentity`. */
-export type IdentifiedCalls = {
-  readonly [Type in Message.Type]: (call: Message.Anonymous<Message.Calls[Type]>) => boolean
+export type IdentifiedCalls<Answer = boolean> = {
+  readonly [Type in Message.Type]: (call: Message.Anonymous<Message.Calls[Type]>) => Answer
 }
 
-export interface Client extends Calls {
+interface ClientOf<Answer> extends Calls<Answer> {
   /** The same six calls where the identity around them (`withIdentity`) is enough. */
-  readonly identified: IdentifiedCalls
+  readonly identified: IdentifiedCalls<Answer>
   /** Resolves when everything accepted before it is delivered or dropped; says how much of it was. Never rejects. */
   readonly flush: () => Promise<Outbox.Flushed>
   /** Takes no more calls, delivers what is there until `closeTimeout`, drops the rest. Idempotent, never rejects. */
@@ -100,28 +106,58 @@ export interface Client extends Calls {
   readonly [Symbol.asyncDispose]: () => Promise<void>
 }
 
-/** A client with a tracking plan. */
-export interface PlannedClient<D extends TrackingPlan.Definition> extends Client {
+export interface Client extends ClientOf<boolean> {}
+
+/** A client whose messages outlive the process: a call resolves when its message is committed, or was not accepted. */
+export interface DurableClient extends ClientOf<Promise<boolean>> {}
+
+interface Planned<D extends TrackingPlan.Definition, Answer> {
   /** The calls of the plan: `planned.track("Order Completed", { orderId, total }, { userId })`. */
-  readonly planned: TrackingPlan.AllCalls<D, boolean>
+  readonly planned: TrackingPlan.AllCalls<D, Answer>
 }
 
+/** A client with a tracking plan. */
+export interface PlannedClient<D extends TrackingPlan.Definition> extends Client, Planned<D, boolean> {}
+
+/** A client with a tracking plan, whose messages outlive the process. */
+export interface DurablePlannedClient<D extends TrackingPlan.Definition>
+  extends DurableClient,
+    Planned<D, Promise<boolean>> {}
+
 interface AnySettings extends Settings, TrackingPlan.Policies {
+  readonly outbox?: Outbox.Durable | undefined
   readonly plan?: TrackingPlan.Plan | undefined
 }
 
+interface InMemory {
+  readonly outbox?: undefined
+}
+interface Unplanned {
+  readonly plan?: undefined
+}
+
+type Say<Answer> = (service: Analytics.Service, type: Message.Type, call: unknown, check?: Enrichment.Check) => Answer
+
 /** Makes a client. Throws an `InvalidSetting` that names the setting that cannot work. */
 export const createAnalytics: {
-  <D extends TrackingPlan.Definition>(settings: Settings & PlanSettings<D>): PlannedClient<D>
-  (settings: Settings & { readonly plan?: undefined }): Client
-} = (settings: AnySettings): PlannedClient<TrackingPlan.Definition> => {
+  <D extends TrackingPlan.Definition>(settings: DurableSettings & PlanSettings<D>): DurablePlannedClient<D>
+  (settings: DurableSettings & Unplanned): DurableClient
+  <D extends TrackingPlan.Definition>(settings: Settings & InMemory & PlanSettings<D>): PlannedClient<D>
+  (settings: Settings & InMemory & Unplanned): Client
+} = (settings: AnySettings): never => {
   if (!isData(settings)) return invalid("settings", "must be an object")
   for (const [name, value] of Object.entries(settings)) {
     if (value !== undefined && !names.has(name)) return invalid(name, "is no setting")
   }
-  const { fetch, logger, onError, onOutcome, plan, writeKey, ...options } = settings
+  const { fetch, logger, onError, onOutcome, outbox, plan, writeKey, ...options } = settings
   if ((options.overflow as Outbox.Overflow | undefined) === "wait") {
     return invalid("overflow", `must not be "wait": a plain call cannot wait`)
+  }
+  if (outbox !== undefined) {
+    if (!Layer.isLayer(outbox?.layer)) return invalid("outbox", "must be made by sqlite")
+    for (const name of ["maxQueueSize", "maxQueueBytes", "overflow"] as const) {
+      if (options[name] !== undefined) return invalid(name, "belongs to the settings of the outbox, where there is one")
+    }
   }
   optionalFunction("fetch", fetch)
   optionalFunction("onError", onError)
@@ -147,18 +183,17 @@ export const createAnalytics: {
   const transport = stub
     ? Transport.layerStub
     : Transport.layerFetch({ ...options, writeKey: Redacted.make(writeKey) }, fetch)
-  const bare = Layer.provide(Analytics.layerNoDeps(options), [Outbox.layerMemory(options), transport])
-  const client = plan === undefined ? bare : Layer.provide(plan.layer(settings), bare)
+  const waiting = outbox === undefined ? Outbox.layerMemory(options) : outbox.layer
+  const bare = Layer.provide(Analytics.layerNoDeps(options), [waiting, transport])
+  const layer = plan === undefined ? bare : Layer.provide(plan.layer(settings), bare)
   const surroundings = Layer.merge(Outcome.layerObserver(observer), logTo(logger))
   const scope = Scope.makeUnsafe()
-  const services = Effect.runSync(Layer.buildWithScope(Layer.provideMerge(client, surroundings), scope))
+  const services = Effect.runSync(Layer.buildWithScope(Layer.provideMerge(layer, surroundings), scope))
   const analytics = Context.get(services, Analytics.Analytics)
 
-  const say = (type: Message.Type) => (call: unknown) =>
-    answer(analytics.callUnsafe(type, call, storage?.getStore() ?? nowhere))
+  const here = () => storage?.getStore() ?? nowhere
 
-  const sayPlanned: TrackingPlan.Say<boolean> = (service, type, call, check) =>
-    answer(service.callUnsafe(type, call, storage?.getStore() ?? nowhere, check))
+  const sayNow: Say<boolean> = (service, type, call, check) => answer(service.callUnsafe(type, call, here(), check))
 
   const answer = (outcome: ReturnType<Analytics.Service["callUnsafe"]>): boolean => {
     if (outcome === undefined) return true
@@ -169,7 +204,15 @@ export const createAnalytics: {
     return outcome._tag !== "Refused"
   }
 
-  const calls: Calls = Message.byType(say)
+  const sayDurably: Say<Promise<boolean>> = (service, type, call, check) =>
+    Effect.runPromiseWith(services)(
+      service
+        .say(type, call, check)
+        .pipe(Effect.as(true), strict ? (said) => said : Effect.orElseSucceed(() => false), Enrichment.within(here()))
+    )
+
+  const say: Say<unknown> = outbox === undefined ? sayNow : sayDurably
+  const calls = Message.byType((type) => (call: unknown) => say(analytics, type, call))
 
   let closing: Promise<Outbox.Flushed> | undefined
   const close = () => {
@@ -177,17 +220,19 @@ export const createAnalytics: {
     return closing
   }
 
-  return {
+  const client = {
     ...calls,
     // The same calls: what is different about them is what they ask of the types.
-    identified: calls as IdentifiedCalls,
+    identified: calls,
     // Without a plan nobody can see it.
-    planned: plan?.over(analytics, sayPlanned, services) as TrackingPlan.AllCalls<TrackingPlan.Definition, boolean>,
+    planned: plan?.over(analytics, say, services),
     flush: () => Effect.runPromiseWith(services)(analytics.flush),
     close,
     stats: () => Effect.runSyncWith(services)(analytics.stats),
     [Symbol.asyncDispose]: async () => void (await close())
   }
+  // Which of the four it is, the settings say.
+  return client as never
 }
 
 /** The names of all settings: a misspelled one, or one of another SDK, must not be ignored in silence. */
@@ -195,7 +240,7 @@ const names: ReadonlySet<string> = new Set<keyof AnySettings>([
   ...(["writeKey", "host", "path", "region", "allowInsecureHost", "requestTimeout", "gzip"] as const),
   ...(["maxQueueSize", "maxQueueBytes", "overflow"] as const),
   ...(["batchSize", "flushInterval", "maxInFlight", "maxRetries", "closeTimeout", "transform"] as const),
-  ...(["stub", "strict", "fetch", "onError", "onOutcome", "logger"] as const),
+  ...(["outbox", "stub", "strict", "fetch", "onError", "onOutcome", "logger"] as const),
   ...(["plan", "onViolation", "events", "unplanned", "pii", "hashKey"] as const)
 ])
 

@@ -3,6 +3,7 @@ import { execFile } from "node:child_process"
 import { fileURLToPath } from "node:url"
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import { directory } from "./durable.ts"
 import { peer, type Received } from "./support.ts"
 
 /** Far more than any of these takes, and far less than what a hang would. */
@@ -57,6 +58,31 @@ describe("a process", () => {
         const { host, received } = yield* peer()
         assert.deepStrictEqual(yield* run("ends", host, 0), { code: 0, stdout: "", stderr: "" })
         assert.deepStrictEqual(received, [])
+      }),
+    options
+  )
+
+  it.live(
+    "with an idle client whose outbox outlives it ends by itself",
+    () =>
+      Effect.gen(function* () {
+        const { host, received } = yield* peer()
+        const ended = yield* run("endsDurably", host, 50, yield* directory, "idle")
+        assert.deepStrictEqual(ended, { code: 0, stdout: "0", stderr: "" })
+        assert.deepStrictEqual(delivered(received), numbered(50))
+      }),
+    options
+  )
+
+  it.live(
+    "that tracks into an outbox that outlives it, and simply ends, loses nothing",
+    () =>
+      Effect.gen(function* () {
+        const { host, received } = yield* peer()
+        const path = yield* directory
+        assert.deepStrictEqual(yield* run("endsDurably", host, 50, path), { code: 0, stdout: "", stderr: "" })
+        assert.deepStrictEqual(yield* run("endsDurably", host, 0, path, "idle"), { code: 0, stdout: "0", stderr: "" })
+        assert.deepStrictEqual([...new Set(delivered(received))], numbered(50))
       }),
     options
   )

@@ -9,7 +9,11 @@ import type { AddressInfo } from "node:net"
 import { fileURLToPath } from "node:url"
 import { promisify } from "node:util"
 import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Scope from "effect/Scope"
 import type * as Message from "../src/Message.ts"
+import { Postgres } from "./Postgres.ts"
 
 const run = promisify(execFile)
 const path = (name: string) => fileURLToPath(new URL(`../${name}`, import.meta.url))
@@ -32,6 +36,8 @@ const isTest = (index: number) => programs[index]?.code.includes("@effect/vitest
 describe("README", () => {
   const received: Array<Message.Wire> = []
   let server: Server
+  const scope = Scope.makeUnsafe()
+  let database = ""
 
   beforeAll(async () => {
     server = createServer(async (request, response) => {
@@ -41,6 +47,7 @@ describe("README", () => {
       response.writeHead(200, { "content-type": "application/json" }).end(`{"success":true}`)
     })
     await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve))
+    database = await Effect.runPromise(Scope.provide(Postgres.scopedDatabase, scope))
     await mkdir(path(".readme"), { recursive: true })
     await Promise.all(programs.map(({ code }, index) => writeFile(file(index), code)))
     await writeFile(path(".readme/tsconfig.json"), `{ "extends": "../tsconfig.json", "include": ["*.ts"] }`)
@@ -49,6 +56,7 @@ describe("README", () => {
   })
   afterAll(async () => {
     server.close()
+    await Effect.runPromise(Scope.close(scope, Exit.void))
     await rm(path(".readme"), { recursive: true })
   })
 
@@ -61,7 +69,13 @@ describe("README", () => {
   it.each(programs.map(({ name }, index) => [name, index] as const))("program %s", async (_, index) => {
     received.length = 0
     const options = {
-      env: { ...process.env, NO_COLOR: "1", PEER: `http://127.0.0.1:${(server.address() as AddressInfo).port}` }
+      cwd: path(".readme"),
+      env: {
+        ...process.env,
+        NO_COLOR: "1",
+        DATABASE_URL: database,
+        PEER: `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+      }
     }
     if (isTest(index)) {
       const { stdout } = await run("vitest", ["run", "--root", path(".readme")], options)

@@ -23,6 +23,10 @@ export class Backlog {
   readonly bound: Bound
   count = 0
   bytes = 0
+  /** How often something was written or removed by this process. */
+  changes = 0
+  /** Whether the last count was not used, since something changed meanwhile. */
+  isStale = false
   /** Of messages that are being written. */
   private reserved = { count: 0, bytes: 0 }
   /** Messages that wait for room, in their order. */
@@ -55,16 +59,23 @@ export class Backlog {
   }
 
   added(sizes: ReadonlyArray<Size>): void {
+    this.changes++
     this.count += sizes.length
     this.bytes += sum(sizes)
   }
 
   removed(sizes: ReadonlyArray<Size>): void {
-    this.set(this.count - sizes.length, this.bytes - sum(sizes))
+    this.changes++
+    this.put(this.count - sizes.length, this.bytes - sum(sizes))
   }
 
   /** What was counted in the database. */
   set(count: number, bytes: number): void {
+    this.isStale = false
+    this.put(count, bytes)
+  }
+
+  private put(count: number, bytes: number): void {
     this.count = Math.max(0, count)
     this.bytes = Math.max(0, bytes)
     this.admitWaiters()

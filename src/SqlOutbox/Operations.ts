@@ -64,8 +64,7 @@ export const makeOperations = ({ ask, tables }: Database, store: Store): Operati
 
   retryDead: Effect.gen(function* () {
     const again = yield* ask(tables.retryDead)
-    yield* store.countHere
-    yield* store.wake
+    yield* store.refresh
     return again.length
   }),
 

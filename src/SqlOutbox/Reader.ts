@@ -6,6 +6,7 @@
 import * as Effect from "effect/Effect"
 import * as Time from "../Time.ts"
 import type { Database, Fault } from "./Database.ts"
+import type { Held } from "./Held.ts"
 import type { Lanes } from "./Lanes.ts"
 import type { Entry } from "./Tables.ts"
 
@@ -17,8 +18,7 @@ const longestSweep = 5_000
 export class Reader {
   private readonly database: Database
   private readonly lanes: Lanes
-  /** Whether a message has been read and is not settled, or needs only be removed. */
-  private readonly isKnown: (seq: number) => boolean
+  private readonly held: Held
   private ahead: Array<Entry> = []
   /** The last message that was read of each lane, in this sweep. */
   private readonly last = new Map<number, number>()
@@ -28,10 +28,10 @@ export class Reader {
   /** In how many lanes something was found the last time. */
   private found: number | undefined
 
-  constructor(database: Database, lanes: Lanes, isKnown: (seq: number) => boolean) {
+  constructor(database: Database, lanes: Lanes, held: Held) {
     this.database = database
     this.lanes = lanes
-    this.isKnown = isKnown
+    this.held = held
   }
 
   /** How many messages were read and not handed out. */
@@ -39,19 +39,19 @@ export class Reader {
     return this.ahead.length
   }
 
-  /** The next messages, at most so many; none if there are none. `busy` are the lanes of those that are not settled. */
-  readonly next = Effect.fnUntraced(
-    { self: this },
-    function* (max: number, busy: () => ReadonlySet<number>): Effect.fn.Return<ReadonlyArray<Entry>, Fault> {
-      const now = yield* Time.elapsed
-      if (this.lanes.isDue(now)) {
-        yield* this.database.ask(this.lanes.refresh(busy()))
-        this.ahead = this.ahead.filter(({ lane }) => this.lanes.has(lane))
-      }
-      if (this.ahead.length < max) yield* this.fill(now, max)
-      return this.ahead.splice(0, max)
+  /** The next messages, at most so many; none if there are none. */
+  readonly next = Effect.fnUntraced({ self: this }, function* (max: number): Effect.fn.Return<
+    ReadonlyArray<Entry>,
+    Fault
+  > {
+    const now = yield* Time.elapsed
+    if (this.lanes.isDue(now)) {
+      yield* this.database.ask(this.lanes.refresh(this.held.lanes))
+      this.ahead = this.ahead.filter(({ lane }) => this.lanes.has(lane))
     }
-  )
+    if (this.ahead.length < max) yield* this.fill(now, max)
+    return this.ahead.splice(0, max)
+  })
 
   /** Forgets what was read: it will be read again. */
   forget(): void {
@@ -59,10 +59,10 @@ export class Reader {
     this.last.clear()
   }
 
-  private readonly fill = Effect.fnUntraced({ self: this }, function* (
-    now: number,
-    enough: number
-  ): Effect.fn.Return<void, Fault> {
+  private readonly fill = Effect.fnUntraced({ self: this }, function* (now: number, enough: number): Effect.fn.Return<
+    void,
+    Fault
+  > {
     const lanes = this.lanes.readable
     // What was read and not handed out would be read again.
     if (this.ahead.length === 0 && (this.isOver || now - this.sweepStart >= longestSweep)) {
@@ -72,6 +72,7 @@ export class Reader {
     }
     while (lanes.length > 0 && this.ahead.length < enough) {
       const after = new Map(lanes.map((lane) => [lane, this.last.get(lane) ?? 0]))
+      this.held.queryBegins()
       const each = Math.max(16, Math.ceil((2 * readAhead) / (this.found ?? lanes.length)))
       const read = yield* this.database.ask(this.database.tables.read(after, each, readAhead))
       const counts = new Map<number, number>()
@@ -80,7 +81,7 @@ export class Reader {
         this.last.set(lane, seq)
       }
       this.found = Math.max(1, counts.size)
-      for (const entry of read) if (!this.isKnown(entry.seq)) this.ahead.push(entry)
+      for (const entry of read) if (!this.held.isKnown(entry.seq)) this.ahead.push(entry)
       if (read.length === readAhead || Array.from(counts.values()).some((count) => count === each)) continue
       this.isOver = true
       return

@@ -158,7 +158,9 @@ export class SqliteFile implements Source {
   private setAside(problem: string): void {
     const { file } = this.settings
     const bytes = Fs.statSync(file, { throwIfNoEntry: false })?.size ?? 0
-    const aside = `${file}.corrupt-${new Date().toISOString().replaceAll(/[-:.]/g, "")}`
+    let place = 1
+    while (Fs.existsSync(`${file}.corrupt-${place}`)) place++
+    const aside = `${file}.corrupt-${place}`
     for (const suffix of ["", "-wal", "-shm"]) {
       if (Fs.existsSync(file + suffix)) Fs.renameSync(file + suffix, aside + suffix)
     }
@@ -181,8 +183,8 @@ const unavailable = (cause: unknown): OutboxUnavailable => {
 // Who else
 // ---------------------------------------------------------------------------------------------------------------------
 
-/** When this process began, in seconds; a clock that is set later changes nothing. */
-const startedAt = Math.round(Date.now() / 1_000 - process.uptime())
+/** When this process began, in seconds of a clock that nobody sets. */
+const startedAt = Math.round(Number(process.hrtime.bigint()) / 1e9 - process.uptime())
 
 /** Says on which machine and in which process somebody lives. */
 export const address = (): string => `${Os.hostname()}/${process.pid}/${startedAt}`
@@ -191,7 +193,7 @@ export const address = (): string => `${Os.hostname()}/${process.pid}/${startedA
 export const isGone = (other: string): boolean => {
   const [host, pid, started] = other.split("/")
   if (host !== Os.hostname() || !/^\d+$/.test(pid ?? "")) return false
-  // The start is the sum of two clocks, and not the same to the second.
+  // The start is the difference of two clocks, and not the same to the second.
   if (Number(pid) === process.pid) return Math.abs(Number(started) - startedAt) > 2
   try {
     process.kill(Number(pid), 0)

@@ -72,12 +72,14 @@ export const make = Effect.fnUntraced(function* (sql: SqlClient, name: string) {
   const plain = (text: string) => sql.literal(text)
   /** Whole numbers of 64 bits come as text from PostgreSQL. */
   const number = (expression: string) => plain(isPostgres ? `(${expression})::float8` : expression)
-  const columns = plain(`${isPostgres ? "seq::float8 AS seq" : "seq"}, lane, type, message_id, bytes, payload, created_at`)
+  const columns = plain(
+    `${isPostgres ? "seq::float8 AS seq" : "seq"}, lane, type, message_id, bytes, payload, created_at`
+  )
 
   const letter = plain("message_id, lane, type, bytes, payload, created_at")
-  const fate = plain("died_at, reason, status, attempts")
+  const fate = plain("seq, died_at, reason, status, attempts")
   const onSecondDeath = plain(`ON CONFLICT (message_id) DO UPDATE
-    SET died_at = excluded.died_at, reason = excluded.reason, status = excluded.status, attempts = excluded.attempts`)
+    SET seq = excluded.seq, died_at = excluded.died_at, reason = excluded.reason, status = excluded.status, attempts = excluded.attempts`)
 
   /** A list of whole numbers as one value. */
   const list = (numbers: Iterable<number>) =>
@@ -153,14 +155,14 @@ export const make = Effect.fnUntraced(function* (sql: SqlClient, name: string) {
     /** Makes dead letters of messages; answers as `remove` does. */
     bury: Effect.fnUntraced(function* (seqs: ReadonlyArray<number>, { attempts, reason, status }: Death) {
       const now = yield* Clock.currentTimeMillis
-      const facts = sql`${now}::float8, ${reason}::text, ${status ?? null}::int, ${attempts}::int`
+      const facts = sql`seq, ${now}::float8, ${reason}::text, ${status ?? null}::int, ${attempts}::int`
       if (isPostgres) {
         return yield* sql<Size>`WITH gone AS (DELETE FROM ${outbox} WHERE seq IN ${list(seqs)} RETURNING *)
           INSERT INTO ${dead} (${letter}, ${fate}) SELECT ${letter}, ${facts} FROM gone ${onSecondDeath} RETURNING bytes`
       }
       return yield* sql.withTransaction(
         Effect.andThen(
-          sql`INSERT INTO ${dead} (${letter}, ${fate}) SELECT ${letter}, ${now}, ${reason}, ${status ?? null}, ${attempts}
+          sql`INSERT INTO ${dead} (${letter}, ${fate}) SELECT ${letter}, seq, ${now}, ${reason}, ${status ?? null}, ${attempts}
             FROM ${outbox} WHERE seq IN ${list(seqs)} ${onSecondDeath}`,
           sql<Size>`DELETE FROM ${outbox} WHERE seq IN ${list(seqs)} RETURNING bytes`
         )
@@ -222,11 +224,11 @@ export const make = Effect.fnUntraced(function* (sql: SqlClient, name: string) {
     /** Lets dead letters wait again; answers with the sizes of those that do. */
     retryDead: isPostgres
       ? sql<Size>`WITH again AS (DELETE FROM ${dead} RETURNING *)
-          INSERT INTO ${outbox} (${letter}) SELECT ${letter} FROM again ORDER BY created_at, message_id
+          INSERT INTO ${outbox} (${letter}) SELECT ${letter} FROM again ORDER BY seq
           ON CONFLICT (message_id) DO NOTHING RETURNING bytes`
       : sql.withTransaction(
           Effect.tap(
-            sql<Size>`INSERT INTO ${outbox} (${letter}) SELECT ${letter} FROM ${dead} WHERE true ORDER BY created_at, message_id
+            sql<Size>`INSERT INTO ${outbox} (${letter}) SELECT ${letter} FROM ${dead} WHERE true ORDER BY seq
               ON CONFLICT (message_id) DO NOTHING RETURNING bytes`,
             () => sql`DELETE FROM ${dead}`
           )
@@ -383,7 +385,11 @@ const migrations = (sql: SqlClient, name: string) => {
       `CREATE TABLE ${name}_lanes (lane INTEGER PRIMARY KEY, lease_by TEXT, lease_until ${words.time} NOT NULL)`,
       `CREATE TABLE ${name}_relays (relay TEXT PRIMARY KEY, seen_until ${words.time} NOT NULL)`
     ),
-    "0002_state": all(`CREATE TABLE ${name}_state (name TEXT PRIMARY KEY, value TEXT NOT NULL)`)
+    "0002_state": all(
+      `CREATE TABLE ${name}_state (name TEXT PRIMARY KEY, value TEXT NOT NULL)`,
+      // Where a dead letter was in the order of its user.
+      `ALTER TABLE ${name}_dead ADD COLUMN seq BIGINT NOT NULL DEFAULT 0`
+    )
   }
 }
 

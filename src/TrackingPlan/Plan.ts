@@ -130,12 +130,13 @@ export const make = <const D extends Definition>(definition: D): Plan<D> => {
 
   const around = (service: AnalyticsService, gate: Gate): AnalyticsService => {
     const say = (type: Message.Type) => (call: unknown) => service.say(type, call, gate.check)
-    const and =
-      (check: Enrichment.Check): Enrichment.Check =>
-      (message) => {
-        const checked = gate.check(message)
-        return "type" in checked ? check(checked) : checked
-      }
+    const and = (check: Enrichment.Check | undefined): Enrichment.Check =>
+      check === undefined
+        ? gate.check
+        : (message) => {
+            const checked = gate.check(message)
+            return "type" in checked ? check(checked) : checked
+          }
     const calls = {
       identify: say("identify"),
       track: say("track"),
@@ -149,8 +150,7 @@ export const make = <const D extends Definition>(definition: D): Plan<D> => {
       ...calls,
       identified: calls as AnalyticsService["identified"],
       say: (type, call, check) => service.say(type, call, and(check)),
-      callUnsafe: (type, call, surroundings, check) =>
-        service.callUnsafe(type, call, surroundings, check === undefined ? gate.check : and(check))
+      callUnsafe: (type, call, surroundings, check) => service.callUnsafe(type, call, surroundings, and(check))
     }
     inside.set(outside, { gate, service })
     return outside

@@ -1,0 +1,128 @@
+/**
+ * How a message gets into a durable outbox: together with others that come at the same time, or in the transaction of who
+ * calls; and what happens when the bound is reached.
+ */
+import * as Arr from "effect/Array"
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+import * as Semaphore from "effect/Semaphore"
+import { Closed, OutboxFull } from "../AnalyticsError.ts"
+import type { Message } from "../Message.ts"
+import type { OfferError, Overflow } from "../Outbox.ts"
+import type { Backlog } from "./Backlog.ts"
+import * as Commits from "./Commits.ts"
+import type { Database, Fault } from "./Database.ts"
+import type { Held } from "./Held.ts"
+import { laneOf } from "./Lanes.ts"
+import type { Entry, NewEntry, Size } from "./Tables.ts"
+
+export interface Offers {
+  readonly offer: (message: Message) => Effect.Effect<void, OfferError>
+  /** Takes no more, and refuses those who wait for room. */
+  readonly close: Effect.Effect<void>
+  readonly isClosed: () => boolean
+  /** Resolves when everything that was offered before is committed, or is not. */
+  readonly committed: Effect.Effect<void>
+}
+
+export const make = Effect.fnUntraced(function* (
+  database: Database,
+  options: {
+    readonly backlog: Backlog
+    readonly held: Held
+    readonly overflow: Overflow
+    /** How many lanes there are. */
+    readonly lanes: number
+    /** Called when there is something new. */
+    readonly onWritten: () => void
+    /** Tells that messages were evicted. */
+    readonly evicted: (entries: Arr.NonEmptyReadonlyArray<Entry>) => Effect.Effect<void>
+  }
+): Effect.fn.Return<Offers, never, Scope.Scope> {
+  const { backlog, evicted, held, lanes, onWritten, overflow } = options
+  const { ask, askInside, tables } = database
+  let closed = false
+
+  const written = (sizes: ReadonlyArray<Size>) =>
+    Effect.sync(() => {
+      backlog.added(sizes)
+      onWritten()
+    })
+
+  const commits = yield* Commits.make((entries) => Effect.flatMap(ask(tables.insert(entries)), written))
+
+  /** In the transaction of the caller: it is there when that is committed, and only then. */
+  const writeInside = (entry: NewEntry): Effect.Effect<void, Fault> =>
+    Effect.flatMap(askInside(tables.insert([entry])), (sizes) => tables.sql.afterCommit(written(sizes)))
+
+  const write = (message: Message, isInside: boolean, release: () => void) =>
+    Effect.flatMap(Clock.currentTimeMillis, (createdAt) => {
+      const entry = { message, lane: laneOf(userOf(message), lanes), createdAt }
+      return isInside ? writeInside(entry) : commits.add(entry)
+    }).pipe(Effect.ensuring(Effect.sync(release)))
+
+  const evicting = yield* Semaphore.make(1)
+
+  /** Removes the oldest that wait, until there is room. What this relay holds can't be called back. */
+  const evictFor = Effect.fnUntraced(function* (message: Message, run: Database["ask"]) {
+    const { maxQueueBytes, maxQueueSize } = backlog.bound
+    // Nothing is evicted in vain.
+    if (held.size >= maxQueueSize || held.bytes + message.bytes > maxQueueBytes) return
+    for (let excess = backlog.excess(message); excess !== undefined; excess = backlog.excess(message)) {
+      const entries = yield* run(tables.evict(excess.count, held.seqs))
+      if (!Arr.isReadonlyArrayNonEmpty(entries)) return
+      backlog.removed(entries.map((entry) => entry.message))
+      yield* evicted(entries)
+    }
+  })
+
+  // The only part of an offer that may be interrupted: after it the message may be there.
+  const waitForRoom = (message: Message) =>
+    Effect.callback<() => void, Closed>((resume) => {
+      const giveUp = backlog.wait(message, {
+        admit: () => resume(Effect.succeed(backlog.reserve(message))),
+        refuse: () => resume(Effect.fail(new Closed()))
+      })
+      return Effect.sync(giveUp)
+    }).pipe(Effect.interruptible)
+
+  const makeRoom = (message: Message, isInside: boolean): Effect.Effect<void, Fault> => {
+    if (overflow !== "drop-oldest" || backlog.excess(message) === undefined) return Effect.void
+    return isInside ? evictFor(message, askInside) : evicting.withPermits(1)(evictFor(message, ask))
+  }
+
+  const offer: Offers["offer"] = (message) =>
+    Effect.withFiber<void, OfferError>((fiber) => {
+      if (closed) return Effect.fail(new Closed())
+      const transaction = Context.getOrUndefined(fiber.context, tables.sql.transactionService as never)
+      const isInside = transaction !== undefined
+      // Who waited in a transaction would keep others waiting.
+      if (overflow === "wait" && !isInside && (backlog.hasWaiters || backlog.excess(message) !== undefined)) {
+        return Effect.flatMap(waitForRoom(message), (release) => write(message, false, release))
+      }
+      return Effect.flatMap(makeRoom(message, isInside), () => {
+        const excess = backlog.excess(message)
+        return excess === undefined
+          ? write(message, isInside, backlog.reserve(message))
+          : Effect.fail(new OutboxFull({ bound: excess.bound, limit: excess.limit }))
+      })
+    })
+
+  return {
+    offer,
+    close: Effect.sync(() => {
+      closed = true
+      backlog.refuseWaiters()
+    }),
+    isClosed: () => closed,
+    committed: commits.idle
+  }
+})
+
+/** Who a message is about, for its lane. */
+const userOf = ({ json }: Message): string => {
+  const { anonymousId, userId } = JSON.parse(json) as { readonly userId?: string; readonly anonymousId?: string }
+  return userId ?? anonymousId ?? ""
+}
