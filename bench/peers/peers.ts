@@ -221,9 +221,9 @@ const steady = async () => {
 const outage = async () => {
   const calls = 5_000
   // Nobody has much to do here: several at a time change nothing but the time that it takes.
-  const runs = await inTurns({ scenario: "outage", calls }, { outage: 3_000 }, 4)
+  const runs = await inTurns({ scenario: "outage", calls, maxInFlight: 1 }, { outage: 3_000 }, 4)
   table(
-    "Outage: 503 for 3 s with 5,000 calls made at its beginning",
+    "Outage: 503 for 3 s with 5,000 calls made at its beginning, one request at a time where that can be set",
     ["lost", "duplicates", "drained at s", "requests"],
     rowsOf(runs, (of) => [
       number(
@@ -244,9 +244,9 @@ const outage = async () => {
 }
 
 const memory = async () => {
-  const runs = await inTurns({ scenario: "memory", calls: 5_000 }, { silent: true }, 2)
+  const runs = await inTurns({ scenario: "memory", calls: 6_000 }, { silent: true }, 2)
   table(
-    "Memory: the sink never answers, 5,000 messages wait",
+    "Memory: the sink never answers; what each of 5,000 messages adds that wait",
     ["heap bytes a message", "times its JSON"],
     rowsOf(runs, (of) => {
       const heap = of(({ report }) => report.heap)
