@@ -111,8 +111,12 @@ export const make = Effect.fnUntraced(function* (
     // Whoever is about to call comes first: no batch leaves while more could join it.
     yield* Effect.yieldNow
     while (!group.isFull && !outbox.isEmpty()) {
-      rest = group.add(yield* take)
+      taking ??= yield* Effect.forkIn(outbox.take(batchSize), running)
       yield* Effect.yieldNow
+      // What takes its time, or is about to end, is for the next batch.
+      const taken = taking.pollUnsafe()
+      if (taken === undefined || Exit.isFailure(taken)) break
+      rest = group.add(yield* take)
     }
     return group.messages
   })
