@@ -6,7 +6,7 @@ require("@swc/core")
  * where it belongs. A file without a place in the list is refused, so that nobody forgets.
  */
 const rooms = [
-  ["AnalyticsError", "Settings", "Time", "Json", "MessageId", "Message", "RequestContext"],
+  ["AnalyticsError", "Settings", "Time", "Json", "MessageId", "Protocol", "Message", "RequestContext"],
   ["Outcome", "Enrichment"],
   ["Outbox", "Transport"],
   ["Attempts", "Delivery", "SqlOutbox"],

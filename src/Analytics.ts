@@ -107,11 +107,10 @@ export const make = Effect.fnUntraced(function* (
   let rejected = 0
   let filtered = 0
 
-  const timestamp = Time.isoClock(clock)
-  const messageId = () => messageIds(clock.currentTimeMillisUnsafe())
+  const timestamp = Time.makeIso()
 
   const validate = (type: Message.Type, data: Json.Data): Message.Wire | InvalidCall =>
-    Message.check(type, data) ?? Message.stamp(type, data, timestamp, messageId)
+    Message.check(type, data) ?? Message.stamp(type, data, clock.currentTimeMillisUnsafe(), timestamp, messageIds)
 
   /** From the caller's object to a message. Whatever is in it, this does not throw. */
   const prepare: typeof encode = (type, call, surroundings, checks, caller) => {
@@ -171,6 +170,10 @@ export const make = Effect.fnUntraced(function* (
         const message = prepare(type, call, Enrichment.surroundings(fiber.context), checks, fiber.context)
         if (message instanceof InvalidCall || message instanceof PlanViolation) return fail(refuse(type, message))
         if (message instanceof Enrichment.Drop) return tell(filter(type, message))
+        // Mostly there is room; who has to wait for it, or for a disk, does so in an effect.
+        const answer = outbox.lasting === undefined ? outbox.offerUnsafe(message) : "wait"
+        if (answer === undefined) return Effect.void
+        if (answer !== "wait" && answer._tag === "Dropped") return tell(answer)
         return Effect.catch(outbox.offer(message), (error) => fail(refuse(type, error, message)))
       })
     )

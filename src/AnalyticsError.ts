@@ -3,14 +3,14 @@
  *
  * Errors carry paths, sizes, limits and statuses; never the write key and never a payload.
  */
-import * as Schema from "effect/Schema"
+import * as Data from "effect/Data"
 
 /** A setting that cannot work: thrown or failed with when a client is made, never later. */
-export class InvalidSetting extends Schema.TaggedError<InvalidSetting>()("InvalidSetting", {
+export class InvalidSetting extends Data.TaggedError("InvalidSetting")<{
   /** The name of the setting, as it is written in the options. */
-  setting: Schema.String,
-  problem: Schema.String
-}) {
+  readonly setting: string
+  readonly problem: string
+}> {
   override get message(): string {
     return `${this.setting} ${this.problem}`
   }
@@ -21,16 +21,16 @@ export class InvalidSetting extends Schema.TaggedError<InvalidSetting>()("Invali
  *
  * The API answers 200 to most bad events and then drops them, so its rules are applied here.
  */
-export class InvalidCall extends Schema.TaggedError<InvalidCall>()("InvalidCall", {
+export class InvalidCall extends Data.TaggedError("InvalidCall")<{
   /** Which of the six calls it was. */
-  call: Schema.String,
+  readonly call: string
   /** Where in the call the problem is; empty when it is the call as a whole. */
-  path: Schema.Array(Schema.Union([Schema.String, Schema.Finite])),
-  problem: Schema.String,
+  readonly path: ReadonlyArray<string | number>
+  readonly problem: string
   /** The size in UTF-8 bytes, when it was too large. */
-  size: Schema.optionalKey(Schema.Int),
-  limit: Schema.optionalKey(Schema.Int)
-}) {
+  readonly size?: number
+  readonly limit?: number
+}> {
   override get message(): string {
     const path = this.path.map((key) => `[${JSON.stringify(key)}]`).join("")
     return path === "" ? `${this.call}: ${this.problem}` : `${this.call}: ${this.problem}, at ${path}`
@@ -38,62 +38,62 @@ export class InvalidCall extends Schema.TaggedError<InvalidCall>()("InvalidCall"
 }
 
 /** The bound is reached: as many messages, or bytes, are accepted and unsettled as the settings allow. */
-export class QueueFull extends Schema.TaggedError<QueueFull>()("QueueFull", {
+export class QueueFull extends Data.TaggedError("QueueFull")<{
   /** Which bound it was. */
-  bound: Schema.Literals(["maxQueueSize", "maxQueueBytes"]),
-  limit: Schema.Int
-}) {
+  readonly bound: "maxQueueSize" | "maxQueueBytes"
+  readonly limit: number
+}> {
   override get message(): string {
     return `the queue is full (${this.bound} ${this.limit})`
   }
 }
 
 /** A durable outbox is full: as many messages, or bytes, wait as the settings allow, or the disk has no room. */
-export class OutboxFull extends Schema.TaggedError<OutboxFull>()("OutboxFull", {
+export class OutboxFull extends Data.TaggedError("OutboxFull")<{
   /** Which bound it was; `"disk"` is the quota of the file, or the disk itself. */
-  bound: Schema.Literals(["maxQueueSize", "maxQueueBytes", "disk"]),
+  readonly bound: "maxQueueSize" | "maxQueueBytes" | "disk"
   /** The bound as it is set; the disk's own is not known. */
-  limit: Schema.optionalKey(Schema.Int)
-}) {
+  readonly limit?: number
+}> {
   override get message(): string {
     return `the outbox is full (${this.bound}${this.limit === undefined ? "" : ` ${this.limit}`})`
   }
 }
 
 /** A durable outbox can't be opened, read or written at the moment. */
-export class OutboxUnavailable extends Schema.TaggedError<OutboxUnavailable>()("OutboxUnavailable", {
+export class OutboxUnavailable extends Data.TaggedError("OutboxUnavailable")<{
   /** What could not be done, and why, as far as it is known; never a row. */
-  problem: Schema.String,
+  readonly problem: string
   /** What the database calls it, e.g. `"LockTimeoutError"` or `"SQLITE 14"`. */
-  code: Schema.optionalKey(Schema.String)
-}) {
+  readonly code?: string
+}> {
   override get message(): string {
     return `the outbox ${this.problem}${this.code === undefined ? "" : ` (${this.code})`}`
   }
 }
 
 /** The client is closed, or closing: it takes no more calls. */
-export class Closed extends Schema.TaggedError<Closed>()("Closed", {}) {
+export class Closed extends Data.TaggedError("Closed") {
   override get message(): string {
     return "the client is closed"
   }
 }
 
 /** A call that breaks the tracking plan, where the plan says that such calls fail. It never holds the value. */
-export class PlanViolation extends Schema.TaggedError<PlanViolation>()("PlanViolation", {
+export class PlanViolation extends Data.TaggedError("PlanViolation")<{
   /** Which of the six calls it was. */
-  call: Schema.String,
+  readonly call: string
   /** The event, page or screen, where the call has one that is in the plan or that the plan does not know. */
-  event: Schema.optionalKey(Schema.String),
+  readonly event?: string
   /** What kind of rule is broken. */
-  violation: Schema.Literals(["required", "type", "value", "unexpected", "unplanned"]),
+  readonly violation: "required" | "type" | "value" | "unexpected" | "unplanned"
   /** Where in the call; empty when it is the call as a whole. */
-  path: Schema.Array(Schema.Union([Schema.String, Schema.Finite])),
+  readonly path: ReadonlyArray<string | number>
   /** What the plan expects there. */
-  expected: Schema.String,
+  readonly expected: string
   /** The version of the event, or of the plan. */
-  version: Schema.optionalKey(Schema.String)
-}) {
+  readonly version?: string
+}> {
   override get message(): string {
     const event = this.event === undefined ? "" : ` ${JSON.stringify(this.event)}`
     const at = this.path.length === 0 ? "" : ` at ${this.path.join(".")}`
@@ -106,29 +106,27 @@ export class PlanViolation extends Schema.TaggedError<PlanViolation>()("PlanViol
 export type CallError = InvalidCall | PlanViolation | QueueFull | OutboxFull | OutboxUnavailable | Closed
 
 /** Why an accepted message was lost, in one word. */
-export const LossReason = Schema.Literals([
+export type LossReason =
   /** The API, or the way to it, failed more often than `maxRetries`. */
-  "retries",
+  | "retries"
   /** It failed for longer than 12 hours. */
-  "expired",
+  | "expired"
   /** The API said `Retry-After` for longer than 12 hours, or too often. */
-  "limited",
+  | "limited"
   /** The API refused this message: 400, 413, 422 or `success: false`. */
-  "rejected",
+  | "rejected"
   /** The API refused the client: write key, address, redirect. */
-  "misconfigured",
+  | "misconfigured"
   /** It waited in a durable outbox for longer than `maxAge`. */
-  "outdated",
+  | "outdated"
   /** `overflow: "drop-oldest"` made room for a newer message. */
-  "evicted",
+  | "evicted"
   /** It was erased on request: `purgeUser`. */
-  "erased",
+  | "erased"
   /** The client was closed before it could be delivered. */
-  "closed",
+  | "closed"
   /** The client itself failed where it must not; please report it. */
-  "broken"
-])
-export type LossReason = typeof LossReason.Type
+  | "broken"
 
 const explanations: Record<LossReason, string> = {
   retries: "given up after the last retry",
@@ -144,15 +142,15 @@ const explanations: Record<LossReason, string> = {
 }
 
 /** Why accepted messages were lost. One error stands for all messages of a loss. */
-export class DeliveryError extends Schema.TaggedError<DeliveryError>()("DeliveryError", {
-  reason: LossReason,
+export class DeliveryError extends Data.TaggedError("DeliveryError")<{
+  readonly reason: LossReason
   /** The last HTTP status, if there was an answer. */
-  status: Schema.optionalKey(Schema.Int),
+  readonly status?: number
   /** What kind of failure the last attempt met, e.g. `"timeout"` or `"ECONNREFUSED"`. */
-  detail: Schema.optionalKey(Schema.String),
+  readonly detail?: string
   /** HTTP attempts made. */
-  attempts: Schema.Int
-}) {
+  readonly attempts: number
+}> {
   /** Whether the same messages could be accepted at another time: nothing is wrong with them. */
   get retryable(): boolean {
     return this.reason !== "rejected"

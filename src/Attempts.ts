@@ -8,8 +8,9 @@
 import * as Arr from "effect/Array"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
-import * as Metric from "effect/Metric"
+import * as LogLevel from "effect/LogLevel"
 import * as Random from "effect/Random"
+import * as References from "effect/References"
 import { DeliveryError, type LossReason } from "./AnalyticsError.ts"
 import type { Message } from "./Message.ts"
 import * as Outbox from "./Outbox.ts"
@@ -127,14 +128,8 @@ export const make = Effect.fnUntraced(function* (options: {
     const now = yield* Time.elapsed
     // An answer to a request that left before the limit says nothing about it.
     if (answer._tag !== "Limited" && limitedUntil <= now) limitedSince = undefined
-    if (part.attempts++ > 0) yield* Metric.update(Outcome.retriesTotal, 1)
-    yield* Metric.update(Outcome.requestDuration, now - startedAt)
-    yield* Metric.update(Outcome.batchSize, part.messages.length)
-    yield* log("Debug", `batch: ${answer._tag}`, {
-      messages: part.messages.length,
-      attempts: part.attempts,
-      ...facts(answer)
-    })
+    part.attempts++
+    yield* note(part, answer, now - startedAt)
     return answer
   })
 
@@ -144,14 +139,13 @@ export const make = Effect.fnUntraced(function* (options: {
     let failingSince: number | undefined
     let retries = 0
     while (true) {
-      yield* pause
+      if (limitedUntil > Number.NEGATIVE_INFINITY) yield* pause
       if (lasting !== undefined) {
         const due = yield* lasting.dueOf(part.messages)
         if (!Arr.isReadonlyArrayNonEmpty(due)) return undefined
         part.messages = due
       }
       const answer = yield* attempt(part)
-      const now = yield* Time.elapsed
       switch (answer._tag) {
         case "Delivered":
           yield* delivered(part, answer.status)
@@ -167,7 +161,8 @@ export const make = Effect.fnUntraced(function* (options: {
           known.trouble = facts(answer)
           yield* backOff(retries++)
           break
-        case "Limited":
+        case "Limited": {
+          const now = yield* Time.elapsed
           known.trouble = facts(answer)
           // A limit that had passed long before is not this one.
           if (limitedSince === undefined || now > limitedUntil + longestPause) limitedSince = now
@@ -178,7 +173,9 @@ export const make = Effect.fnUntraced(function* (options: {
           }
           yield* remember(limitedUntil - now)
           break
+        }
         case "Transient": {
+          const now = yield* Time.elapsed
           known.trouble = facts(answer)
           failingSince ??= now
           const spent = now - failingSince > patience ? "expired" : retries === maxRetries ? "retries" : undefined
@@ -242,7 +239,7 @@ export const make = Effect.fnUntraced(function* (options: {
       if (!found && (alone || known.hopeless)) maxBatchBytes = limitBefore
       yield* Effect.annotateCurrentSpan({ messages: batch.length, bytes: bytesOf(batch), attempts: requests, status })
     },
-    Effect.withSpan("Analytics.deliver", { kind: "client", root: true })
+    Effect.withSpan("Analytics.deliver", { kind: "client", root: true }, { captureStackTrace: false })
   )
 
   const requestBytes = (part: Part) => transport.envelopeBytes + bytesOf(part.messages)
@@ -282,6 +279,16 @@ const facts = (answer: Transport.Answer): Facts => {
   const { detail, status } = answer as Facts
   return { ...(status === undefined ? {} : { status }), ...(detail === undefined ? {} : { detail }) }
 }
+
+/** Counts an attempt, and logs it where anybody listens. */
+const note = ({ attempts, messages }: Part, answer: Transport.Answer, duration: number): Effect.Effect<void> =>
+  Effect.withFiber((fiber) => {
+    if (attempts > 1) Outcome.retriesTotal.updateUnsafe(1, fiber.context)
+    Outcome.requestDuration.updateUnsafe(duration, fiber.context)
+    Outcome.batchSize.updateUnsafe(messages.length, fiber.context)
+    if (LogLevel.isGreaterThan(fiber.getRef(References.MinimumLogLevel), "Debug")) return Effect.void
+    return log("Debug", `batch: ${answer._tag}`, { messages: messages.length, attempts, ...facts(answer) })
+  })
 
 /** Logs. A logger that throws must not take messages with it. */
 const log = (level: "Debug" | "Error", line: string, annotations: Record<string, unknown>) =>

@@ -2,24 +2,22 @@
  * The loop between the outbox and the transport: groups what waits into batches, keeps at most `maxInFlight` of them
  * on their way, and ends in good order. What happens to one batch on its way is told in `Attempts.ts`.
  */
-import * as Arr from "effect/Array"
-import * as Cause from "effect/Cause"
+import type * as Arr from "effect/Array"
+import type * as Cause from "effect/Cause"
 import * as Deferred from "effect/Deferred"
-import * as Duration from "effect/Duration"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import * as Pull from "effect/Pull"
-import * as Schedule from "effect/Schedule"
+import * as Fiber from "effect/Fiber"
 import * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
-import * as Sink from "effect/Sink"
-import * as Stream from "effect/Stream"
 import { DeliveryError, type InvalidSetting } from "./AnalyticsError.ts"
 import * as Attempts from "./Attempts.ts"
 import type { Message } from "./Message.ts"
 import * as Outbox from "./Outbox.ts"
 import * as Outcome from "./Outcome.ts"
 import * as Settings from "./Settings.ts"
+import * as Time from "./Time.ts"
 import * as Transport from "./Transport.ts"
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -34,7 +32,10 @@ export interface Options {
    * what arrives during its request forms the next batch. Milliseconds or a duration string. @default 0
    */
   readonly flushInterval?: Duration.Input | undefined
-  /** Requests at the same time. More than one gives up the order between batches. @default 1 */
+  /**
+   * Requests at the same time. More than one gives up the order between batches; they are spread over the time that a
+   * request takes, for which a batch that is not full is kept for up to 25 ms. @default 1
+   */
   readonly maxInFlight?: number | undefined
   /** Attempts after the first for a batch that fails in a way that may pass. @default 10 */
   readonly maxRetries?: number | undefined
@@ -72,26 +73,73 @@ export const make = Effect.fnUntraced(function* (
   const transport = yield* Transport.Transport
   const attempts = yield* Attempts.make({ maxRetries })
   const running = yield* Scope.make()
-  const slots = yield* Semaphore.make(maxInFlight - 1)
 
-  const batches = Stream.fromPull(Effect.succeed(outbox.take(batchSize))).pipe(
-    Stream.aggregateWithin(
-      pack(batchSize, () => attempts.maxBatchBytes() - transport.envelopeBytes),
-      window(flushInterval, outbox)
-    )
+  const pace = new Pace(maxInFlight)
+
+  /** What was taken and is in no batch yet. */
+  let rest: ReadonlyArray<Message> = []
+  /** Takes more, if anybody asked for more and did not wait for it. */
+  let taking: Fiber.Fiber<ReadonlyArray<Message>, Cause.Done> | undefined
+
+  const take = Effect.suspend(() => (taking === undefined ? outbox.take(batchSize) : Fiber.join(taking))).pipe(
+    Effect.map((messages) => {
+      taking = undefined
+      return messages
+    })
   )
 
-  // The next batch is not formed before there is a slot for it: what arrives until then is part of it.
-  const launch = (batch: Batch) =>
-    attempts.deliver(batch).pipe(
-      // It never fails; if it does all the same, no message may hang in the air.
-      Effect.catchCause(() => outbox.settle(Outcome.Outcome.Dropped({ messages: batch, error: broken }))),
-      Effect.ensuring(slots.release(1)),
-      Effect.forkIn(running),
-      Effect.andThen(slots.take(1))
+  /** Adds what comes within the interval, or until a flush is waiting. */
+  const holdOpen = Effect.fnUntraced(function* (group: Group) {
+    const open = yield* Effect.forkIn(Effect.raceFirst(Effect.sleep(flushInterval), outbox.hurried), running)
+    while (!group.isFull) {
+      // A take may not be interrupted: what it has in its hands would be lost.
+      taking ??= yield* Effect.forkIn(outbox.take(batchSize), running)
+      yield* Effect.raceFirst(Fiber.await(taking), Fiber.await(open))
+      const taken = taking.pollUnsafe()
+      // Either the window is closed, or the outbox is, and the next to take will learn it.
+      if (taken === undefined || Exit.isFailure(taken)) break
+      rest = group.add(yield* take)
+    }
+    yield* Fiber.interrupt(open)
+  })
+
+  const form = Effect.gen(function* () {
+    const group = new Group(batchSize, attempts.maxBatchBytes() - transport.envelopeBytes)
+    rest = group.add(rest.length === 0 ? yield* take : rest)
+    if (flushInterval > 0 && !group.isFull) yield* holdOpen(group)
+    if (pace.inFlight > 0 && !group.isFull) yield* Effect.sleep(pace.wait(yield* Time.elapsed))
+    // Whoever is about to call comes first: no batch leaves while more could join it.
+    yield* Effect.yieldNow
+    while (!group.isFull && !outbox.isEmpty()) {
+      taking ??= yield* Effect.forkIn(outbox.take(batchSize), running)
+      yield* Effect.yieldNow
+      // What takes its time, or is about to end, is for the next batch.
+      const taken = taking.pollUnsafe()
+      if (taken === undefined || Exit.isFailure(taken)) break
+      rest = group.add(yield* take)
+    }
+    return group.messages
+  })
+
+  // It never fails; if it does all the same, no message may hang in the air.
+  const deliver = (batch: Batch) =>
+    Effect.catchCause(attempts.deliver(batch), () =>
+      outbox.settle(Outcome.Outcome.Dropped({ messages: batch, error: broken }))
     )
 
-  yield* Effect.forkIn(Stream.runForEach(batches, launch), running)
+  const slots = yield* Semaphore.make(maxInFlight - 1)
+  const inTime = Effect.fnUntraced(function* (batch: Batch) {
+    const begun = pace.begin(yield* Time.elapsed)
+    yield* deliver(batch)
+    pace.end((yield* Time.elapsed) - begun)
+  })
+  // The next batch is not formed before there is a slot for it: what arrives until then is part of it.
+  const launch = (batch: Batch) =>
+    maxInFlight === 1
+      ? deliver(batch)
+      : inTime(batch).pipe(Effect.ensuring(slots.release(1)), Effect.forkIn(running), Effect.andThen(slots.take(1)))
+
+  yield* form.pipe(Effect.flatMap(launch), Effect.forever({ disableYield: true }), Effect.forkIn(running))
 
   const end = Effect.gen(function* () {
     yield* outbox.close
@@ -120,37 +168,72 @@ const broken = new DeliveryError({ reason: "broken", attempts: 0 })
 
 type Batch = Arr.NonEmptyReadonlyArray<Message>
 
-/** Groups as many messages as a request takes; one always fits. */
-const pack = (maxMessages: number, maxBytes: () => number): Sink.Sink<Batch, Message, Message> =>
-  Sink.fromTransform((upstream) => {
-    const batch: Array<Message> = []
-    const room = maxBytes()
-    let bytes = 0
-    let leftover: Array<Message> = []
-    return upstream.pipe(
-      Effect.flatMap((messages) => {
-        for (const [index, message] of messages.entries()) {
-          const size = message.bytes + (batch.length === 0 ? 0 : 1)
-          if (batch.length === maxMessages || (batch.length > 0 && bytes + size > room)) {
-            leftover = messages.slice(index)
-            return Cause.done()
-          }
-          batch.push(message)
-          bytes += size
-        }
-        return batch.length === maxMessages ? Cause.done() : Effect.void
-      }),
-      Effect.forever({ disableYield: true }),
-      Pull.catchDone(() =>
-        Effect.succeed([batch as unknown as Batch, Arr.isArrayNonEmpty(leftover) ? leftover : undefined] as const)
-      )
-    )
-  })
+/**
+ * Spreads requests over time. Left alone they bunch: all slots come free at once, the first takes everything that waits,
+ * and what comes then waits for as long as a request takes. At an even distance a message waits for a fraction of that.
+ */
+class Pace {
+  /** A batch is not kept for longer than this, in milliseconds, while a slot is free. */
+  static readonly longest = 25
+  private readonly maxInFlight: number
+  private distance = 0
+  private last = Number.NEGATIVE_INFINITY
+  inFlight = 0
 
-/** How long a group stays open: for the interval, unless a flush is waiting; and never while more could join it. */
-const window = (interval: number, outbox: Outbox.Outbox["Service"]) => {
-  const open = interval === 0 ? Effect.void : Effect.raceFirst(Effect.sleep(interval), outbox.hurried)
-  const quiet: Effect.Effect<void> = Effect.flatMap(Effect.yieldNow, () => (outbox.isEmpty() ? Effect.void : quiet))
-  const step = Effect.as(Effect.andThen(open, quiet), [undefined, Duration.zero] as [undefined, Duration.Duration])
-  return Schedule.fromStep(Effect.succeed(() => step))
+  constructor(maxInFlight: number) {
+    this.maxInFlight = maxInFlight
+  }
+
+  /** How long the next request should wait. */
+  wait(now: number): number {
+    return Math.max(0, this.last + this.distance - now)
+  }
+
+  begin(now: number): number {
+    this.inFlight++
+    this.last = now
+    return now
+  }
+
+  end(took: number): void {
+    this.inFlight--
+    this.distance = Math.min(Pace.longest, took / this.maxInFlight)
+  }
+}
+
+/** As many messages as a request takes; one always fits. */
+class Group {
+  private readonly held: Array<Message> = []
+  private bytes = 0
+  private readonly maxMessages: number
+  private readonly maxBytes: number
+  /** Whether nothing more fits. */
+  isFull = false
+
+  constructor(maxMessages: number, maxBytes: number) {
+    this.maxMessages = maxMessages
+    this.maxBytes = maxBytes
+  }
+
+  get messages(): Batch {
+    return this.held as Array<Message> as Arr.NonEmptyArray<Message>
+  }
+
+  /** Adds what fits; answers with the rest. */
+  add(messages: ReadonlyArray<Message>): ReadonlyArray<Message> {
+    for (const [index, message] of messages.entries()) {
+      const bytes = message.bytes + (this.held.length === 0 ? 0 : 1)
+      if (this.held.length > 0 && this.bytes + bytes > this.maxBytes) {
+        this.isFull = true
+        return messages.slice(index)
+      }
+      this.held.push(message)
+      this.bytes += bytes
+      if (this.held.length === this.maxMessages) {
+        this.isFull = true
+        return messages.slice(index + 1)
+      }
+    }
+    return []
+  }
 }

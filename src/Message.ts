@@ -1,160 +1,41 @@
 /**
- * The words: what can be said (six calls), and what goes over the wire (`Wire`, `Request`), as Schemas.
- *
  * A `Message` is a call that was found valid, stamped and encoded once; from then on it is text and its size.
+ *
+ * The words themselves, what can be said and what goes over the wire, are Schemas: see `Protocol`.
  */
-import * as Result from "effect/Result"
-import * as Schema from "effect/Schema"
-import * as SchemaIssue from "effect/SchemaIssue"
-import * as SchemaParser from "effect/SchemaParser"
 import { InvalidCall } from "./AnalyticsError.ts"
 import * as Json from "./Json.ts"
+import type * as Protocol from "./Protocol.ts"
 import { limits } from "./Settings.ts"
+import { isIso } from "./Time.ts"
 
 /** What every message says of its sender, in `context.library`. */
 export const library = { name: "effect-analytics", version: "0.1.0" } as const
 
 // ---------------------------------------------------------------------------------------------------------------------
-// Fields
+// Words
 // ---------------------------------------------------------------------------------------------------------------------
 
-/** Marks what a bundler may leave out where nobody uses it: the schemas for peers and tests are no part of a client. */
-const lazily = <A>(make: () => A): A => make()
-
-const NonBlank = Schema.String.check(Schema.isPattern(/\S/, { expected: "a string that is not blank" }))
-
-/** The id of a user, a visitor or a group. Numbers become strings on the wire. */
-export const Id = Schema.Union([NonBlank, Schema.Finite])
-export type Id = typeof Id.Type
-
-/** What the API removes duplicates by, within about a day: 1 to 100 characters. */
-const MessageId = Schema.String.check(Schema.isBetweenLength(1, limits.messageId))
-
-const isoDate = /^\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d(:?\d\d)?)?)?$/i
-const isIso = (text: unknown) => {
-  if (typeof text !== "string" || !isoDate.test(text) || Number.isNaN(Date.parse(text))) return false
-  // `Date.parse` takes the 30th of February for the 2nd of March.
-  const lastOfMonth = new Date(Date.UTC(Number(text.slice(0, 4)), Number(text.slice(5, 7)), 0))
-  return Number(text.slice(8, 10)) <= lastOfMonth.getUTCDate()
-}
-const isTime = Schema.makeFilter(isIso, { expected: "a valid Date, a DateTime or an ISO 8601 string" })
-const Iso = Schema.String.check(isTime)
-
-/** Properties, traits, context: whatever an object can hold. See `Json.copy` for what becomes of it on the wire. */
-export type Data = Json.Data
-const Data = /* @__PURE__ */ Schema.Record(Schema.String, Schema.Json) as unknown as Schema.Codec<Data>
-
-// For copies: what is in them needs no second look.
-const Opaque = Schema.Unknown.check(Schema.makeFilter(Json.isData, { expected: "an object" }))
-const Time = Schema.Unknown.check(isTime)
-
-/** Which destinations get the message: `{ All: false, KISSmetrics: true }`. A destination's options are objects. */
-export type Integrations = { readonly [destination: string]: boolean | Data }
-const Integrations = /* @__PURE__ */ lazily(() => Schema.Record(Schema.String, Schema.Union([Schema.Boolean, Data])))
-const Switches = Schema.Record(Schema.String, Schema.Union([Schema.Boolean, Opaque]))
-
-// ---------------------------------------------------------------------------------------------------------------------
-// Calls
-// ---------------------------------------------------------------------------------------------------------------------
-
-/**
- * The six calls, each as the list of its alternatives: a call of a user or of a visitor, a page with or without a name.
- * Alternatives, and not rules about a whole, so that the compiler refuses what the API would.
- */
-const alternatives = <D extends Schema.Constraint, I extends Schema.Constraint, T extends Schema.Constraint>(
-  data: D,
-  integrations: I,
-  time: T
-) => {
-  const common = {
-    messageId: Schema.optional(MessageId),
-    timestamp: Schema.optional(time),
-    context: Schema.optional(data),
-    integrations: Schema.optional(integrations)
-  }
-  const user = {
-    ...common,
-    userId: Id.annotateKey({ messageMissingKey: "a userId is needed" }),
-    anonymousId: Schema.optional(Id)
-  }
-  const visitor = {
-    ...common,
-    userId: Schema.optional(Schema.Undefined),
-    anonymousId: Id.annotateKey({ messageMissingKey: "a userId or an anonymousId is needed" })
-  }
-  const traits = { traits: Schema.optional(data) }
-  const properties = { properties: Schema.optional(data) }
-  const named = {
-    ...properties,
-    name: NonBlank.annotateKey({ messageMissingKey: "a category needs a name" }),
-    category: Schema.optional(NonBlank)
-  }
-  const unnamed = {
-    ...properties,
-    name: Schema.optional(Schema.Undefined),
-    category: Schema.optional(Schema.Undefined)
-  }
-  const seen = [
-    Schema.Struct({ ...user, ...named }),
-    Schema.Struct({ ...visitor, ...named }),
-    Schema.Struct({ ...user, ...unnamed }),
-    Schema.Struct({ ...visitor, ...unnamed })
-  ] as const
-  const group = { ...traits, groupId: Id }
-  const track = { ...properties, event: NonBlank }
-  return {
-    identify: [Schema.Struct({ ...user, ...traits }), Schema.Struct({ ...visitor, ...traits })],
-    track: [Schema.Struct({ ...user, ...track }), Schema.Struct({ ...visitor, ...track })],
-    page: seen,
-    screen: seen,
-    group: [Schema.Struct({ ...user, ...group }), Schema.Struct({ ...visitor, ...group })],
-    alias: [Schema.Struct({ ...user, previousId: Id })]
-  } as const
-}
-
-const said = () => {
-  // ISO 8601 has four digits for a year.
-  const [minimum, maximum] = [new Date("0000-01-01T00:00:00Z"), new Date("9999-12-31T23:59:59.999Z")] as const
-  const isCommon = Schema.makeFilter(
-    ({ epochMilliseconds }: { readonly epochMilliseconds: number }) =>
-      epochMilliseconds >= minimum.getTime() && epochMilliseconds <= maximum.getTime()
-  )
-  const time = Schema.Union([
-    Schema.Date.check(Schema.isBetweenDate({ minimum, maximum })),
-    Schema.DateTimeUtc.check(isCommon),
-    Schema.DateTimeZoned.check(isCommon),
-    Iso
-  ])
-  return alternatives(Data, Integrations, time)
-}
-
-/** Who a user is: `traits`. */
-export const Identify = /* @__PURE__ */ lazily(() => Schema.Union(said().identify))
-export type Identify = typeof Identify.Type
-/** What a user did: `event`, `properties`. */
-export const Track = /* @__PURE__ */ lazily(() => Schema.Union(said().track))
-export type Track = typeof Track.Type
-/** The page a user saw. A `category` needs a `name`. */
-export const Page = /* @__PURE__ */ lazily(() => Schema.Union(said().page))
-export type Page = typeof Page.Type
-/** The screen of an app a user saw. A `category` needs a `name`. */
-export const Screen = /* @__PURE__ */ lazily(() => Schema.Union(said().screen))
-export type Screen = typeof Screen.Type
-/** The group (company, account) a user belongs to: `groupId`, `traits`. */
-export const Group = /* @__PURE__ */ lazily(() => Schema.Union(said().group))
-export type Group = typeof Group.Type
-/** Joins two ids of one user: `previousId`, and `userId`, the new one. */
-export const Alias = /* @__PURE__ */ lazily(() => Schema.Union(said().alias))
-export type Alias = typeof Alias.Type
+export type { Alias, Group, Identify, Page, Request, Screen, Track } from "./Protocol.ts"
+export type Data = Protocol.Data
+export type Id = Protocol.Id
+export type Integrations = Protocol.Integrations
+export type Wire = Protocol.Wire
 
 /** The calls by name. */
 export interface Calls {
-  readonly identify: Identify
-  readonly track: Track
-  readonly page: Page
-  readonly screen: Screen
-  readonly group: Group
-  readonly alias: Alias
+  /** Who a user is: `traits`. */
+  readonly identify: Protocol.Identify
+  /** What a user did: `event`, `properties`. */
+  readonly track: Protocol.Track
+  /** The page a user saw. A `category` needs a `name`. */
+  readonly page: Protocol.Page
+  /** The screen of an app a user saw. A `category` needs a `name`. */
+  readonly screen: Protocol.Screen
+  /** The group (company, account) a user belongs to: `groupId`, `traits`. */
+  readonly group: Protocol.Group
+  /** Joins two ids of one user: `previousId`, and `userId`, the new one. */
+  readonly alias: Protocol.Alias
 }
 export type Type = keyof Calls
 export const types = ["identify", "track", "page", "screen", "group", "alias"] as const satisfies ReadonlyArray<Type>
@@ -178,99 +59,141 @@ export type Anonymous<Call> = Call extends unknown
 // Validation
 // ---------------------------------------------------------------------------------------------------------------------
 
-const parsers = (() => {
-  const schemas = alternatives(Opaque, Switches, Time)
-  const parse = (alternative: Schema.Codec<unknown, unknown>) => SchemaParser.decodeUnknownResult(alternative)
-  return Object.fromEntries(types.map((type) => [type, schemas[type].map(parse)])) as unknown as {
-    readonly [K in Type]: ReadonlyArray<(input: unknown) => Result.Result<unknown, SchemaIssue.Issue>>
-  }
-})()
+// What the Schemas of `Protocol` say of a call, in their order and in their words, for a tenth of their price: on the way
+// of every message the interpreter would cost more than anything else, and in a bundle more than the rest of a client.
+// A test holds the two to one another.
 
-/** Finds what is wrong with a call, of which `data` is a copy made by `Json.copy`. */
-export const check = (type: Type, data: Data): InvalidCall | undefined => {
-  // The alternative is chosen by what is there: one is tried, and the error is about that one.
-  const user = data.userId !== undefined ? 0 : 1
-  const unnamed =
-    (type === "page" || type === "screen") && data.name === undefined && data.category === undefined ? 2 : 0
-  const parse = parsers[type][Math.min(user + unnamed, parsers[type].length - 1)]
-  const result = parse?.(data)
-  return result === undefined || Result.isSuccess(result) ? undefined : explain(type, result.failure)
+/** What is wrong with the value of a field, if anything is. */
+type Rule = (value: unknown) => string | Json.Fault | undefined
+
+const optional =
+  (rule: Rule): Rule =>
+  (value) =>
+    value === undefined ? undefined : rule(value)
+
+/** What is said where there is no such field. */
+const required =
+  (rule: Rule, missing = "Missing key"): Rule =>
+  (value) =>
+    value === undefined ? missing : rule(value)
+
+const nonBlank =
+  (expected: string): Rule =>
+  (value) => {
+    if (typeof value !== "string") return `Expected ${expected}`
+    return /\S/.test(value) ? undefined : "Expected a string that is not blank"
+  }
+
+const id = (expected: string): Rule => {
+  const text = nonBlank(expected)
+  return (value) => {
+    if (typeof value !== "number") return text(value)
+    return Number.isFinite(value) ? undefined : "Expected a finite number"
+  }
 }
 
-const format = SchemaIssue.makeFormatterDefault()
+const messageId: Rule = (value) => {
+  if (typeof value !== "string") return "Expected string | undefined"
+  return value.length > 0 && value.length <= limits.messageId
+    ? undefined
+    : `Expected a value with a length between 1 and ${limits.messageId}`
+}
 
-/** A call that could not be copied. */
+const time: Rule = (value) => (isIso(value) ? undefined : "Expected a valid Date, a DateTime or an ISO 8601 string")
+
+const object: Rule = (value) => (Json.isData(value) ? undefined : "Expected an object")
+
+const switches: Rule = (value) => {
+  if (!Json.isData(value)) return "Expected object | undefined"
+  const odd = Object.keys(value).find((name) => typeof value[name] !== "boolean" && !Json.isData(value[name]))
+  return odd === undefined ? undefined : new Json.Fault("Expected an object", [odd])
+}
+
+type Fields = ReadonlyArray<readonly [name: string, rule: Rule]>
+
+const common: Fields = [
+  ["messageId", optional(messageId)],
+  ["timestamp", optional(time)],
+  ["context", optional(object)],
+  ["integrations", optional(switches)]
+]
+const ofUser: Fields = [
+  ...common,
+  ["userId", required(id("string | number"), "a userId is needed")],
+  ["anonymousId", optional(id("string | number | undefined"))]
+]
+const ofVisitor: Fields = [
+  ...common,
+  ["anonymousId", required(id("string | number"), "a userId or an anonymousId is needed")]
+]
+const both = (fields: Fields): ReadonlyArray<Fields> => [
+  [...ofUser, ...fields],
+  [...ofVisitor, ...fields]
+]
+const properties: Fields = [["properties", optional(object)]]
+const traits: Fields = [["traits", optional(object)]]
+const groupId = required(id("string | number"))
+const seen = [
+  ...both([
+    ...properties,
+    ["name", required(nonBlank("string"), "a category needs a name")],
+    ["category", optional(nonBlank("string | undefined"))]
+  ]),
+  ...both(properties)
+]
+const alternatives: { readonly [T in Type]: ReadonlyArray<Fields> } = {
+  identify: both(traits),
+  track: both([...properties, ["event", required(nonBlank("string"))]]),
+  page: seen,
+  screen: seen,
+  group: both([...traits, ["groupId", groupId]]),
+  alias: [[...ofUser, ["previousId", groupId]]]
+}
+
+/** Finds the first thing that is wrong with a call, of which `data` is a copy made by `Json.copy`; never tells the value. */
+export const check = (type: Type, data: Data): InvalidCall | undefined => {
+  // The alternative is chosen by what is there, and the error is about that one.
+  const visitor = data.userId === undefined && type !== "alias" ? 1 : 0
+  const unnamed =
+    (type === "page" || type === "screen") && data.name === undefined && data.category === undefined ? 2 : 0
+  for (const [name, rule] of alternatives[type][visitor + unnamed] as Fields) {
+    const problem = rule(data[name])
+    if (problem === undefined) continue
+    return typeof problem === "string"
+      ? refuse(type, new Json.Fault(problem, [name]))
+      : refuse(type, new Json.Fault(problem.problem, [name, ...problem.path]))
+  }
+  return undefined
+}
+
+/** A call that could not be copied, or breaks a rule. */
 export const refuse = (type: Type, { path, problem, size }: Json.Fault): InvalidCall =>
   new InvalidCall({ call: type, path, problem, ...(size === undefined ? {} : { size, limit: limits.messageBytes }) })
 
-/** The first thing that is wrong, and where; never the value. */
-const explain = (type: Type, issue: SchemaIssue.Issue): InvalidCall => {
-  const path: Array<string | number> = []
-  let at = issue
-  while (true) {
-    if (at._tag === "Pointer") path.push(...at.path.map((key) => (typeof key === "number" ? key : String(key))))
-    const inner = at._tag === "Pointer" || at._tag === "Encoding" ? at.issue : "issues" in at ? at.issues[0] : undefined
-    if (inner === undefined) return new InvalidCall({ call: type, path, problem: format(at) })
-    at = inner
-  }
-}
-
 // ---------------------------------------------------------------------------------------------------------------------
-// Wire
+// Encoding
 // ---------------------------------------------------------------------------------------------------------------------
-
-const wire = <const T extends Type, const Fields extends Schema.Struct.Fields>(type: T, fields: Fields) =>
-  Schema.Struct({
-    type: Schema.Literal(type),
-    messageId: MessageId,
-    timestamp: Iso,
-    userId: Schema.optionalKey(NonBlank),
-    anonymousId: Schema.optionalKey(NonBlank),
-    ...fields,
-    context: Data,
-    integrations: Schema.optionalKey(Integrations)
-  })
-
-/** A message as it goes over the wire: ids are strings, times are ISO strings, everything in it is plain JSON. */
-export const Wire = /* @__PURE__ */ lazily(() =>
-  Schema.Union([
-    wire("identify", { traits: Data }),
-    wire("track", { event: NonBlank, properties: Data }),
-    wire("page", { name: Schema.optionalKey(NonBlank), category: Schema.optionalKey(NonBlank), properties: Data }),
-    wire("screen", { name: Schema.optionalKey(NonBlank), category: Schema.optionalKey(NonBlank), properties: Data }),
-    wire("group", { groupId: NonBlank, traits: Data }),
-    wire("alias", { userId: NonBlank, previousId: NonBlank })
-  ])
-)
-export type Wire = typeof Wire.Type
-
-/** The body of a request. */
-export const Request = /* @__PURE__ */ lazily(() =>
-  Schema.Struct({
-    batch: Schema.Array(Wire),
-    writeKey: Schema.String,
-    sentAt: Iso
-  })
-)
-export type Request = typeof Request.Type
 
 /** The same text, as it goes over the wire, and not as a part of a longer one that it would keep in memory. */
 const own = (text: string): string => JSON.parse(JSON.stringify(text.toWellFormed()))
 
-/** Puts on a valid call what the protocol wants on it. `data` is a copy, and not used after. */
-export const stamp = (type: Type, data: Data, timestamp: () => string, messageId: () => string): Wire => {
-  const message: Record<string, unknown> = {
-    type,
-    messageId: data.messageId ?? messageId(),
-    timestamp: data.timestamp ?? timestamp(),
-    ...data,
-    context: { ...data.context, library }
-  }
+/** Puts on a valid call what the protocol wants on it. `data` is a copy, and becomes the message. */
+export const stamp = (
+  type: Type,
+  data: Data,
+  now: number,
+  timestamp: (now: number) => string,
+  messageId: (now: number) => string
+): Wire => {
+  const message: Record<string, unknown> = data
   message.type = type
-  if (data.messageId !== undefined) message.messageId = own(data.messageId)
-  for (const id of ["userId", "anonymousId", "groupId", "previousId"]) {
-    if (typeof message[id] === "number") message[id] = String(message[id])
-  }
+  message.messageId = data.messageId === undefined ? messageId(now) : own(data.messageId)
+  message.timestamp ??= timestamp(now)
+  message.context = { ...data.context, library }
+  if (typeof data.userId === "number") message.userId = String(data.userId)
+  if (typeof data.anonymousId === "number") message.anonymousId = String(data.anonymousId)
+  if (typeof data.groupId === "number") message.groupId = String(data.groupId)
+  if (typeof data.previousId === "number") message.previousId = String(data.previousId)
   if (type === "identify" || type === "group") message.traits ??= {}
   else if (type !== "alias") message.properties ??= {}
   if (data.integrations?.all !== undefined) {
@@ -278,7 +201,7 @@ export const stamp = (type: Type, data: Data, timestamp: () => string, messageId
     const { all, ...others } = data.integrations
     message.integrations = { All: all, ...others }
   }
-  return message as unknown as Wire
+  return data as Wire
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -286,8 +209,8 @@ export const stamp = (type: Type, data: Data, timestamp: () => string, messageId
 // ---------------------------------------------------------------------------------------------------------------------
 
 /**
- * Whom a message is about, as a number of 32 bits, by FNV-1a; a number, since a text could hold on to a longer one. Outboxes
- * keep users in order by it: every process must come to the same, and those of later releases too.
+ * Whom a message is about, as a number of 32 bits with a sign, by FNV-1a; a number, since a text could hold on to a longer
+ * one. Outboxes keep users in order by it: every process must come to the same, and those of later releases too.
  */
 export const userOf = ({
   anonymousId,
@@ -299,7 +222,7 @@ export const userOf = ({
   const user = userId ?? anonymousId ?? ""
   let hash = 0x811c9dc5
   for (let at = 0; at < user.length; at++) hash = Math.imul(hash ^ user.charCodeAt(at), 0x01000193)
-  return hash >>> 0
+  return hash
 }
 
 /** A valid call, encoded. What it holds is not shown when it is printed or logged; ask for `data`. */

@@ -1,5 +1,5 @@
 /**
- * The two times that a client needs: the one of day, which people set, and the one that only goes on.
+ * The two times that a client needs: the one of day, which people set and write down, and the one that only goes on.
  */
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
@@ -12,12 +12,11 @@ export const elapsed: Effect.Effect<number> = Effect.map(
   (nanos) => Number(nanos / 1_000n) / 1_000
 )
 
-/** The time of day as ISO text, made once for each millisecond: making it costs as much as the rest of a stamp. */
-export const isoClock = (clock: Clock.Clock): (() => string) => {
+/** Writes a time of day as ISO text, once for each millisecond: making it costs as much as the rest of a stamp. */
+export const makeIso = (): ((now: number) => string) => {
   let last = Number.NaN
   let text = ""
-  return () => {
-    const now = clock.currentTimeMillisUnsafe()
+  return (now) => {
     if (now !== last) {
       last = now
       text = new Date(now).toISOString()
@@ -26,10 +25,20 @@ export const isoClock = (clock: Clock.Clock): (() => string) => {
   }
 }
 
-const real = Context.get(Context.empty(), Clock.Clock)
+const isoDate = /^\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d(:?\d\d)?)?)?$/i
+
+/** Whether it is a time as ISO 8601 writes it, in the calendar. */
+export const isIso = (text: unknown): boolean => {
+  if (typeof text !== "string" || !isoDate.test(text) || Number.isNaN(Date.parse(text))) return false
+  // `Date.parse` takes the 30th of February for the 2nd of March.
+  const lastOfMonth = new Date(Date.UTC(Number(text.slice(0, 4)), Number(text.slice(5, 7)), 0))
+  return Number(text.slice(8, 10)) <= lastOfMonth.getUTCDate()
+}
+
+const real = /* @__PURE__ */ Context.get(/* @__PURE__ */ Context.empty(), Clock.Clock)
 
 /** The real clock, but for one thing: nobody has to wait for its sleepers. */
-const unattendedClock: Clock.Clock = Object.assign(Object.create(real) as Clock.Clock, {
+const unattendedClock: Clock.Clock = /* @__PURE__ */ Object.assign(/* @__PURE__ */ Object.create(real) as Clock.Clock, {
   sleep: (duration: Duration.Duration) =>
     Effect.callback<void>((resume) => {
       // This is the clock.

@@ -18,7 +18,6 @@ import * as Stream from "effect/Stream"
 import type { InvalidSetting } from "./AnalyticsError.ts"
 import { library, type Message } from "./Message.ts"
 import * as Settings from "./Settings.ts"
-import * as Time from "./Time.ts"
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Service interface
@@ -94,11 +93,12 @@ interface Request {
 interface Reply {
   readonly status: number
   readonly header: (name: "content-type" | "retry-after") => string | undefined
-  /** Of the body at most `maxReplyBytes`; empty if it breaks. */
-  readonly text: Effect.Effect<string>
 }
-/** Fails with the code of what went wrong, such as `ECONNREFUSED`. */
-type Exchange = (request: Request) => Effect.Effect<Reply, string>
+/**
+ * Tells the reply as soon as it is there, and answers with its body: at most `maxReplyBytes`, and nothing if it breaks.
+ * Fails with the code of what went wrong, such as `ECONNREFUSED`.
+ */
+type Exchange = (request: Request, tell: (reply: Reply) => void) => Effect.Effect<string, string>
 
 const maxReplyBytes = 64 * 1024
 
@@ -116,28 +116,29 @@ const makeWith = Effect.fnUntraced(function* (
   const envelope = (batch: string, sentAt: string) =>
     `{"batch":[${batch}],"writeKey":${JSON.stringify(writeKey)},"sentAt":"${sentAt}"}`
 
-  const send: Transport["Service"]["send"] = Effect.fnUntraced(
-    function* (messages, attempt) {
-      const sentAt = yield* Clock.currentTimeMillis
-      const startedAt = yield* Time.elapsed
-      const json = envelope(messages.map((message) => message.json).join(","), new Date(sentAt).toISOString())
-      const reply = yield* Effect.timeout(
-        exchange({
-          url: endpoint,
-          headers: attempt === 0 ? headers : { ...headers, "x-retry-count": String(attempt) },
-          body: gzip ? yield* Effect.promise(() => compress(json)) : json
-        }),
-        requestTimeout
-      )
-      // The status has decided by now: a body that stalls changes nothing, but a whole one can.
-      const left = Math.max(0, requestTimeout - ((yield* Time.elapsed) - startedAt))
-      const text = yield* Effect.orElseSucceed(Effect.timeout(reply.text, left), () => "")
-      return read(reply, text, yield* Clock.currentTimeMillis)
-    },
-    Effect.catch((failure) =>
-      Effect.succeed(Answer.Transient({ detail: typeof failure === "string" ? failure : "timeout" }))
+  const send: Transport["Service"]["send"] = Effect.fnUntraced(function* (messages, attempt) {
+    const clock = yield* Clock.Clock
+    const sentAt = new Date(clock.currentTimeMillisUnsafe()).toISOString()
+    const json = envelope(messages.map((message) => message.json).join(","), sentAt)
+    const request = {
+      url: endpoint,
+      headers: attempt === 0 ? headers : { ...headers, "x-retry-count": String(attempt) },
+      body: gzip ? yield* Effect.promise(() => compress(json)) : json
+    }
+    let reply: Reply | undefined
+    const keep = (told: Reply) => {
+      reply = told
+    }
+    return yield* exchange(request, keep).pipe(
+      Effect.timeoutOrElse({ duration: requestTimeout, orElse: () => Effect.fail("timeout") }),
+      Effect.match({
+        onSuccess: (text) => read(reply as Reply, text, clock.currentTimeMillisUnsafe()),
+        // Once there is a status it has decided: a body that stalls changes nothing, though a whole one can.
+        onFailure: (detail) =>
+          reply === undefined ? Answer.Transient({ detail }) : read(reply, "", clock.currentTimeMillisUnsafe())
+      })
     )
-  )
+  })
 
   return Transport.of({ send, envelopeBytes: envelope("", new Date(0).toISOString()).length })
 })
@@ -150,7 +151,7 @@ export const make = /* @__PURE__ */ Effect.fnUntraced(function* (
   options: Options
 ): Effect.fn.Return<Transport["Service"], InvalidSetting, HttpClient.HttpClient> {
   const client = yield* HttpClient.HttpClient
-  return yield* makeWith(options, ({ body, headers, url }) =>
+  return yield* makeWith(options, ({ body, headers, url }, tell) =>
     HttpClientRequest.post(url, {
       headers,
       body:
@@ -163,11 +164,10 @@ export const make = /* @__PURE__ */ Effect.fnUntraced(function* (
       Effect.catch((error) =>
         error.response === undefined ? Effect.fail(codeOf(error.reason.cause)) : Effect.succeed(error.response)
       ),
-      Effect.map((response) => ({
-        status: response.status,
-        header: (name: string) => response.headers[name],
-        text: Effect.orElseSucceed(textOf(response), () => "")
-      })),
+      Effect.flatMap((response) => {
+        tell({ status: response.status, header: (name) => response.headers[name] })
+        return Effect.orElseSucceed(textOf(response), () => "")
+      }),
       // `fetch` would follow a redirect of a POST with a GET that is answered 200: a silent loss.
       Effect.updateContext((context: Context.Context<never>) =>
         Context.add(context, FetchHttpClient.RequestInit, {
@@ -203,21 +203,14 @@ const textOf = (response: HttpClientResponse.HttpClientResponse) => {
 
 /** Over a `fetch`, without an `HttpClient` between: what plain programs bundle and run is the less for it. */
 export const makeFetch = (options: Options, fetch: typeof globalThis.fetch) =>
-  makeWith(options, ({ body, headers, url }) =>
-    Effect.suspend(() => {
-      const controller = new AbortController()
-      const end = Effect.sync(() => controller.abort())
-      return Effect.tryPromise({
-        try: () => fetch(url, { method: "POST", headers, body, redirect: "manual", signal: controller.signal }),
-        catch: codeOf
-      }).pipe(
-        Effect.map((response) => ({
-          status: response.status,
-          header: (name: string) => response.headers.get(name) ?? undefined,
-          text: Effect.promise(() => textOfFetched(response).catch(() => "")).pipe(Effect.onInterrupt(() => end))
-        })),
-        Effect.onInterrupt(() => end)
-      )
+  makeWith(options, ({ body, headers, url }, tell) =>
+    Effect.tryPromise({
+      try: async (signal) => {
+        const response = await fetch(url, { method: "POST", headers, body, redirect: "manual", signal })
+        tell({ status: response.status, header: (name) => response.headers.get(name) ?? undefined })
+        return textOfFetched(response).catch(() => "")
+      },
+      catch: codeOf
     })
   )
 

@@ -2,8 +2,9 @@
  * A wire that goes nowhere, for tests: remembers every request, and answers from a script, else with success.
  */
 import * as Schema from "effect/Schema"
-import * as Message from "./Message.ts"
+import type * as Message from "./Message.ts"
 import type * as Outcome from "./Outcome.ts"
+import * as Protocol from "./Protocol.ts"
 
 /**
  * What a request is answered with: a status; more of an answer; a connection that breaks; no answer at all.
@@ -25,11 +26,11 @@ export interface Request {
   readonly headers: Readonly<Record<string, string>>
   /** The text of the body, after decompression. */
   readonly text: string
-  readonly body: Message.Request
+  readonly body: Protocol.Request
   readonly answer: Answer
 }
 
-const Body = Schema.fromJsonString(Message.Request)
+const Body = Schema.fromJsonString(Protocol.Request)
 const check = Schema.decodeUnknownSync(Body)
 
 export class Wiretap {

@@ -6,12 +6,18 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Arr from "effect/Array"
 import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
+import * as SchemaIssue from "effect/SchemaIssue"
+import * as SchemaParser from "effect/SchemaParser"
 import * as TestClock from "effect/testing/TestClock"
+import * as fc from "fast-check"
 import * as Analytics from "../src/Analytics.ts"
 import { InvalidCall } from "../src/AnalyticsError.ts"
 import * as AnalyticsTest from "../src/AnalyticsTest.ts"
+import * as Json from "../src/Json.ts"
 import * as Message from "../src/Message.ts"
+import * as Protocol from "../src/Protocol.ts"
 import { limits } from "../src/Settings.ts"
 import { deepFreeze, refused, say, sent } from "./calls.ts"
 
@@ -283,6 +289,7 @@ describe("Message: messageId and timestamp", () => {
           Message.stamp(
             "track",
             call,
+            0,
             () => moment,
             () => ""
           )
@@ -585,12 +592,12 @@ describe("Message: properties of the Schemas", () => {
   }
 
   const schemas = [
-    ["identify", Message.Identify],
-    ["track", Message.Track],
-    ["page", Message.Page],
-    ["screen", Message.Screen],
-    ["group", Message.Group],
-    ["alias", Message.Alias]
+    ["identify", Protocol.Identify],
+    ["track", Protocol.Track],
+    ["page", Protocol.Page],
+    ["screen", Protocol.Screen],
+    ["group", Protocol.Group],
+    ["alias", Protocol.Alias]
   ] as const
 
   for (const [type, schema] of schemas) {
@@ -662,6 +669,104 @@ describe("Message: properties of the Schemas", () => {
   )
 })
 
+describe("Message: the rules", () => {
+  const schemas = {
+    identify: Protocol.Identify,
+    track: Protocol.Track,
+    page: Protocol.Page,
+    screen: Protocol.Screen,
+    group: Protocol.Group,
+    alias: Protocol.Alias
+  }
+
+  /** The words of the Schema of a time or an object would be about what a caller can give, and not about a copy of it. */
+  const ours: Record<string, string> = {
+    timestamp: "Expected a valid Date, a DateTime or an ISO 8601 string",
+    context: "Expected an object",
+    properties: "Expected an object",
+    traits: "Expected an object"
+  }
+
+  /** What the Schema of a call says of it: the first issue of the alternative that it must be. */
+  const bySchema = (type: Message.Type, data: Message.Data): unknown => {
+    const members: ReadonlyArray<Schema.Codec<unknown>> = schemas[type].members
+    const visitor = data.userId === undefined ? 1 : 0
+    const isSeen = type === "page" || type === "screen"
+    const unnamed = isSeen && data.name === undefined && data.category === undefined ? 2 : 0
+    const member = members[Math.min(visitor + unnamed, members.length - 1)] as Schema.Codec<unknown>
+    const result = SchemaParser.decodeUnknownResult(member)(data)
+    if (Result.isSuccess(result)) return "valid"
+    const path: Array<PropertyKey> = []
+    for (let issue: SchemaIssue.Issue = result.failure; ; ) {
+      if (issue._tag === "Pointer") path.push(...issue.path)
+      const inner =
+        issue._tag === "Pointer" || issue._tag === "Encoding"
+          ? issue.issue
+          : "issues" in issue
+            ? issue.issues[0]
+            : undefined
+      if (inner === undefined) {
+        const problem = ours[String(path[0])] ?? SchemaIssue.makeFormatterDefault()(issue)
+        return { path, problem: path.length === 2 ? "Expected an object" : problem }
+      }
+      issue = inner
+    }
+  }
+
+  const text = fc.oneof(
+    fc.constantFrom("u1", "", " ", "\u2003", "\ufeff", "\u200b", "x".repeat(100), "x".repeat(101)),
+    fc.string()
+  )
+  const time = fc.constantFrom(
+    "2026-01-02",
+    "2026-02-30",
+    "2026-01-02T03:04:05Z",
+    "2026-01-02t03:04",
+    "2026",
+    "9999-12-31"
+  )
+  const object = fc.oneof(fc.constant({}), fc.dictionary(fc.string(), fc.jsonValue()))
+  const odd = fc.oneof(text, time, object, fc.constant(null), fc.boolean(), fc.double(), fc.array(fc.jsonValue()))
+  const often = (usual: fc.Arbitrary<unknown>) => fc.oneof({ weight: 6, arbitrary: usual }, odd)
+  const call = fc.record(
+    {
+      messageId: often(text),
+      timestamp: often(time),
+      context: often(object),
+      integrations: often(fc.dictionary(fc.string(), fc.oneof(fc.boolean(), object, odd), { maxKeys: 3 })),
+      userId: often(fc.oneof(fc.constant("u1"), fc.integer())),
+      anonymousId: often(fc.oneof(fc.constant("v1"), fc.double())),
+      traits: often(object),
+      properties: often(object),
+      event: often(text),
+      name: often(text),
+      category: often(text),
+      groupId: often(text),
+      previousId: often(text)
+    },
+    { requiredKeys: [] }
+  )
+
+  for (const type of Message.types) {
+    it(`of ${type} are those of its Schema: the same calls are valid, and the others for the same reason`, () => {
+      const valid = { true: 0, false: 0 }
+      fc.assert(
+        fc.property(call, (given) => {
+          const data = Json.copy(given)
+          assert(Json.isData(data) && !(data instanceof Json.Fault))
+          const error = Message.check(type, data)
+          const verdict = error === undefined ? "valid" : { path: error.path, problem: error.problem }
+          valid[`${error === undefined}`]++
+          assert.deepStrictEqual(verdict, bySchema(type, data))
+        }),
+        { numRuns: 3_000 }
+      )
+      assert.isAbove(valid.true, 50)
+      assert.isAbove(valid.false, 50)
+    })
+  }
+})
+
 describe("Message: what goes over the wire", () => {
   const valid = {
     type: "track",
@@ -672,7 +777,7 @@ describe("Message: what goes over the wire", () => {
     properties: {},
     context: {}
   }
-  const isWire = Schema.is(Message.Wire)
+  const isWire = Schema.is(Protocol.Wire)
 
   it("is what the Schema of the wire describes: ids are strings, times are ISO, defaults are there", () => {
     assert.isTrue(isWire(valid))

@@ -12,6 +12,7 @@ import * as Analytics from "../src/Analytics.ts"
 import { InvalidCall } from "../src/AnalyticsError.ts"
 import * as Message from "../src/Message.ts"
 import * as Outcome from "../src/Outcome.ts"
+import * as Protocol from "../src/Protocol.ts"
 import { createAnalytics } from "../src/plain.ts"
 import { deepFreeze, say } from "./calls.ts"
 import { peer } from "./support.ts"
@@ -25,7 +26,7 @@ interface Said {
   readonly [key: string]: unknown
 }
 
-const decode = Schema.decodeUnknownSync(Schema.fromJsonString(Message.Request))
+const decode = Schema.decodeUnknownSync(Schema.fromJsonString(Protocol.Request))
 
 /** Reads a request as a Tracking API would. Decoding would leave out what the protocol does not know: it only judges. */
 const readRequest = (body: string): Message.Request => {

@@ -57,7 +57,7 @@ export const make = Effect.fnUntraced(function* (
 
   const write = (message: Message.Message, isInside: boolean, release: () => void) =>
     Effect.flatMap(Clock.currentTimeMillis, (createdAt) => {
-      const entry = { message, lane: (message.user ?? Message.userOf(message.data)) % lanes, createdAt }
+      const entry = { message, lane: ((message.user ?? Message.userOf(message.data)) >>> 0) % lanes, createdAt }
       return isInside ? writeInside(entry) : commits.add(entry)
     }).pipe(Effect.ensuring(Effect.sync(release)))
 
