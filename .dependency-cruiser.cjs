@@ -8,8 +8,9 @@ require("@swc/core")
 const rooms = [
   ["AnalyticsError", "Settings", "Time", "Json", "MessageId", "Protocol", "Message", "RequestContext"],
   ["Outcome", "Enrichment"],
-  ["Outbox", "Transport"],
+  ["Outbox", "Transport", "HttpTransport"],
   ["Attempts", "Delivery", "SqlOutbox"],
+  ["Client"],
   ["Analytics"],
   ["TrackingPlan", "spec", "plain", "RequestMiddleware", "Wiretap", "AnalyticsTest", "plainTest", "Collector", "cli"],
   ["index", "bin"]
@@ -89,7 +90,7 @@ module.exports = {
         path: room("SqlOutbox", "RequestMiddleware", "cli", "bin", "Wiretap", "AnalyticsTest", "plainTest")
       }
     },
-    home("http", "Transport", "Analytics", "AnalyticsTest", "RequestMiddleware", "Collector", "bin"),
+    home("http", "HttpTransport", "Analytics", "AnalyticsTest", "RequestMiddleware", "Collector", "bin"),
     home("net", "RequestContext"),
     home("sql", "SqlOutbox"),
     home("cli", "cli", "bin"),

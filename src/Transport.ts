@@ -7,14 +7,8 @@ import * as Context from "effect/Context"
 import * as Data from "effect/Data"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as FetchHttpClient from "effect/http/FetchHttpClient"
-import * as HttpBody from "effect/http/HttpBody"
-import * as HttpClient from "effect/http/HttpClient"
-import * as HttpClientRequest from "effect/http/HttpClientRequest"
-import type * as HttpClientResponse from "effect/http/HttpClientResponse"
 import * as Layer from "effect/Layer"
 import type * as Redacted from "effect/Redacted"
-import * as Stream from "effect/Stream"
 import type { InvalidSetting } from "./AnalyticsError.ts"
 import { library, type Message } from "./Message.ts"
 import * as Settings from "./Settings.ts"
@@ -84,7 +78,7 @@ const settings = (options: Options) =>
 // Constructor
 // ---------------------------------------------------------------------------------------------------------------------
 
-/** A request, and what comes back: all that an attempt needs of HTTP. */
+/** @internal A request, and what comes back: all that an attempt needs of HTTP. */
 interface Request {
   readonly url: string
   readonly headers: Readonly<Record<string, string>>
@@ -95,14 +89,16 @@ interface Reply {
   readonly header: (name: "content-type" | "retry-after") => string | undefined
 }
 /**
- * Tells the reply as soon as it is there, and answers with its body: at most `maxReplyBytes`, and nothing if it breaks.
+ * @internal Tells the reply as soon as it is there, and answers with its body: at most `maxReplyBytes`, and nothing if it breaks.
  * Fails with the code of what went wrong, such as `ECONNREFUSED`.
  */
-type Exchange = (request: Request, tell: (reply: Reply) => void) => Effect.Effect<string, string>
+export type Exchange = (request: Request, tell: (reply: Reply) => void) => Effect.Effect<string, string>
 
-const maxReplyBytes = 64 * 1024
+/** @internal */
+export const maxReplyBytes = 64 * 1024
 
-const makeWith = Effect.fnUntraced(function* (
+/** @internal Over any way to exchange a request for an answer. */
+export const makeWith = Effect.fnUntraced(function* (
   options: Options,
   exchange: Exchange
 ): Effect.fn.Return<Transport["Service"], InvalidSetting> {
@@ -146,62 +142,11 @@ const makeWith = Effect.fnUntraced(function* (
 const compress = async (text: string): Promise<Uint8Array<ArrayBuffer>> =>
   new Uint8Array(await new Response(new Blob([text]).stream().pipeThrough(new CompressionStream("gzip"))).arrayBuffer())
 
-/** Over whatever `HttpClient` there is. */
-export const make = /* @__PURE__ */ Effect.fnUntraced(function* (
-  options: Options
-): Effect.fn.Return<Transport["Service"], InvalidSetting, HttpClient.HttpClient> {
-  const client = yield* HttpClient.HttpClient
-  return yield* makeWith(options, ({ body, headers, url }, tell) =>
-    HttpClientRequest.post(url, {
-      headers,
-      body:
-        typeof body === "string"
-          ? HttpBody.text(body, headers["content-type"])
-          : HttpBody.uint8Array(body, headers["content-type"])
-    }).pipe(
-      client.execute,
-      // A client that makes failures of statuses has the answer all the same.
-      Effect.catch((error) =>
-        error.response === undefined ? Effect.fail(codeOf(error.reason.cause)) : Effect.succeed(error.response)
-      ),
-      Effect.flatMap((response) => {
-        tell({ status: response.status, header: (name) => response.headers[name] })
-        return Effect.orElseSucceed(textOf(response), () => "")
-      }),
-      // `fetch` would follow a redirect of a POST with a GET that is answered 200: a silent loss.
-      Effect.updateContext((context: Context.Context<never>) =>
-        Context.add(context, FetchHttpClient.RequestInit, {
-          ...Context.getOrUndefined(
-            context as Context.Context<FetchHttpClient.RequestInit>,
-            FetchHttpClient.RequestInit
-          ),
-          redirect: "manual"
-        })
-      ),
-      // The span is the batch's; one for each attempt would say the same again, with the address.
-      Effect.provideService(HttpClient.TracerDisabledWhen, () => true)
-    )
-  )
-})
-
-/** Whether it need not be counted while it is read: its length is known, and not the one of something compressed. */
-const isSmall = (contentLength: string | null | undefined, contentEncoding: string | null | undefined) =>
+/** @internal Whether a body need not be counted while it is read: its length is known, and not the one of something compressed. */
+export const isSmall = (contentLength: string | null | undefined, contentEncoding: string | null | undefined) =>
   Number(contentLength ?? Number.NaN) <= maxReplyBytes && (contentEncoding ?? "") === ""
 
-const textOf = (response: HttpClientResponse.HttpClientResponse) => {
-  if (isSmall(response.headers["content-length"], response.headers["content-encoding"])) return response.text
-  let room = maxReplyBytes
-  return response.stream.pipe(
-    Stream.takeUntil((chunk) => {
-      room -= chunk.byteLength
-      return room <= 0
-    }),
-    Stream.decodeText(),
-    Stream.mkString
-  )
-}
-
-/** Over a `fetch`, without an `HttpClient` between: what plain programs bundle and run is the less for it. */
+/** Over a `fetch`, without an `HttpClient` between: what plain programs load, bundle and run is the less for it. */
 export const makeFetch = (options: Options, fetch: typeof globalThis.fetch) =>
   makeWith(options, ({ body, headers, url }, tell) =>
     Effect.tryPromise({
@@ -227,8 +172,8 @@ const textOfFetched = async (response: Response): Promise<string> => {
   return text
 }
 
-/** The code of a failed connection, such as `ECONNREFUSED` or `CERT_HAS_EXPIRED`. Its text could quote the request. */
-const codeOf = (failure: unknown): string => {
+/** @internal The code of a failed connection, such as `ECONNREFUSED` or `CERT_HAS_EXPIRED`. Its text could quote the request. */
+export const codeOf = (failure: unknown): string => {
   let cause = failure
   for (let depth = 0; depth < 5 && typeof cause === "object" && cause !== null; depth++) {
     if ("code" in cause && typeof cause.code === "string") return cause.code
@@ -289,10 +234,6 @@ const askedDelay = (retryAfter: string | undefined, now: number): number | undef
 // ---------------------------------------------------------------------------------------------------------------------
 // Layers
 // ---------------------------------------------------------------------------------------------------------------------
-
-/** Sends over the `HttpClient` that is provided. */
-export const layer = (options: Options): Layer.Layer<Transport, InvalidSetting, HttpClient.HttpClient> =>
-  Layer.effect(Transport, make(options))
 
 /** Sends over this `fetch`. */
 export const layerFetch = (

@@ -12,6 +12,7 @@ import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import * as TestClock from "effect/testing/TestClock"
+import * as HttpTransport from "../src/HttpTransport.ts"
 import { library } from "../src/Message.ts"
 import { Request } from "../src/Protocol.ts"
 import * as Transport from "../src/Transport.ts"
@@ -32,7 +33,7 @@ const over = (
   ) => Response | Effect.Effect<Response, HttpClientError.HttpClientError>,
   options: Partial<Transport.Options> = {}
 ) =>
-  Transport.layer({ writeKey, ...options }).pipe(
+  HttpTransport.layer({ writeKey, ...options }).pipe(
     Layer.provide(
       Layer.succeed(
         HttpClient.HttpClient,
@@ -306,7 +307,7 @@ describe("Transport: a RequestInit of the program", () => {
         assert.strictEqual(inits.length, 1)
         assert.deepInclude(inits[0], { ...init, method: "POST", redirect: "manual" })
       }).pipe(
-        Effect.provide(Transport.layer({ writeKey }).pipe(Layer.provide(FetchHttpClient.layer))),
+        Effect.provide(HttpTransport.layer({ writeKey }).pipe(Layer.provide(FetchHttpClient.layer))),
         Effect.provide(surroundings)
       )
     }
@@ -314,7 +315,7 @@ describe("Transport: a RequestInit of the program", () => {
 })
 
 const http = (client: Layer.Layer<HttpClient.HttpClient>) => (options: Transport.Options) =>
-  Transport.layer(options).pipe(Layer.provide(client))
+  HttpTransport.layer(options).pipe(Layer.provide(client))
 
 const transports = [
   [

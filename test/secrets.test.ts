@@ -14,6 +14,7 @@ import * as Redacted from "effect/Redacted"
 import * as References from "effect/References"
 import * as Tracer from "effect/Tracer"
 import * as Analytics from "../src/Analytics.ts"
+import * as HttpTransport from "../src/HttpTransport.ts"
 import * as Outcome from "../src/Outcome.ts"
 import { createAnalytics } from "../src/plain.ts"
 import * as Transport from "../src/Transport.ts"
@@ -220,7 +221,7 @@ describe("the write key is in nothing that is printed or recorded", () => {
       const transport = yield* Transport.Transport
       assertSilent([shown(transport)], /envelopeBytes/)
     }).pipe(
-      Effect.provide(Transport.layer({ writeKey: Redacted.make(key) }).pipe(Layer.provide(FetchHttpClient.layer)))
+      Effect.provide(HttpTransport.layer({ writeKey: Redacted.make(key) }).pipe(Layer.provide(FetchHttpClient.layer)))
     )
   )
 
