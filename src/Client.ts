@@ -42,8 +42,8 @@ export interface Service extends Calls {
   /** Resolves when everything accepted before it is delivered or dropped; says how much of it was. */
   readonly flush: Effect.Effect<Outbox.Flushed>
   /**
-   * Takes no more calls, delivers what is there until `closeTimeout`, drops the rest. The end of the layer's scope does
-   * the same. Idempotent.
+   * Takes no more calls, delivers what is there until `closeTimeout`, drops the rest; an outbox that outlives the process
+   * keeps it. The end of the layer's scope does the same. Idempotent.
    */
   readonly close: Effect.Effect<Outbox.Flushed>
   /** Counts since the client was made. */

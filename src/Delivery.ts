@@ -39,7 +39,7 @@ export interface Options {
   readonly maxInFlight?: number | undefined
   /** Attempts after the first for a batch that fails in a way that may pass. @default 10 */
   readonly maxRetries?: number | undefined
-  /** How long a close may take; what is left then is dropped, and reported. @default "75 seconds" */
+  /** How long a close may take; what is left then is dropped and reported, or kept by an outbox that outlives the process. @default "75 seconds" */
   readonly closeTimeout?: Duration.Input | undefined
 }
 
@@ -58,7 +58,8 @@ const settings = (options: Options) =>
 
 export interface Delivery {
   /**
-   * Takes no more messages, delivers what is there until `closeTimeout`, and drops the rest with the reason `closed`.
+   * Takes no more messages, delivers what is there until `closeTimeout`, and drops the rest with the reason `closed`; an
+   * outbox that outlives the process keeps it.
    * Idempotent: a second close waits for the first, and answers the same.
    */
   readonly close: Effect.Effect<Outbox.Flushed>

@@ -101,7 +101,10 @@ interface ClientOf<Answer> extends Calls<Answer> {
   readonly identified: IdentifiedCalls<Answer>
   /** Resolves when everything accepted before it is delivered or dropped; says how much of it was. Never rejects. */
   readonly flush: () => Promise<Outbox.Flushed>
-  /** Takes no more calls, delivers what is there until `closeTimeout`, drops the rest. Idempotent, never rejects. */
+  /**
+   * Takes no more calls, delivers what is there until `closeTimeout`, drops the rest; an outbox that outlives the process
+   * keeps it. Idempotent, never rejects.
+   */
   readonly close: () => Promise<Outbox.Flushed>
   /** Counts since the client was made. */
   readonly stats: () => Outcome.Stats

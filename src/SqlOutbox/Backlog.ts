@@ -47,11 +47,14 @@ export class Backlog {
     return bytes > maxQueueBytes ? { bound: "maxQueueBytes", limit: maxQueueBytes, count: 1 } : undefined
   }
 
-  /** Keeps room for a message until it is written, or is not: then the answer is to be called. */
+  /** Keeps room for a message until it is written, or is not: then the answer is to be called, by whoever knows first. */
   reserve({ bytes }: Message): () => void {
+    let isKept = true
     this.reserved.count++
     this.reserved.bytes += bytes
     return () => {
+      if (!isKept) return
+      isKept = false
       this.reserved.count--
       this.reserved.bytes -= bytes
       this.admitWaiters()

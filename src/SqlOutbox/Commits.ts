@@ -60,6 +60,8 @@ export const make = Effect.fnUntraced(function* (
       return Effect.onInterrupt(Effect.interruptible(Deferred.await(one.done)), () => {
         if (one.taken) return Effect.exit(Deferred.await(one.done))
         waiting = waiting.filter((other) => other !== one)
+        // Who waits for the last to be written need not wait for this one.
+        Deferred.doneUnsafe(one.done, Exit.void)
         return Effect.void
       })
     })

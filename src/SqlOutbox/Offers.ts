@@ -49,7 +49,17 @@ export const make = Effect.fnUntraced(function* (
       onWritten()
     })
 
-  const commits = yield* Commits.make((entries) => Effect.flatMap(ask(tables.insert(entries)), written))
+  /** What keeps room for messages that are being written. */
+  const kept = new Map<NewEntry, () => void>()
+
+  const commits = yield* Commits.make((entries) =>
+    Effect.flatMap(ask(tables.insert(entries)), (sizes) =>
+      Effect.map(written(sizes), () => {
+        // At once: counted twice, they would keep others out.
+        for (const entry of entries) kept.get(entry)?.()
+      })
+    )
+  )
 
   /** In the transaction of the caller: it is there when that is committed, and only then. */
   const writeInside = (entry: NewEntry): Effect.Effect<void, Fault> =>
@@ -58,8 +68,15 @@ export const make = Effect.fnUntraced(function* (
   const write = (message: Message.Message, isInside: boolean, release: () => void) =>
     Effect.flatMap(Clock.currentTimeMillis, (createdAt) => {
       const entry = { message, lane: ((message.user ?? Message.userOf(message.data)) >>> 0) % lanes, createdAt }
-      return isInside ? writeInside(entry) : commits.add(entry)
-    }).pipe(Effect.ensuring(Effect.sync(release)))
+      kept.set(entry, release)
+      return Effect.ensuring(
+        isInside ? writeInside(entry) : commits.add(entry),
+        Effect.sync(() => {
+          kept.delete(entry)
+          release()
+        })
+      )
+    })
 
   const evicting = yield* Semaphore.make(1)
 
