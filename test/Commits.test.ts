@@ -1,0 +1,150 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as TestClock from "effect/testing/TestClock"
+import { OutboxUnavailable } from "../src/AnalyticsError.ts"
+import * as Commits from "../src/SqlOutbox/Commits.ts"
+import type { NewEntry } from "../src/SqlOutbox/Tables.ts"
+import { breathe, messages } from "./support.ts"
+
+const entries = (count: number): ReadonlyArray<NewEntry> =>
+  messages(1, count).map((message) => ({ message, lane: 0, createdAt: 0 }))
+
+/** Commits that take this long, and the sizes of their groups. */
+const taking = Effect.fnUntraced(function* (millis: number) {
+  const groups: Array<number> = []
+  const commits = yield* Commits.make((group) =>
+    Effect.andThen(
+      Effect.sync(() => void groups.push(group.length)),
+      millis === 0 ? Effect.void : Effect.sleep(millis)
+    )
+  )
+  return { commits, groups }
+})
+
+const addAll = (commits: Commits.Commits, some: ReadonlyArray<NewEntry>) =>
+  Effect.forEach(some, (entry) => Effect.forkChild(commits.add(entry)))
+
+describe("Commits", () => {
+  it.effect("share a transaction between the calls of one turn, a hundred at the most", () =>
+    Effect.gen(function* () {
+      const { commits, groups } = yield* taking(0)
+      const calls = yield* addAll(commits, entries(250))
+      yield* Effect.forEach(calls, Fiber.join)
+      assert.deepStrictEqual(groups, [100, 100, 50])
+    })
+  )
+
+  it.effect("make nobody wait where a commit costs nothing", () =>
+    Effect.gen(function* () {
+      const { commits, groups } = yield* taking(0)
+      for (const entry of entries(3)) yield* commits.add(entry)
+      assert.deepStrictEqual(groups, [1, 1, 1])
+    })
+  )
+
+  it.effect("keep a group open for as long as the last took, and for 5 ms at the most", () =>
+    Effect.gen(function* () {
+      const { commits, groups } = yield* taking(40)
+      const [first, second, third] = entries(3)
+      assert(first !== undefined && second !== undefined && third !== undefined)
+      yield* Effect.forkChild(commits.add(first))
+      yield* breathe
+      yield* TestClock.adjust("40 millis")
+      yield* breathe
+      yield* addAll(commits, [second])
+      yield* breathe
+      yield* TestClock.adjust("4 millis")
+      yield* breathe
+      assert.deepStrictEqual(groups, [1])
+      yield* addAll(commits, [third])
+      yield* breathe
+      yield* TestClock.adjust("1 millis")
+      yield* breathe
+      assert.deepStrictEqual(groups, [1, 2])
+      // What is being written is written to its end.
+      yield* TestClock.adjust("40 millis")
+    })
+  )
+
+  it.effect("close a group early when it is full", () =>
+    Effect.gen(function* () {
+      const { commits, groups } = yield* taking(40)
+      yield* addAll(commits, entries(1))
+      yield* breathe
+      yield* TestClock.adjust("40 millis")
+      yield* breathe
+      yield* addAll(commits, entries(100))
+      yield* breathe
+      assert.deepStrictEqual(groups, [1, 100])
+      yield* TestClock.adjust("40 millis")
+    })
+  )
+
+  it.effect("answer each call when its group is written, and not before", () =>
+    Effect.gen(function* () {
+      const written = yield* Deferred.make<void>()
+      const commits = yield* Commits.make(() => Deferred.await(written))
+      const [call] = yield* addAll(commits, entries(1))
+      assert(call !== undefined)
+      yield* breathe
+      assert.isUndefined(call.pollUnsafe())
+      yield* Deferred.succeed(written, undefined)
+      yield* Fiber.join(call)
+    })
+  )
+
+  it.effect("fail every call of a group that could not be written, and go on with the next", () =>
+    Effect.gen(function* () {
+      let isDown = true
+      const fault = new OutboxUnavailable({ problem: "is away" })
+      const commits = yield* Commits.make(() => (isDown ? Effect.fail(fault) : Effect.void))
+      const calls = yield* addAll(commits, entries(3))
+      for (const call of calls) assert.strictEqual(yield* Effect.flip(Fiber.join(call)), fault)
+      isDown = false
+      yield* Effect.forEach(entries(1), commits.add)
+    })
+  )
+
+  it.effect("leave out a call that is given up before its group is written; nobody waits for it", () =>
+    Effect.gen(function* () {
+      const gate = yield* Deferred.make<void>()
+      const groups: Array<ReadonlyArray<string>> = []
+      const commits = yield* Commits.make((group) =>
+        Effect.andThen(
+          Effect.sync(() => void groups.push(group.map(({ message }) => message.messageId))),
+          Deferred.await(gate)
+        )
+      )
+      const [first, second] = entries(2)
+      assert(first !== undefined && second !== undefined)
+      const kept = yield* Effect.forkChild(commits.add(first))
+      yield* breathe
+      const given = yield* Effect.forkChild(commits.add(second))
+      yield* breathe
+      const idle = yield* Effect.forkChild(commits.idle)
+      yield* breathe
+      yield* Fiber.interrupt(given)
+      yield* Deferred.succeed(gate, undefined)
+      yield* Fiber.join(kept)
+      yield* Fiber.join(idle)
+      assert.deepStrictEqual(groups, [["id of event 1"]])
+    })
+  )
+
+  it.effect("wait with one that is given up while it is written: the message may be there", () =>
+    Effect.gen(function* () {
+      const gate = yield* Deferred.make<void>()
+      const commits = yield* Commits.make(() => Deferred.await(gate))
+      const [call] = yield* addAll(commits, entries(1))
+      assert(call !== undefined)
+      yield* breathe
+      const interrupting = yield* Effect.forkChild(Fiber.interrupt(call))
+      yield* breathe
+      assert.isUndefined(interrupting.pollUnsafe())
+      yield* Deferred.succeed(gate, undefined)
+      yield* Fiber.join(interrupting)
+    })
+  )
+})
