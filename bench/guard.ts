@@ -2,8 +2,8 @@
  * Holds the client to what it cost when `guard.json` was written: `npm run bench:guard`, and a step of CI.
  *
  * A machine is fast or slow, busy or not; a ratio to the floor in the same run is neither. Client and floor take turns
- * in many short rounds, and the median of their ratios may be a quarter above the recorded one. One try of three must
- * hold: noise comes and goes, a client that became slower stays.
+ * in many short rounds, and the median of their ratios may be a quarter above the recorded one. Each must hold in
+ * one try of three: noise comes and goes, a client that became slower stays.
  *
  * `--record` writes `guard.json` anew, from the median of five tries.
  */

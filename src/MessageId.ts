@@ -39,7 +39,7 @@ export const makeUuids = (): MessageIds => {
   return (now) => {
     if (at === block.length) refill()
     if (now !== last) {
-      const time = Math.max(0, now).toString(16).padStart(12, "0")
+      const time = Math.trunc(Math.max(0, now)).toString(16).padStart(12, "0")
       prefix = `${time.slice(0, 8)}-${time.slice(8, 12)}-7`
       last = now
     }

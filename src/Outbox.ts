@@ -271,10 +271,13 @@ export const makeMemory = Effect.fnUntraced(function* (
   }
 
   const take: Outbox["Service"]["take"] = (max) =>
-    Effect.map(Queue.takeBetween(queue, 1, max), (messages) => {
-      leave(messages)
-      return messages as Arr.NonEmptyArray<Message>
-    })
+    // What has left the queue is taken: nothing may come between.
+    Effect.uninterruptibleMask((restore) =>
+      Effect.map(restore(Queue.takeBetween(queue, 1, max)), (messages) => {
+        leave(messages)
+        return messages as Arr.NonEmptyArray<Message>
+      })
+    )
 
   const settle: Outbox["Service"]["settle"] = (outcome) =>
     Effect.uninterruptible(

@@ -11,7 +11,7 @@ import * as Analytics from "../src/Analytics.ts"
 import * as AnalyticsTest from "../src/AnalyticsTest.ts"
 import * as Outcome from "../src/Outcome.ts"
 import { toResponse } from "../src/Wiretap.ts"
-import { breathe, chance, elapse, events, losses, numbered, pass, sizes, trackMany } from "./support.ts"
+import { attemptedAt, breathe, chance, elapse, events, losses, numbered, pass, sizes, trackMany } from "./support.ts"
 
 describe("Delivery", () => {
   it.effect("sends the first message at once when idle, and what arrives during its request as the next batch", () =>
@@ -126,6 +126,21 @@ describe("Delivery: the size of a batch", () => {
         assert.isTrue(sent.slice(0, -1).every((size) => size > 500_000 - bytes))
         assert.deepStrictEqual(yield* events, numbered(1, 150))
       }).pipe(Effect.provide(AnalyticsTest.layer({ batchSize: 2_500, flushInterval: 10 })))
+  )
+
+  it.effect("H17 what is left of one take is filled up with the next: no request is smaller than it must be", () =>
+    Effect.gen(function* () {
+      const analytics = yield* Analytics.Analytics
+      const sent = yield* AnalyticsTest.Sent
+      yield* sent.respond({ status: 200, after: 1_000 })
+      yield* trackMany(0, 0)
+      yield* breathe
+      // Eighty of these fit into a request, and a hundred are taken at a time.
+      yield* trackLarge(300, 6_280)
+      yield* pass(1_000)
+      yield* analytics.flush
+      assert.deepStrictEqual(yield* sizes, [1, 80, 80, 80, 60])
+    }).pipe(Effect.provide(AnalyticsTest.layer()))
   )
 
   it.effect("H17 is at most 500,000 bytes, all but to the byte", () =>
@@ -388,5 +403,52 @@ describe("Delivery: an observer that never answers", () => {
       assert.isDefined(close.pollUnsafe())
       assert.deepStrictEqual(yield* Fiber.join(close), { delivered: messages - dropped, dropped })
     }).pipe(Effect.provide(silent({ batchSize: 10, flushInterval: 10, closeTimeout: 300 })))
+  )
+})
+
+describe("Delivery: several requests in flight", () => {
+  /** A message each millisecond, answers that take so long, and when each request left. */
+  const departures = Effect.fnUntraced(function* (answer: number, millis: number, burst: number) {
+    const sent = yield* AnalyticsTest.Sent
+    yield* sent.respond(...Array.from({ length: 500 }, () => ({ status: 200, after: answer })))
+    for (let n = 1; n <= millis; n++) {
+      yield* trackMany(n * burst, n * burst + burst - 1)
+      yield* pass(1)
+    }
+    return yield* attemptedAt
+  })
+  const distances = (times: ReadonlyArray<number>) => times.slice(1).map((time, n) => time - (times[n] ?? time))
+
+  it.effect("are spread over the time that one takes: slots do not come free all at once", () =>
+    Effect.gen(function* () {
+      const times = yield* departures(40, 400, 1)
+      const settled = distances(times.filter((time) => time > 100))
+      assert(settled.length >= 20, String(times))
+      assert(
+        settled.every((distance) => distance >= 9 && distance <= 11),
+        String(settled)
+      )
+    }).pipe(Effect.provide(AnalyticsTest.layer({ maxInFlight: 4 })))
+  )
+
+  it.effect("keep no batch for longer than 25 ms while a slot is free", () =>
+    Effect.gen(function* () {
+      const times = yield* departures(400, 1_200, 1)
+      // Four leave, and then one for each answer; between two of the four it is 25 ms at the most.
+      const settled = distances(times.filter((time) => time > 400))
+      assert(Math.max(...settled.filter((distance) => distance < 200)) <= 26, String(settled))
+      assert(
+        settled.some((distance) => distance >= 24 && distance <= 26),
+        String(settled)
+      )
+    }).pipe(Effect.provide(AnalyticsTest.layer({ maxInFlight: 4 })))
+  )
+
+  it.effect("a batch that is full leaves at once", () =>
+    Effect.gen(function* () {
+      const times = yield* departures(40, 60, 50)
+      // A hundred messages are there every two milliseconds: the slots are what is waited for, and nothing else.
+      assert.deepStrictEqual(times.filter((time) => time < 40).length, 4)
+    }).pipe(Effect.provide(AnalyticsTest.layer({ maxInFlight: 4, batchSize: 100 })))
   )
 })

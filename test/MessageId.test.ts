@@ -26,6 +26,12 @@ describe("MessageId", () => {
     assert.strictEqual(timeOf(id), 0)
   })
 
+  it("makes a valid id of a clock that is finer than milliseconds", () => {
+    const id = MessageId.makeUuids()(1_234.5678)
+    assert.match(id, uuid7)
+    assert.strictEqual(timeOf(id), 1_234)
+  })
+
   it("makes ids that sort by time", () => {
     const make = MessageId.makeUuids()
     const ids = Array.from({ length: 1_000 }, (_, n) => make(1_700_000_000_000 + n * 7))
