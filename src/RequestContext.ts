@@ -13,7 +13,7 @@ import * as Settings from "./Settings.ts"
 // Models
 // ---------------------------------------------------------------------------------------------------------------------
 
-/** What is read of a request. The `Request` of the web, Express and Fastify is one as it is. */
+/** What is read of a request. The `Request` of the web, Express 5 and Fastify is one as it is. */
 export interface Request {
   /** Absolute, or from the root as in Node: `/cart?item=1`. */
   readonly url?: string | undefined
@@ -61,14 +61,19 @@ export interface Options {
    * - A name: the header in which your platform puts the address, whatever the visitor wrote there:
    *   `cf-connecting-ip`, `x-real-ip`.
    *
+   * A number of proxies in a text, as environment variables have it, is refused: it would be the name of a header.
+   *
    * @default 0
    */
   readonly trust?: number | string | undefined
 }
 
 const settings = ({ trust = 0 }: Options): number | string => {
-  const valid = typeof trust === "number" ? Number.isInteger(trust) && trust >= 0 : /^[\w-]+$/.test(String(trust))
-  return valid ? trust : Settings.invalid("trust", "must be a number of proxies, or the name of a header")
+  const proxies = Number.isInteger(trust) && Number(trust) >= 0
+  const name = typeof trust === "string" && /^[\w-]*[a-z][\w-]*$/i.test(trust)
+  return proxies || name
+    ? trust
+    : Settings.invalid("trust", "must be a number of proxies (not in a text), or the name of a header")
 }
 
 // ---------------------------------------------------------------------------------------------------------------------

@@ -94,9 +94,15 @@ describe("RequestContext", () => {
       assert.strictEqual(ipOf({ "x-forwarded-for": said }, 1), expected)
     })
 
-    it.each([-1, 1.5, Number.NaN, "", "x forwarded"])("refuses to trust %j, by the name of the setting", (trust) => {
-      assert.throws(() => RequestContext.make({ trust }), InvalidSetting, /trust/)
-    })
+    const names = ["", "x forwarded", "1", "0", "-1"]
+    // What JavaScript and a file of settings can hold in the place of a number or a name.
+    const others = [null, true, false, ["x-real-ip"], [1], {}]
+    it.each([-1, 1.5, Number.NaN, Number.POSITIVE_INFINITY, ...names, ...others])(
+      "refuses to trust %j, by the name of the setting",
+      (trust) => {
+        assert.throws(() => RequestContext.make({ trust: trust as number }), InvalidSetting, /trust/)
+      }
+    )
   })
 
   it.each([
