@@ -13,7 +13,7 @@ import * as Settings from "./Settings.ts"
 // Models
 // ---------------------------------------------------------------------------------------------------------------------
 
-/** What is read of a request. The `Request` of the web, Express and Fastify is one as it is. */
+/** What is read of a request. The `Request` of the web, Express 5 and Fastify is one as it is. */
 export interface Request {
   /** Absolute, or from the root as in Node: `/cart?item=1`. */
   readonly url?: string | undefined
@@ -61,23 +61,30 @@ export interface Options {
    * - A name: the header in which your platform puts the address, whatever the visitor wrote there:
    *   `cf-connecting-ip`, `x-real-ip`.
    *
+   * A number of proxies in a text, as environment variables have it, is refused: it would be the name of a header.
+   *
    * @default 0
    */
   readonly trust?: number | string | undefined
 }
 
 const settings = ({ trust = 0 }: Options): number | string => {
-  const valid = typeof trust === "number" ? Number.isInteger(trust) && trust >= 0 : /^[\w-]+$/.test(String(trust))
-  return valid ? trust : Settings.invalid("trust", "must be a number of proxies, or the name of a header")
+  const proxies = Number.isInteger(trust) && Number(trust) >= 0
+  const name = typeof trust === "string" && /^[\w-]*[a-z][\w-]*$/i.test(trust)
+  return proxies || name
+    ? trust
+    : Settings.invalid("trust", "must be a number of proxies (not in a text), or the name of a header")
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Constructor
 // ---------------------------------------------------------------------------------------------------------------------
 
-/** Characters of a text, at most: a message has 32,768 bytes, and no visitor must be able to fill them. */
-const longest = 2_048
-const longestId = 128
+/**
+ * Characters, at most. Together they keep a context below 12,000 bytes whatever is in it, of the 32,768 that a message may
+ * have: a visitor must not be able to crowd out what is yours.
+ */
+const longest = { text: 512, address: 1_024, locale: 64, id: 128 }
 
 /** The function that reads requests. Throws an `InvalidSetting` when it can't be made; what it answers with never throws. */
 export const make = (options: Options = {}): ((request: Request) => RequestContext) => {
@@ -90,7 +97,7 @@ export const make = (options: Options = {}): ((request: Request) => RequestConte
     const requestId = idOf(request.id ?? header(request, "x-request-id"))
     return {
       ...(ip === undefined ? {} : { ip }),
-      ...(userAgent === undefined ? {} : { userAgent: userAgent.slice(0, longest) }),
+      ...(userAgent === undefined ? {} : { userAgent: userAgent.slice(0, longest.text) }),
       ...(locale === undefined ? {} : { locale }),
       ...(page === undefined ? {} : { page }),
       ...(requestId === undefined ? {} : { requestId })
@@ -133,9 +140,9 @@ const addressOf = (text: string | undefined): string | undefined => {
 const languageOf = (accepted: string | undefined): string | undefined => {
   let best: string | undefined
   let most = 0
-  for (const range of accepted?.slice(0, longest).split(",") ?? []) {
+  for (const range of accepted?.slice(0, longest.text).split(",") ?? []) {
     const [, tag, weight = "1"] = /^\s*([a-z]{1,8}(?:-[a-z\d]{1,8})*)\s*(?:;\s*q=([\d.]+)\s*)?$/i.exec(range) ?? []
-    if (tag === undefined || !(Number(weight) > most)) continue
+    if (tag === undefined || tag.length > longest.locale || !(Number(weight) > most)) continue
     best = tag
     most = Number(weight)
   }
@@ -143,22 +150,28 @@ const languageOf = (accepted: string | undefined): string | undefined => {
 }
 
 const pageOf = (request: Request): RequestContext["page"] => {
-  const { host, originalUrl, protocol, url = "" } = request
-  const asked = originalUrl ?? url
+  const asked = request.originalUrl ?? request.url ?? ""
   const fromRoot = asked.startsWith("/")
-  const origin = host === undefined || protocol === undefined ? undefined : `${protocol.replace(/:$/, "")}://${host}`
+  const origin = originOf(request)
   // Put together, not resolved: `//elsewhere/` is a path here.
   const absolute = fromRoot ? `${origin ?? "http://localhost"}${asked}` : asked
   if (!/^https?:/i.test(absolute) || !URL.canParse(absolute)) return undefined
   const parsed = new URL(absolute)
   const whole = fromRoot && origin === undefined ? undefined : parsed.origin + parsed.pathname + parsed.search
   return {
-    path: parsed.pathname.slice(0, longest),
-    search: parsed.search.slice(0, longest),
-    referrer: (header(request, "referer") ?? "").slice(0, longest),
-    ...(whole === undefined ? {} : { url: whole.slice(0, longest) })
+    path: parsed.pathname.slice(0, longest.address),
+    search: parsed.search.slice(0, longest.address),
+    referrer: (header(request, "referer") ?? "").slice(0, longest.text),
+    ...(whole === undefined ? {} : { url: whole.slice(0, longest.address) })
   }
 }
 
+/** Of a host that is no more than a host: with `/?#\@` in it, whoever wrote the header would write the path, too. */
+const originOf = ({ host = "", protocol = "" }: Request): string | undefined => {
+  if (!/^https?:?$/i.test(protocol) || !/^[^/?#\\@\s]+$/.test(host)) return undefined
+  const origin = `${protocol.replace(/:$/, "")}://${host}`
+  return URL.canParse(origin) ? origin : undefined
+}
+
 const idOf = (id: unknown): string | undefined =>
-  typeof id === "string" && id.length <= longestId && /^[\x21-\x7e]+$/.test(id) ? id : undefined
+  typeof id === "string" && id.length <= longest.id && /^[\x21-\x7e]+$/.test(id) ? id : undefined

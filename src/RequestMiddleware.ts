@@ -25,11 +25,16 @@ export const make = (options?: RequestContext.Options) => {
     )
 }
 
-const factsOf = (request: HttpServerRequest.HttpServerRequest): RequestContext.Request => ({
-  url:
-    request.headers.host === undefined
-      ? request.url
-      : Option.match(HttpServerRequest.toURL(request), { onNone: () => request.url, onSome: ({ href }) => href }),
-  headers: request.headers,
-  ip: Option.getOrUndefined(request.remoteAddress)
+const factsOf = ({
+  headers,
+  originalUrl,
+  protocol = /^https:/i.test(originalUrl) ? "https" : "http",
+  remoteAddress,
+  url
+}: HttpServerRequest.HttpServerRequest): RequestContext.Request => ({
+  url,
+  protocol,
+  host: headers.host,
+  headers,
+  ip: Option.getOrUndefined(remoteAddress)
 })

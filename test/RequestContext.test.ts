@@ -94,9 +94,15 @@ describe("RequestContext", () => {
       assert.strictEqual(ipOf({ "x-forwarded-for": said }, 1), expected)
     })
 
-    it.each([-1, 1.5, Number.NaN, "", "x forwarded"])("refuses to trust %j, by the name of the setting", (trust) => {
-      assert.throws(() => RequestContext.make({ trust }), InvalidSetting, /trust/)
-    })
+    const names = ["", "x forwarded", "1", "0", "-1"]
+    // What JavaScript and a file of settings can hold in the place of a number or a name.
+    const others = [null, true, false, ["x-real-ip"], [1], {}]
+    it.each([-1, 1.5, Number.NaN, Number.POSITIVE_INFINITY, ...names, ...others])(
+      "refuses to trust %j, by the name of the setting",
+      (trust) => {
+        assert.throws(() => RequestContext.make({ trust: trust as number }), InvalidSetting, /trust/)
+      }
+    )
   })
 
   it.each([
@@ -106,7 +112,8 @@ describe("RequestContext", () => {
     ["zh-Hans-CN;q=0.9,*", "zh-Hans-CN"],
     ["en;q=0", undefined],
     ["*", undefined],
-    ["<script>", undefined]
+    ["<script>", undefined],
+    [`en${"-abcdefgh".repeat(7)}, fr;q=0.5`, "fr"]
   ])("of the languages %j takes %s", (accepted, expected) => {
     assert.strictEqual(RequestContext.make()({ headers: { "accept-language": accepted } }).locale, expected)
   })
@@ -132,6 +139,20 @@ describe("RequestContext", () => {
       assert.strictEqual(pageOf({ url: "https://u:secret@shop.example/a#token" })?.url, "https://shop.example/a")
     })
 
+    it.each(["a.com/y?z", "a.com?z", "a.com#z", "a.com\\y", "u:p@a.com", "a b", "a\tb", "", ":80", "a:99999", "["])(
+      "has its path, and no url, when the host is %j",
+      (host) => {
+        const page = { path: "/cart", search: "?item=1", referrer: "" }
+        assert.deepStrictEqual(pageOf({ url: "/cart?item=1", protocol: "https", host }), page)
+      }
+    )
+
+    it("has no url of a protocol that is more than http or https", () => {
+      for (const protocol of ["https://a.com/y?", "javascript", ""]) {
+        assert.deepStrictEqual(pageOf({ url: "/x", protocol, host: "a.com" }), { path: "/x", search: "", referrer: "" })
+      }
+    })
+
     it.each(["*", "shop.example:443", "http://", "\0"])("is left out for %j", (url) => {
       assert.isUndefined(pageOf({ url }))
     })
@@ -143,21 +164,46 @@ describe("RequestContext", () => {
     assert.isUndefined(RequestContext.make()({ headers: { "x-request-id": "a\nb" } }).requestId)
   })
 
+  it("leaves a message more than 20,000 bytes, when every text of a request is as long as it can be", () => {
+    const long = "\u0001".repeat(10_000)
+    const context = RequestContext.make({ trust: 1 })({
+      url: `/${"x".repeat(10_000)}?${"\\".repeat(10_000)}`,
+      protocol: "https",
+      host: "shop.example",
+      headers: {
+        "user-agent": long,
+        referer: long,
+        "accept-language": `en${"-abcdefgh".repeat(6)}`,
+        "x-request-id": '"'.repeat(128),
+        "x-forwarded-for": "2001:db8:1111:2222:3333:4444:5555:6666"
+      }
+    })
+    assert.deepStrictEqual(Object.keys(context), ["ip", "userAgent", "locale", "page", "requestId"])
+    assert.isBelow(Json.byteLength(Json.stringify(context)), 12_000)
+  })
+
   it("whatever a request holds, answers with something small that can be sent", () => {
-    const long = fc.constantFrom(...["x", "/ä", "en;q=0.9,", "1.2.3.4,", "-a"].map((part) => part.repeat(10_000)))
+    const parts = ["x", "/ä", "ÿ", "\\", '"', "\u0001", "\ud800", "en;q=0.9,", "1.2.3.4,", "-a", "en-a"]
+    const long = fc.constantFrom(...parts.map((part) => part.repeat(10_000)))
     const text = fc.oneof(fc.string({ unit: "binary" }), long)
     const names = ["user-agent", "accept-language", "referer", "x-request-id", "x-forwarded-for"]
     const header = fc.oneof(text, fc.array(text, { maxLength: 2 }), fc.constant(undefined))
     const headers = fc.record(Object.fromEntries(names.map((name) => [name, header])))
     const request = fc.record(
-      { url: fc.oneof(text, fc.webUrl(), fc.webPath()), headers, ip: text },
+      {
+        url: fc.oneof(text, fc.webUrl(), fc.webPath()),
+        protocol: fc.oneof(text, fc.constantFrom("http", "https")),
+        host: fc.oneof(text, fc.domain()),
+        headers,
+        ip: text
+      },
       { requiredKeys: ["headers"] }
     )
     fc.assert(
       fc.property(request, fc.constantFrom(0, 1, "x-forwarded-for"), (request, trust) => {
         const context = RequestContext.make({ trust })(request)
         assert.notInstanceOf(Json.copy(context), Json.Fault)
-        assert.isBelow(Json.byteLength(Json.stringify(context)), 5 * 3 * 2_048 + 1_024)
+        assert.isBelow(Json.byteLength(Json.stringify(context)), 12_000)
       }),
       { numRuns: 100 }
     )

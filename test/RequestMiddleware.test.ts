@@ -55,6 +55,13 @@ describe("RequestMiddleware", () => {
     })
   )
 
+  it.effect("lets no Host header write the path", () =>
+    Effect.gen(function* () {
+      const { page } = yield* contextOf(RequestMiddleware.make()(app), { host: "a.example/y?z" })
+      assert.deepStrictEqual(page, { path: "/cart", search: "?item=1", referrer: "" })
+    })
+  )
+
   const forwarded = { "x-forwarded-for": "6.6.6.6, 198.51.100.7" }
 
   it.effect("believes no header about the address", () =>
