@@ -94,7 +94,7 @@ export interface PlanTest<D extends TrackingPlan.Definition> {
  */
 export const forPlan = <D extends TrackingPlan.Definition>(plan: TrackingPlan.Plan<D>): PlanTest<D> => ({
   layer: (policies, options) =>
-    Layer.provideMerge(plan.layer({ hashKey: "the key of a test", ...policies }), layer(options)),
+    Layer.provideMerge(plan.layer({ hashKey: Wiretap.hashKey, ...policies }), layer(options)),
   ofType: (event) =>
     Effect.gen(function* () {
       const messages = yield* (yield* Sent).messages

@@ -14,6 +14,7 @@ export { type OnViolation, type Policies, violationsTotal } from "./TrackingPlan
 export { type Dialect, fromJsonSchema, type JsonSchemaOptions, toJsonSchema } from "./TrackingPlan/JsonShape.ts"
 export {
   type AllCalls,
+  type AnyPlan,
   type Calls,
   type EventName,
   type Given,

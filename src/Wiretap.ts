@@ -30,6 +30,9 @@ export interface Request {
   readonly answer: Answer
 }
 
+/** What a test hashes with, if it gives no key. */
+export const hashKey = "the key of a test"
+
 const Body = Schema.fromJsonString(Protocol.Request)
 const check = Schema.decodeUnknownSync(Body)
 

@@ -33,19 +33,21 @@ export interface PlannedTestClient<D extends TrackingPlan.Definition> extends Pl
 }
 
 /**
- * A client that sends nothing and remembers everything. Its `close` rejects if a message is not accounted for. Calls that are not valid throw (`strict`) unless you say
- * otherwise: a test should hear of them.
+ * A client that sends nothing and remembers everything. Its `close` rejects if a message is not accounted for. Calls that
+ * are not valid throw (`strict`) unless you say otherwise: a test should hear of them. For a plan there is a `hashKey`, if
+ * you give none.
  */
 export const createTestAnalytics: {
   <D extends TrackingPlan.Definition>(settings: Partial<Settings> & PlanSettings<D>): PlannedTestClient<D>
   (settings?: Partial<Settings> & { readonly plan?: undefined }): TestClient
 } = (
-  settings: Partial<Settings> & { readonly plan?: TrackingPlan.Plan | undefined } = {}
+  settings: Partial<Settings> & TrackingPlan.Policies & { readonly plan?: TrackingPlan.Plan | undefined } = {}
 ): PlannedTestClient<TrackingPlan.Definition> => {
   const wiretap = new Wiretap.Wiretap()
   const outcomes: Array<Outcome> = []
   const all = {
     ...settings,
+    ...(settings.plan === undefined ? {} : { hashKey: settings.hashKey ?? Wiretap.hashKey }),
     writeKey: settings.writeKey ?? "test-write-key",
     strict: settings.strict ?? true,
     fetch: fetchFrom(wiretap),

@@ -220,12 +220,13 @@ describe("AnalyticsTest.forPlan", () => {
   )
 
   it("plain programs have the same", async () => {
-    const analytics = createTestAnalytics({ plan, hashKey: "the key of a test" })
+    const analytics = createTestAnalytics({ plan, pii: "hash" })
     analytics.planned.track("Signed Up", signedUp, who)
     await analytics.close()
     const [first] = analytics.ofType("Signed Up")
     assert.isTrue(first !== undefined && DateTime.Equivalence(first.at, at))
-    assert.notProperty(first, "email")
+    assert.deepInclude(first as object, { email: hmac("p@initech.com"), age: hmac("33"), aliases: [null] })
+    assert.notProperty(first, "phone")
     // @ts-expect-error there is no such event
     assert.deepStrictEqual(analytics.ofType("Signed Down"), [])
   })

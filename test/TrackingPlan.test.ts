@@ -233,6 +233,30 @@ describe("TrackingPlan: calls that know nothing of the plan", () => {
     }).pipe(Effect.provide(Layer.provideMerge(keyed.layer({ onViolation: "flag" }), AnalyticsTest.layer())))
   })
 
+  it.effect("nor is a name that a record should not have; in a struct it is what the violation is about", () => {
+    const Address = Schema.String.check(Schema.isPattern(/@example\.com$/))
+    const strict = TrackingPlan.make({
+      events: {
+        Seen: Schema.Struct({
+          by: Schema.Record(Address, Schema.Finite),
+          either: Schema.optionalKey(Schema.StructWithRest(Schema.Struct({}), [Schema.Record(Address, Schema.Finite)]))
+        }).annotate({ strict: true })
+      }
+    })
+    return Effect.gen(function* () {
+      for (const properties of [{ by: { [secret]: 1 } }, { by: {}, either: { [secret]: 1 } }]) {
+        const error = yield* Effect.flip(strict.decode("Seen", properties))
+        assert.deepInclude(error, {
+          violation: "unexpected",
+          path: ["properties", Object.keys(properties).at(-1), "*"]
+        })
+        assert.notInclude(JSON.stringify(error) + error.message, secret)
+      }
+      const other = yield* Effect.flip(strict.decode("Seen", { by: {}, colour: "red" }))
+      assert.deepInclude(other, { violation: "unexpected", path: ["properties", "colour"] })
+    })
+  })
+
   it.effect("are dropped, and the observer is told why", () =>
     Effect.gen(function* () {
       yield* untyped("Order Completed", { ...bad, orderId: "o1" })

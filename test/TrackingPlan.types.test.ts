@@ -123,6 +123,23 @@ describe("TrackingPlan: types", () => {
     ])
   })
 
+  it("a function may take any plan, typed or not", () => {
+    const names = (any: TrackingPlan.AnyPlan) => TrackingPlan.toJson(any).rules.events.map(({ name }) => name)
+    const exported = names(TrackingPlan.fromJson(TrackingPlan.toJson(plan)))
+    assert.include(exported, "Ordered")
+    assert.deepStrictEqual(names(plan), exported)
+    assert.isUndefined((plan satisfies TrackingPlan.AnyPlan).problem({ onViolation: "flag" }))
+    compiled(() => {
+      const any: TrackingPlan.AnyPlan = plan
+      return [
+        any.layer({ onViolation: "flag" }),
+        TrackingPlan.diff(any, plan),
+        // @ts-expect-error nobody knows its names
+        any.layer({ events: { Ordered: "drop" } })
+      ]
+    })
+  })
+
   it("the context is typed by the plan, in all six calls", () =>
     compiled(() => [
       plan.alias({ ...who, previousId: "a1", context: { tenant: "t1" } }),

@@ -5,6 +5,7 @@ import { Comparison, type Found } from "./Comparison.ts"
 import type { Definition, Shape, Shapes } from "./Definition.ts"
 import { givenJsonSchema } from "./JsonShape.ts"
 import type { Json } from "./Keywords.ts"
+import type { AnyPlan } from "./Plan.ts"
 import { definitionOf } from "./PlanJson.ts"
 
 /** One change, in the data of an event. */
@@ -18,8 +19,6 @@ export interface Difference {
   readonly breaking: boolean
   readonly changes: ReadonlyArray<Change>
 }
-
-type AnyPlan = { readonly definition: Definition }
 
 /** Compares two plans, or the JSON of plans. Throws an `InvalidPlan` for JSON that is not one. */
 export const diff = (before: AnyPlan | object, after: AnyPlan | object): Difference => {

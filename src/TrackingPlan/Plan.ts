@@ -116,12 +116,27 @@ export type Say<Answer> = (
   checks: ReadonlyArray<Enrichment.Check>
 ) => Answer
 
+/**
+ * Any plan, whatever is in it: for functions that export plans, compare them or put them around a client. It has no calls,
+ * and no policies by name, since nobody knows its names.
+ */
+export interface AnyPlan {
+  readonly definition: Definition
+  /** Puts the plan around a client. */
+  readonly layer: (policies?: UnnamedPolicies) => Layer.Layer<Analytics, InvalidSetting, Analytics>
+  /** Why the layer could not be made with these policies. */
+  readonly problem: (policies: UnnamedPolicies) => InvalidSetting | undefined
+}
+
+type UnnamedPolicies = Omit<Policies, "events" | "pages" | "screens">
+
 export interface Plan<D extends Definition = Definition>
-  extends AllCalls<
-    D,
-    Effect.Effect<void, CallError, Analytics>,
-    Effect.Effect<void, CallError, Analytics | Enrichment.CurrentIdentity>
-  > {
+  extends AnyPlan,
+    AllCalls<
+      D,
+      Effect.Effect<void, CallError, Analytics>,
+      Effect.Effect<void, CallError, Analytics | Enrichment.CurrentIdentity>
+    > {
   readonly definition: D
   /** Properties that come from elsewhere, as the program knows them. */
   readonly decode: <Name extends EventName<D>>(

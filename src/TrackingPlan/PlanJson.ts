@@ -6,6 +6,7 @@ import type { Data } from "../Json.ts"
 import { annotationsOf, type Definition, type Shape, type Shapes } from "./Definition.ts"
 import { documentOf, type JsonSchemaOptions, shapeOf, toJsonSchema } from "./JsonShape.ts"
 import { isObject, type Json, ours } from "./Keywords.ts"
+import type { AnyPlan } from "./Plan.ts"
 
 /** A plan that can't be read: which event, and why. */
 export class InvalidPlan extends Schema.TaggedError<InvalidPlan>()("InvalidPlan", {
@@ -56,7 +57,7 @@ export interface PlanJsonOptions extends JsonSchemaOptions {
 
 /** A plan in the shape of Segment Protocols and RudderStack: `rules.events[].rules.properties.properties`. */
 export const toJson = (
-  { definition }: { readonly definition: Definition },
+  { definition }: Pick<AnyPlan, "definition">,
   { dialect = "draft-07", format = "segment", pii }: PlanJsonOptions = {}
 ): PlanJson => {
   const isRudder = format === "rudderstack"

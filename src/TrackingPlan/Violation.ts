@@ -60,7 +60,10 @@ const kinds: { readonly [tag in SchemaIssue.Issue["_tag"]]?: Violation["kind"] }
 // Paths
 // ---------------------------------------------------------------------------------------------------------------------
 
-/** The path, with `*` for names that are data. The name of what should not be there is what the violation is about. */
+/**
+ * The path, with `*` for names that are data. The name of what should not be there is what the violation is about; but in
+ * a record it is data like the others.
+ */
 const shown = (ast: SchemaAST.AST, path: Path, kind: Violation["kind"]): Path => {
   let at: ReadonlyArray<SchemaAST.AST> = [ast]
   return path.map((key, index) => {
@@ -68,7 +71,7 @@ const shown = (ast: SchemaAST.AST, path: Path, kind: Violation["kind"]): Path =>
     const known = holders.flatMap((holder) => typesAt(holder, key))
     at = known.length > 0 ? known : holders.flatMap(restOf)
     const isKnown = typeof key === "number" || known.length > 0
-    const isUnexpected = kind === "unexpected" && index === path.length - 1
+    const isUnexpected = kind === "unexpected" && index === path.length - 1 && !holders.some(isRecord)
     return isKnown || isUnexpected ? key : "*"
   })
 }
@@ -85,6 +88,8 @@ const typesAt = (ast: SchemaAST.AST, key: string | number): ReadonlyArray<Schema
 /** What keys hold that are not named. */
 const restOf = (ast: SchemaAST.AST): ReadonlyArray<SchemaAST.AST> =>
   SchemaAST.isObjects(ast) ? ast.indexSignatures.map(({ type }) => type) : SchemaAST.isArrays(ast) ? ast.rest : []
+
+const isRecord = (ast: SchemaAST.AST): boolean => SchemaAST.isObjects(ast) && ast.indexSignatures.length > 0
 
 /** All forms that a value may have: members of unions, what is suspended, the forms on the way to the wire. */
 const formsOf = (asts: ReadonlyArray<SchemaAST.AST>): ReadonlyArray<SchemaAST.AST> => {
