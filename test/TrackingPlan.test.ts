@@ -244,11 +244,15 @@ describe("TrackingPlan: calls that know nothing of the plan", () => {
       }
     })
     return Effect.gen(function* () {
-      for (const properties of [{ by: { [secret]: 1 } }, { by: {}, either: { [secret]: 1 } }]) {
+      const cases = [
+        ["by", { by: { [secret]: 1 } }],
+        ["either", { by: {}, either: { [secret]: 1 } }]
+      ] as const
+      for (const [field, properties] of cases) {
         const error = yield* Effect.flip(strict.decode("Seen", properties))
         assert.deepInclude(error, {
           violation: "unexpected",
-          path: ["properties", Object.keys(properties).at(-1), "*"]
+          path: ["properties", field, "*"]
         })
         assert.notInclude(JSON.stringify(error) + error.message, secret)
       }
@@ -634,6 +638,23 @@ describe("TrackingPlan: where marks are found", () => {
     })
   )
 
+  it.effect("in tuples that are too long, as what the tuple holds", () =>
+    Effect.gen(function* () {
+      const passes = (shape: TrackingPlan.Shape, data: Message.Data) => passed(shape, data, { onViolation: "flag" })
+      const one = Schema.Struct({ all: Schema.Tuple([P]) })
+      assert.deepStrictEqual(yield* passes(one, { all: [secret, secret] }), { all: [null, null] })
+      const two = Schema.Struct({ all: Schema.Tuple([Schema.String, P]) })
+      assert.deepStrictEqual(yield* passes(two, { all: ["kept", secret, secret] }), { all: ["kept", null, null] })
+      const inside = Schema.Struct({ all: Schema.Tuple([Schema.Struct({ email: P, plan: Schema.String })]) })
+      assert.deepStrictEqual(
+        yield* passes(inside, { all: [{ email: secret, plan: "a" }, { email: secret, plan: "b" }, secret] }),
+        { all: [{ plan: "a" }, { plan: "b" }, null] }
+      )
+      const unmarked = Schema.Struct({ all: Schema.Tuple([Schema.String]), email: P })
+      assert.deepStrictEqual(yield* passes(unmarked, { all: ["a", "b"], email: secret }), { all: ["a", "b"] })
+    })
+  )
+
   it.effect("of the members of a union the strictest counts, each in its own form", () =>
     Effect.gen(function* () {
       const E = (pii: boolean | "drop" | "hash" | "keep") => Schema.Struct({ email: Schema.String.annotate({ pii }) })
@@ -686,7 +707,15 @@ describe("TrackingPlan: where marks are found", () => {
     const renamed = Schema.Struct({ user: Schema.Struct({ at: Schema.DateTimeUtc.annotate({ pii: true }) }) }).pipe(
       Schema.encodeKeys({ user: "u" })
     )
-    assert.throws(() => TrackingPlan.make({ events: { Seen: renamed } }), "Seen: user is marked as pii")
+    assert.throws(
+      () => TrackingPlan.make({ events: { Seen: renamed } }),
+      "Seen: user is marked as pii, and has another name on the wire: mark it there"
+    )
+    const text = Schema.Struct({ all: Schema.fromJsonString(Schema.Struct({ email: P })) })
+    assert.throws(
+      () => TrackingPlan.make({ events: { Seen: text } }),
+      "Seen: email is marked as pii, and what holds it has another form on the wire: mark it there"
+    )
   })
 })
 

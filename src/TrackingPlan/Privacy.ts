@@ -58,13 +58,14 @@ export const marksOf = (ast: SchemaAST.AST): Marks | undefined => {
   for (const [one, { container, fields, rest }] of known) {
     if (container === undefined || one.encoding === undefined) continue
     const wires = one.encoding.map(({ to }) => to)
+    const keeps = wires.every((wire) => formsOf(closed([read(wire, known)])).has(container))
     for (const [name, field] of fields) {
       if (isMarkedWithin(marksAt(field)) && container === "object" && !wires.every((wire) => hasField(wire, name))) {
-        throw new Error(`${name} is marked as pii, and has another name on the wire: mark it there`)
+        const other = keeps ? "has another name" : "what holds it has another form"
+        throw new Error(`${name} is marked as pii, and ${other} on the wire: mark it there`)
       }
     }
     const inside = container === "array" ? [...fields.values(), ...rest] : rest
-    const keeps = wires.every((wire) => formsOf(closed([read(wire, known)])).has(container))
     if (!keeps && inside.some((one) => isMarkedWithin(marksAt(one)))) {
       throw new Error("what is marked as pii has another form on the wire: mark it there")
     }
@@ -182,7 +183,10 @@ const resolve = (nodes: Iterable<Node>, resolved: Map<string, Marks>): Marks => 
       level.fields.set(name, resolve(said, resolved))
     }
     const rest = holders.flatMap((node) => node.rest)
-    if (rest.length > 0) level.rest = resolve(rest, resolved)
+    // What is too much in a tuple may be what it holds, at another place.
+    const others =
+      rest.length > 0 || container === "object" ? rest : holders.flatMap(({ fields }) => [...fields.values()])
+    if (others.length > 0) level.rest = resolve(others, resolved)
   }
   return marks
 }
