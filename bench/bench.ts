@@ -13,22 +13,7 @@ import * as Outbox from "../src/Outbox.ts"
 import * as Outcome from "../src/Outcome.ts"
 import { createAnalytics } from "../src/plain.ts"
 import * as Transport from "../src/Transport.ts"
-
-const event = {
-  userId: "019mr8mf4r",
-  event: "Purchased Item",
-  properties: {
-    orderId: "order-4711",
-    revenue: 39.95,
-    shippingMethod: "2-day",
-    currency: "EUR",
-    items: [{ sku: "G-32", name: "Monopoly: 3rd Edition", quantity: 1, price: 19 }],
-    express: true,
-    coupon: "hasbros",
-    affiliation: "Google Store"
-  },
-  context: { ip: "203.0.113.7", locale: "en-US" }
-} as const
+import { event, floorFetch, stamped } from "./floor.ts"
 
 const median = (numbers: ReadonlyArray<number>): number =>
   [...numbers].sort((a, b) => a - b)[Math.floor(numbers.length / 2)] as number
@@ -39,20 +24,10 @@ const print = (rows: Record<string, Record<string, string | number>>) => console
 // The call
 // ---------------------------------------------------------------------------------------------------------------------
 
-/** Stamps and encodes, and does nothing else. */
-const stampedEvent = () =>
-  JSON.stringify({
-    type: "track",
-    messageId: crypto.randomUUID(),
-    timestamp: new Date().toISOString(),
-    ...event,
-    context: { library: { name: "floor", version: "0" } }
-  })
-
 const floorCall = () => {
   const waiting: Array<string> = []
   return () => {
-    waiting.push(stampedEvent())
+    waiting.push(stamped(event))
     if (waiting.length === 10_000) waiting.length = 0
   }
 }
@@ -130,33 +105,6 @@ const startSink = () => {
   )
 }
 
-/** The least over `fetch`: batches of 100, joined and not stringified again, one request at a time. */
-const floorClient = (port: number) => {
-  const waiting: Array<string> = []
-  let sending: Promise<void> | undefined
-  const send = async () => {
-    while (waiting.length > 0) {
-      const body = `{"batch":[${waiting.splice(0, 100).join(",")}],"writeKey":"bench","sentAt":"${new Date().toISOString()}"}`
-      const response = await fetch(`http://127.0.0.1:${port}/v1/batch`, {
-        method: "POST",
-        body,
-        headers: { "content-type": "application/json" }
-      })
-      await response.text()
-    }
-    sending = undefined
-  }
-  return {
-    track: () => {
-      waiting.push(stampedEvent())
-      sending ??= Promise.resolve().then(send)
-    },
-    flush: async () => {
-      while (sending !== undefined) await sending
-    }
-  }
-}
-
 const benchEndToEnd = async () => {
   const { port, stop } = await startSink()
   const run = async (track: () => unknown, flush: () => Promise<unknown>) => {
@@ -176,7 +124,7 @@ const benchEndToEnd = async () => {
     plain: [] as Array<{ perSecond: number; cpu: number }>
   }
   for (let round = -1; round < 5; round++) {
-    const floor = floorClient(port)
+    const floor = floorFetch(`http://127.0.0.1:${port}/v1/batch`)
     const plain = createAnalytics({
       writeKey: "bench",
       host: `http://127.0.0.1:${port}`,
@@ -184,7 +132,7 @@ const benchEndToEnd = async () => {
       maxQueueBytes: 2 ** 30
     })
     const one = {
-      floor: await run(floor.track, floor.flush),
+      floor: await run(() => floor.track(event), floor.flush),
       plain: await run(() => plain.track(event), plain.flush)
     }
     const { delivered } = plain.stats()

@@ -271,6 +271,7 @@ const layerOf = (options: Options, role: Role) =>
 
 /**
  * The embedded outbox for plain TypeScript: `createAnalytics({ writeKey, outbox: sqlite({ directory: "/var/lib/shop" }) })`.
- * A call of such a client answers a promise: whether the message is committed.
+ * A call of such a client answers a promise: whether the message is committed. Making the client waits for a file that
+ * another process has locked, and the program with it, for 5 seconds at the most.
  */
 export const sqlite = (options: SqliteOptions): Outbox.Durable => ({ layer: layerFile(options, true) })
