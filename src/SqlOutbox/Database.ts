@@ -14,6 +14,7 @@ import * as SqlClient from "effect/sql/SqlClient"
 import { isSqlError, type SqlError } from "effect/sql/SqlError"
 import { OutboxFull, OutboxUnavailable } from "../AnalyticsError.ts"
 import { durableDefaults } from "../Settings.ts"
+import { migrate } from "./Migrations.ts"
 import * as Tables from "./Tables.ts"
 
 /** What is different about where the database is. */
@@ -71,7 +72,7 @@ export const make = Effect.fnUntraced(function* (
   let lanes: number | undefined
 
   const prepare = Effect.gen(function* () {
-    yield* Tables.migrate(client, options.table)
+    yield* migrate(client, options.table)
     yield* tables.makeLanes(lanes ?? options.lanes ?? durableDefaults.lanes)
     const found = yield* tables.countLanes
     if (lanes !== undefined && lanes !== found) {
