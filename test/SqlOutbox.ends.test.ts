@@ -12,11 +12,13 @@ import * as Scope from "effect/Scope"
 import * as SqlClient from "effect/sql/SqlClient"
 import * as TestClock from "effect/testing/TestClock"
 import * as Analytics from "../src/Analytics.ts"
+import * as Outbox from "../src/Outbox.ts"
+import * as Outcome from "../src/Outcome.ts"
 import { createAnalytics } from "../src/plain.ts"
 import * as SqlOutbox from "../src/SqlOutbox.ts"
 import { client, directory, type Wire, wire } from "./durable.ts"
 import { Postgres } from "./Postgres.ts"
-import { breathe, elapse, type Line, layerLog, lossesOf, numbered, pass, trackMany } from "./support.ts"
+import { breathe, elapse, type Line, layerLog, lossesOf, message, numbered, pass, trackMany } from "./support.ts"
 
 const track = (event: string, userId = "u1") =>
   Analytics.Analytics.use((analytics) => analytics.track({ userId, event }))
@@ -97,6 +99,38 @@ describe("a durable client that closes", () => {
       yield* Effect.provide(after, services)
       const outbox = yield* Effect.provide(operations, services)
       assert.strictEqual((yield* Effect.flip(outbox.stats)).message, "the outbox is closed")
+    })
+  )
+})
+
+describe("a flush of a durable outbox", () => {
+  it.effect("is not over before the observer was told, though nothing is left in the database", () =>
+    Effect.gen(function* () {
+      const path = yield* directory
+      const gate = yield* Deferred.make<void>()
+      const told: Array<string> = []
+      const observer = Outcome.layerObserver((outcome) =>
+        Effect.andThen(
+          Deferred.await(gate),
+          Effect.sync(() => void told.push(outcome._tag))
+        )
+      )
+      const body = Effect.gen(function* () {
+        const outbox = yield* Outbox.Outbox
+        yield* outbox.offer(message("event 1"))
+        const messages = yield* outbox.take(1)
+        const flush = yield* Effect.forkChild(Effect.map(outbox.flush, (flushed) => ({ flushed, told: told.length })))
+        yield* breathe
+        yield* Effect.forkChild(outbox.settle(Outcome.Outcome.Delivered({ messages, status: 200, attempts: 1 })))
+        // Somebody looks: the row is gone.
+        yield* pass("1 second")
+        assert.strictEqual((yield* outbox.counts).pending, 0)
+        assert.isUndefined(flush.pollUnsafe())
+        yield* Deferred.succeed(gate, undefined)
+        assert.deepStrictEqual(yield* Fiber.join(flush), { flushed: { delivered: 1, dropped: 0 }, told: 1 })
+      })
+      const outbox = SqlOutbox.layerSqlite({ directory: path })
+      yield* Effect.provide(body, Layer.provide(outbox, observer))
     })
   )
 })

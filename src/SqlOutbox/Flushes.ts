@@ -21,6 +21,8 @@ interface Barrier {
   dropped: number
   /** Whether the database that it began in is no more: only what is on its way is left to wait for. */
   isDisplaced: boolean
+  /** What removed the last of the messages, or may have, and has not told of it yet; set once they are gone. */
+  after: Set<object> | undefined
 }
 
 /** Nothing to wait for. */
@@ -32,6 +34,8 @@ export class Flushes {
   private readonly lanes: Lanes
   private readonly barriers = new Set<Barrier>()
   private readonly hurry = Latch.makeUnsafe()
+  /** What removes messages at the moment, and will tell of them. */
+  private readonly ending = new Set<object>()
   /** Whether what other relays have is theirs to wait for: a client that closes does not. */
   private isClosing = false
   private isOver = false
@@ -62,7 +66,8 @@ export class Flushes {
       done: Deferred.makeUnsafe(),
       delivered: 0,
       dropped: 0,
-      isDisplaced: false
+      isDisplaced: false,
+      after: undefined
     }
     this.barriers.add(barrier)
     this.hurry.openUnsafe()
@@ -78,25 +83,45 @@ export class Flushes {
     for (const seq of seqs) for (const barrier of this.barriers) if (seq <= barrier.until) barrier[end]++
   }
 
+  /** Removes messages, and tells of them: no flush is over in between, though nothing is left in the database. */
+  readonly during = <A, E>(ends: Effect.Effect<A, E>): Effect.Effect<A, E> =>
+    Effect.suspend(() => {
+      const one = {}
+      this.ending.add(one)
+      return Effect.ensuring(
+        ends,
+        Effect.sync(() => {
+          this.ending.delete(one)
+          for (const barrier of this.barriers) if (barrier.after?.delete(one)) this.finish(barrier)
+        })
+      )
+    })
+
   /** Resolves those that have nothing left to wait for. */
   readonly resolve: Effect.Effect<void> = Effect.suspend(() =>
     Effect.forEach(
-      this.barriers,
+      Array.from(this.barriers).filter(({ after }) => after === undefined),
       (barrier) =>
         Effect.map(
           Effect.orElseSucceed(this.isDone(barrier), () => false),
-          (over) => {
-            if (!over) return
-            const { dropped, isDisplaced, waiting } = barrier
-            // What is gone and was not settled here, another relay has settled; or it is lost with a file that broke.
-            const isOurs = isDisplaced || this.isClosing
-            const delivered = isOurs ? barrier.delivered : Math.max(barrier.delivered, waiting - dropped)
-            Deferred.doneUnsafe(barrier.done, Exit.succeed({ delivered, dropped }))
+          (isDone) => {
+            if (!isDone) return
+            barrier.after ??= new Set(this.ending)
+            this.finish(barrier)
           }
         ),
       { discard: true }
     )
   )
+
+  private finish(barrier: Barrier): void {
+    if (barrier.after === undefined || barrier.after.size > 0) return
+    const { dropped, isDisplaced, waiting } = barrier
+    // What is gone and was not settled here, another relay has settled; or it is lost with a file that broke.
+    const isOurs = isDisplaced || this.isClosing
+    const delivered = isOurs ? barrier.delivered : Math.max(barrier.delivered, waiting - dropped)
+    Deferred.doneUnsafe(barrier.done, Exit.succeed({ delivered, dropped }))
+  }
 
   /** The client closes: nobody waits any more for what others have to deliver. */
   close(): void {

@@ -120,7 +120,6 @@ export const make = Effect.fnUntraced(function* (
       ended
     )
     yield* tell(outcome)
-    yield* flushes.resolve
   })
 
   const settle: Outbox.Outbox["Service"]["settle"] = (outcome) =>
@@ -130,7 +129,8 @@ export const make = Effect.fnUntraced(function* (
         const messages = entries.map((entry) => entry.message)
         if (!Arr.isArrayNonEmpty(messages)) return Effect.void
         const removed = remove(seqsOf(entries), deathOf(outcome))
-        return Effect.andThen(Effect.ignore(removed), end({ ...outcome, messages }, entries))
+        const ended = Effect.andThen(Effect.ignore(removed), end({ ...outcome, messages }, entries))
+        return Effect.andThen(flushes.during(ended), flushes.resolve)
       })
     )
 
@@ -168,19 +168,21 @@ export const make = Effect.fnUntraced(function* (
     find: (known: ReadonlyArray<number>) => Effect.Effect<ReadonlyArray<Entry>, Fault>,
     reason: LossReason
   ) =>
-    turn.withPermits(1)(
-      Effect.gen(function* () {
-        // What was read ahead would be handed out.
-        reader.forget()
-        const found = yield* find(held.known)
-        const entries = found.filter(({ seq }) => !held.leftovers.has(seq))
-        backlog.removed(found.map(({ message }) => message))
-        const seqs = seqsOf(found)
-        held.wereRemoved(seqs)
-        held.letGoOf(new Set(seqs))
-        if (Arr.isReadonlyArrayNonEmpty(entries)) yield* lose(entries, reason)
-        return entries.length
-      })
+    Effect.gen(function* () {
+      // What was read ahead would be handed out.
+      reader.forget()
+      const found = yield* find(held.known)
+      const entries = found.filter(({ seq }) => !held.leftovers.has(seq))
+      backlog.removed(found.map(({ message }) => message))
+      const seqs = seqsOf(found)
+      held.wereRemoved(seqs)
+      held.letGoOf(new Set(seqs))
+      if (Arr.isReadonlyArrayNonEmpty(entries)) yield* lose(entries, reason)
+      return entries.length
+    }).pipe(
+      flushes.during,
+      turn.withPermits(1),
+      Effect.tap(() => flushes.resolve)
     )
 
   // -------------------------------------------------------------------------------------------------------------------
