@@ -7,17 +7,21 @@ require("@swc/core")
  */
 const order = [
   ...["AnalyticsError", "Settings", "internal/Json", "internal/Time", "internal/Callback", "internal/Log"],
-  ...["MessageId", "RequestContext", "Call", "Message", "Transform", "internal/Check", "Enrichment"],
+  ...["MessageId", "RequestContext", "CallTypes", "Call", "Message", "Transform", "internal/Check", "Enrichment"],
   ...["Outcome", "Metrics", "Observer", "internal/LossLog", "internal/Notifier"],
   ...["Outbox", "MemoryOutbox", "Transport", "Delivery", "SqlOutbox"],
   ...["internal/Submitter", "internal/compiled", "Analytics", "TrackingPlan", "spec"],
   ...[
     "internal/CallStorage",
     "plain",
+    "planned",
+    "jsonPlan",
+    "sqlite",
     "RequestMiddleware",
     "internal/FakeServer",
     "AnalyticsTest",
     "plainTest",
+    "plannedTest",
     "index"
   ]
 ]
@@ -91,7 +95,15 @@ module.exports = {
       from: { path: "^src/index[.]ts$" },
       to: {
         reachable: true,
-        path: at("SqlOutbox", "RequestMiddleware", "internal/FakeServer", "AnalyticsTest", "plainTest")
+        path: at(
+          "SqlOutbox",
+          "sqlite",
+          "RequestMiddleware",
+          "internal/FakeServer",
+          "AnalyticsTest",
+          "plainTest",
+          "plannedTest"
+        )
       }
     },
     onlyImportedBy("http", "Transport", "Analytics", "AnalyticsTest", "RequestMiddleware"),

@@ -12,6 +12,7 @@ import * as Analytics from "../src/Analytics.ts"
 import * as MemoryOutbox from "../src/MemoryOutbox.ts"
 import * as Observer from "../src/Observer.ts"
 import { createAnalytics } from "../src/plain.ts"
+import * as Planned from "../src/planned.ts"
 import * as TrackingPlan from "../src/TrackingPlan.ts"
 import * as Transport from "../src/Transport.ts"
 
@@ -109,7 +110,7 @@ const effectKinds = async (): Promise<{ readonly kinds: ReadonlyArray<Kind>; rea
 const plainKinds = () => {
   const settings = { writeKey: "bench", ...roomy, onError: () => {}, fetch: () => new Promise<Response>(() => {}) }
   const bare = createAnalytics(settings)
-  const planned = createAnalytics({ ...settings, plan })
+  const planned = Planned.createAnalytics({ ...settings, plan })
   const kind = (name: string, call: () => boolean): Kind => ({
     name,
     unit: "plain: unplanned",

@@ -5,7 +5,6 @@
  */
 import * as Config from "effect/Config"
 import * as Context from "effect/Context"
-import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as HttpClient from "effect/http/HttpClient"
 import * as Layer from "effect/Layer"
@@ -110,7 +109,10 @@ export const identifiedCalls = (analytics: Service): IdentifiedCalls => analytic
 /** Resolves when everything that was accepted before it is delivered or dropped. */
 export const flush: Effect.Effect<Summary, never, Analytics> = Effect.flatMap(Analytics, (analytics) => analytics.flush)
 
-const within = (way: "flush" | "close", timeout: Duration.Input): Effect.Effect<Summary, InvalidSetting, Analytics> =>
+const within = (
+  way: "flush" | "close",
+  timeout: Settings.DurationInput
+): Effect.Effect<Summary, InvalidSetting, Analytics> =>
   Effect.flatMap(Analytics, (analytics) =>
     Effect.flatMap(
       Settings.read(() => Settings.millis("timeout", timeout, 0)),
@@ -119,10 +121,10 @@ const within = (way: "flush" | "close", timeout: Duration.Input): Effect.Effect<
   )
 
 /** A flush that waits no longer than this: messages that are left stay, and count as `pending`. */
-export const flushWithin = (timeout: Duration.Input) => within("flush", timeout)
+export const flushWithin = (timeout: Settings.DurationInput) => within("flush", timeout)
 
 /** A close that takes no longer than this, instead of `closeTimeout`. */
-export const closeWithin = (timeout: Duration.Input) => within("close", timeout)
+export const closeWithin = (timeout: Settings.DurationInput) => within("close", timeout)
 
 /**
  * Makes every call of a stream, and waits for room: a history of any length runs in constant memory. A call that is not valid

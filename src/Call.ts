@@ -2,7 +2,6 @@
  * The six calls, as Schemas. They are the only rules about a call: the client, the test layers, the collector and the
  * command line check calls with them, and the types that a program sees are held to them.
  */
-import type * as DateTime from "effect/DateTime"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import type * as SchemaAST from "effect/SchemaAST"
@@ -10,145 +9,42 @@ import type * as SchemaIssue from "effect/SchemaIssue"
 import * as SchemaParser from "effect/SchemaParser"
 import * as SchemaTransformation from "effect/SchemaTransformation"
 import { InvalidCall } from "./AnalyticsError.ts"
+import type * as Types from "./CallTypes.ts"
+import type { Type } from "./CallTypes.ts"
 import * as Json from "./internal/Json.ts"
 import { isIso } from "./internal/Time.ts"
 import { limits } from "./Settings.ts"
 
-// ---------------------------------------------------------------------------------------------------------------------
-// Types
-// ---------------------------------------------------------------------------------------------------------------------
+export type {
+  AliasFields,
+  Any,
+  Calls,
+  CommonFields,
+  GroupFields,
+  IdentifyFields,
+  NamedViewFields,
+  PageFields,
+  TrackFields,
+  Type,
+  UncategorizedViewFields,
+  UserIdentity,
+  UserIdOrAnonymousId,
+  VisitorIdentity,
+  WithOptionalIdentity
+} from "./CallTypes.ts"
 
-/** The id of a user, a visitor or a group: a string that is not blank, or a whole number. Numbers become strings on the wire. */
-export type Id = string | number | bigint
+// The Schemas below have the same names.
+export type Id = Types.Id
+export type Data = Types.Data
+export type Integrations = Types.Integrations
+export type Identify = Types.Identify
+export type Track = Types.Track
+export type Page = Types.Page
+export type Screen = Types.Screen
+export type Group = Types.Group
+export type Alias = Types.Alias
 
-/** Properties, traits, context: an object of whatever JSON can hold. `Json.copy` lists what becomes of other values. */
-export type Data = Json.Data
-
-/** The destinations that get a message: `{ All: false, KISSmetrics: true }`. A destination's options are an object. */
-export interface Integrations {
-  /** The default for all destinations that are not named. */
-  readonly All?: boolean | undefined
-  // biome-ignore lint/suspicious/noExplicitAny: `boolean | Data` would refuse interfaces without an index signature
-  readonly [destination: string]: any
-}
-
-/** The fields that all calls have. `null` in an optional field means that it is absent. */
-export interface CommonFields {
-  /**
-   * The id by which the API removes duplicates, within about a day: 1 to 100 characters.
-   * @default a UUID of version 7
-   */
-  readonly messageId?: string | null | undefined
-  /**
-   * The time of the event: a `Date`, a `DateTime` or an ISO 8601 string. For events of the past.
-   * @default the time of the call
-   */
-  readonly timestamp?: Date | DateTime.DateTime | string | null | undefined
-  /** What is known of the circumstances: `ip`, `userAgent`, `page`, `locale`, … `context.library` is set by the client. */
-  readonly context?: Data | null | undefined
-  /** The destinations that get this message: `{ All: false, KISSmetrics: true }`. */
-  readonly integrations?: Integrations | null | undefined
-}
-
-/** A call about a user who is known. */
-export interface UserIdentity {
-  /** The id of the user in your database: a string that is not blank, or a whole number. */
-  readonly userId: Id
-  /** The id of the visitor that the user was before, e.g. from a cookie. */
-  readonly anonymousId?: Id | null | undefined
-}
-
-/** A call about a visitor who has not said who they are. */
-export interface VisitorIdentity {
-  /** The id of the user in your database: a string that is not blank, or a whole number. */
-  readonly userId?: Id | null | undefined
-  /** The id of the visitor, e.g. from a cookie: a string that is not blank, or a whole number. */
-  readonly anonymousId: Id
-}
-
-/** Whom a call is about: a `userId`, an `anonymousId`, or both. */
-export type Identity = UserIdentity | VisitorIdentity
-
-export interface IdentifyFields extends CommonFields {
-  /** What is known of the user: `email`, `name`, `plan`, … */
-  readonly traits?: Data | null | undefined
-}
-
-export interface TrackFields extends CommonFields {
-  /** The name of the event, e.g. `"Order Completed"`. Not blank. */
-  readonly event: string
-  /** What is known of the event: `{ orderId: "4711", total: 27.5 }`. */
-  readonly properties?: Data | null | undefined
-}
-
-interface ViewFields extends CommonFields {
-  /** What is known of the page or screen: `url`, `title`, `referrer`, … */
-  readonly properties?: Data | null | undefined
-}
-
-/** A view with a name, and a category if it has one. */
-export interface NamedViewFields extends ViewFields {
-  /** The name of the page or screen, e.g. `"Pricing"`. Not blank. */
-  readonly name: string
-  /** The category of the page or screen, e.g. `"Docs"`. Needs a `name`. */
-  readonly category?: string | null | undefined
-}
-
-/** A view without a category. */
-export interface UncategorizedViewFields extends ViewFields {
-  /** The name of the page or screen, e.g. `"Pricing"`. Not blank. */
-  readonly name?: string | null | undefined
-  /** The category of the page or screen needs a `name`. */
-  readonly category?: null | undefined
-}
-
-export interface GroupFields extends CommonFields {
-  /** The id of the group (company, account, team): a string that is not blank, or a whole number. */
-  readonly groupId: Id
-  /** What is known of the group: `name`, `employees`, `plan`, … */
-  readonly traits?: Data | null | undefined
-}
-
-export interface AliasFields extends CommonFields {
-  /** The id that the user had before. */
-  readonly previousId: Id
-}
-
-/** Who a user is: `traits`. */
-export type Identify = IdentifyFields & Identity
-/** What a user did: `event`, `properties`. */
-export type Track = TrackFields & Identity
-/** The page that a user saw. A `category` needs a `name`. */
-export type Page = (NamedViewFields | UncategorizedViewFields) & Identity
-/** The screen of an app that a user saw. A `category` needs a `name`. */
-export type Screen = Page
-/** The group (company, account) that a user belongs to: `groupId`, `traits`. */
-export type Group = GroupFields & Identity
-/** Joins two ids of one user: `previousId`, and `userId`, the new one. */
-export type Alias = AliasFields & UserIdentity
-
-/** The calls by name. */
-export interface Calls {
-  readonly identify: Identify
-  readonly track: Track
-  readonly page: Page
-  readonly screen: Screen
-  readonly group: Group
-  readonly alias: Alias
-}
-export type Type = keyof Calls
 export const types = ["identify", "track", "page", "screen", "group", "alias"] as const satisfies ReadonlyArray<Type>
-
-/** A call with its type: an element of a stream of calls. */
-export type Any = { readonly [T in Type]: { readonly type: T } & Calls[T] }[Type]
-
-/** A call that may leave out whom it is about, because an identity around it says so. */
-export type WithOptionalIdentity<Call> = Call extends unknown
-  ? Omit<Call, "userId" | "anonymousId"> & {
-      readonly userId?: Id | null | undefined
-      readonly anonymousId?: Id | null | undefined
-    }
-  : never
 
 /** The same for each of the six calls. */
 export const byType = <A>(make: (type: Type) => A): { readonly [T in Type]: A } => ({

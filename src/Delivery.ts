@@ -5,7 +5,6 @@
 import * as Arr from "effect/Array"
 import * as Cause from "effect/Cause"
 import * as Deferred from "effect/Deferred"
-import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Pull from "effect/Pull"
@@ -34,7 +33,7 @@ export interface Options {
    * How long a batch that is not full stays open, from its first message. At 0 the first message leaves at once, and the
    * messages that arrive during its request form the next batch. Milliseconds or a duration string. @default 0
    */
-  readonly flushInterval?: Duration.Input | undefined
+  readonly flushInterval?: Settings.DurationInput | undefined
   /** Requests at the same time. More than one gives up the order between batches. @default 1 */
   readonly maxInFlight?: number | undefined
   /** Attempts after the first for a batch whose failure may pass. @default 10 */
@@ -43,7 +42,7 @@ export interface Options {
    * How long a close may take. Messages that are left then are dropped and reported, or kept by a durable outbox.
    * Milliseconds or a duration string. @default "75 seconds"
    */
-  readonly closeTimeout?: Duration.Input | undefined
+  readonly closeTimeout?: Settings.DurationInput | undefined
 }
 
 const settings = (options: Options) =>

@@ -6,7 +6,7 @@
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import { dual } from "effect/Function"
-import type { Id, Integrations } from "./Call.ts"
+import type { Id, Integrations } from "./CallTypes.ts"
 import * as Json from "./internal/Json.ts"
 
 /** The user or visitor that calls are about. */

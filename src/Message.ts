@@ -6,6 +6,7 @@
 import * as Schema from "effect/Schema"
 import { InvalidCall } from "./AnalyticsError.ts"
 import * as Call from "./Call.ts"
+import type * as CallTypes from "./CallTypes.ts"
 import * as Json from "./internal/Json.ts"
 import { limits } from "./Settings.ts"
 
@@ -21,14 +22,15 @@ const wire = <const T extends string, const Fields extends Schema.Struct.Fields>
     type: Schema.Literal(type),
     messageId: Call.MessageId,
     timestamp: Call.Iso,
-    userId: Schema.optionalKey(Call.NonBlank),
     anonymousId: Schema.optionalKey(Call.NonBlank),
     ...fields,
     context: Call.Data,
     integrations: Schema.optionalKey(Call.Integrations)
   })
 
+const subject = { userId: Schema.optionalKey(Call.NonBlank) }
 const view = {
+  ...subject,
   name: Schema.optionalKey(Call.NonBlank),
   category: Schema.optionalKey(Call.NonBlank),
   properties: Call.Data
@@ -36,14 +38,15 @@ const view = {
 
 /** A message as it goes over the wire: ids are strings, times are ISO strings, everything in it is plain JSON. */
 export const Wire = Schema.Union([
-  wire("identify", { traits: Call.Data }),
-  wire("track", { event: Call.NonBlank, properties: Call.Data }),
+  wire("identify", { ...subject, traits: Call.Data }),
+  wire("track", { ...subject, event: Call.NonBlank, properties: Call.Data }),
   wire("page", view),
   wire("screen", view),
-  wire("group", { groupId: Call.NonBlank, traits: Call.Data }),
+  wire("group", { ...subject, groupId: Call.NonBlank, traits: Call.Data }),
   wire("alias", { userId: Call.NonBlank, previousId: Call.NonBlank })
 ])
-export type Wire = typeof Wire.Type
+
+export type Wire = CallTypes.Wire
 
 /** The body of a request. */
 export const Request = Schema.Struct({
@@ -51,7 +54,7 @@ export const Request = Schema.Struct({
   writeKey: Schema.String,
   sentAt: Call.Iso
 })
-export type Request = typeof Request.Type
+export type Request = CallTypes.Request
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Encoding

@@ -53,6 +53,16 @@ export const durableDefaults = {
   maxDeadAge: 30 * 24 * 3_600_000
 } as const
 
+type Unit = "nano" | "micro" | "milli" | "second" | "minute" | "hour" | "day" | "week"
+
+/** A `Duration` of Effect, by what it is made of: the types of settings name nothing of another package. */
+interface EffectDuration {
+  readonly value: { readonly _tag: "Millis" | "Nanos" | "Infinity" | "NegativeInfinity" }
+}
+
+/** A length of time: milliseconds, a text such as `"10 seconds"`, or a `Duration` of Effect. */
+export type DurationInput = number | `${number} ${Unit | `${Unit}s`}` | EffectDuration
+
 const regions = {
   us: "https://api.segment.io",
   eu: "https://events.eu1.segmentapis.com"
@@ -95,7 +105,7 @@ export const integer = (
 /** A length of time, as milliseconds. */
 export const millis = (
   setting: NumberSetting,
-  value: Duration.Input | undefined,
+  value: DurationInput | undefined,
   min: number,
   known: { readonly [Name in NumberSetting]?: number } = defaults
 ): number => {
@@ -105,7 +115,7 @@ export const millis = (
       ? given
       : given === undefined
         ? Number.NaN
-        : Duration.toMillis(Option.getOrElse(Duration.fromInput(given), () => Duration.infinity))
+        : Duration.toMillis(Option.getOrElse(Duration.fromInput(given as Duration.Input), () => Duration.infinity))
   return Number.isFinite(time) && time >= min
     ? time
     : invalid(setting, `must be a length of time of at least ${min} ms: milliseconds or a string such as "10 seconds"`)

@@ -8,7 +8,6 @@
  */
 import * as Path from "node:path"
 import * as Context from "effect/Context"
-import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Reactivity from "effect/reactivity/Reactivity"
@@ -47,17 +46,17 @@ export interface CommonOptions extends Outbox.Options {
    */
   readonly lanes?: number | undefined
   /** How long after its last sign of life a relay is taken for dead. Longer than `requestTimeout`. @default "30 seconds" */
-  readonly lease?: Duration.Input | undefined
+  readonly lease?: Settings.DurationInput | undefined
   /** How long it takes at most until a message that another process wrote is seen. @default "1 second" */
-  readonly pollInterval?: Duration.Input | undefined
+  readonly pollInterval?: Settings.DurationInput | undefined
   /** How long a call, or a look into the outbox, waits for the database. @default "5 seconds" */
-  readonly commitTimeout?: Duration.Input | undefined
+  readonly commitTimeout?: Settings.DurationInput | undefined
   /** Messages that are older are dropped with the reason `outdated`. @default as long as it takes */
-  readonly maxAge?: Duration.Input | undefined
+  readonly maxAge?: Settings.DurationInput | undefined
   /** Dead letters, at most: the oldest go first. @default 10_000 */
   readonly maxDead?: number | undefined
   /** How long a dead letter is kept. @default "30 days" */
-  readonly maxDeadAge?: Duration.Input | undefined
+  readonly maxDeadAge?: Settings.DurationInput | undefined
   /**
    * `"memory"`: where the outbox can't be opened, messages wait in memory, and are lost with the process; it is said as an
    * error in the log. @default fails with `OutboxUnavailable`

@@ -2,16 +2,20 @@
  * The function of the program that may change or drop a message before it is encoded: for redaction, sampling, consent.
  */
 import type { PlanViolation } from "./AnalyticsError.ts"
+import type * as Message from "./CallTypes.ts"
 import { ignoreThrows } from "./internal/Callback.ts"
 import * as Json from "./internal/Json.ts"
-import type * as Message from "./Message.ts"
 
 const brand = Symbol.for("effect-analytics/Drop")
 
-/** A message that is not sent on purpose, with the reason; and with the violation, if a tracking plan is the reason. */
+/** A message that is not sent on purpose, with the reason. */
 export interface Drop {
   readonly [brand]: true
   readonly reason: string
+}
+
+/** The same, with the violation if a tracking plan is the reason. */
+export interface PlanDrop extends Drop {
   readonly violation?: PlanViolation | undefined
 }
 
@@ -19,7 +23,11 @@ export interface Drop {
 export const drop = (reason: string): Drop => ({ [brand]: true, reason })
 
 /** The drop of a message that breaks a tracking plan. */
-export const dropViolation = (reason: string, violation: PlanViolation): Drop => ({ [brand]: true, reason, violation })
+export const dropViolation = (reason: string, violation: PlanViolation): PlanDrop => ({
+  [brand]: true,
+  reason,
+  violation
+})
 
 /** By brand: the drop may come from another evaluation of this module. */
 export const isDrop = (value: unknown): value is Drop => typeof value === "object" && value !== null && brand in value

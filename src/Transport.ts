@@ -58,9 +58,13 @@ export class Transport extends Context.Service<
 // Options
 // ---------------------------------------------------------------------------------------------------------------------
 
-export interface Options {
+export interface Options extends EndpointOptions {
   /** The key of the source. Printable ASCII. */
   readonly writeKey: Redacted.Redacted<string>
+}
+
+/** The options but the key. */
+export interface EndpointOptions {
   /** Where the API is; a path prefix in it is kept. Needs https, loopback excepted. @default "https://api.segment.io" */
   readonly host?: string | undefined
   /** The batch endpoint below `host`. @default "/v1/batch" */
@@ -70,7 +74,7 @@ export interface Options {
   /** Allows plain http to something else than loopback. @default false */
   readonly allowInsecureHost?: boolean | undefined
   /** How long an attempt may take, its answer included. Milliseconds or a duration string. @default "10 seconds" */
-  readonly requestTimeout?: Duration.Input | undefined
+  readonly requestTimeout?: Settings.DurationInput | undefined
   /** Compresses requests with gzip. Segment takes it; ask before you turn it on elsewhere. @default false */
   readonly gzip?: boolean | undefined
 }

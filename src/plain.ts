@@ -13,8 +13,10 @@ import * as Redacted from "effect/Redacted"
 import * as References from "effect/References"
 import * as Scope from "effect/Scope"
 import * as Analytics from "./Analytics.ts"
-import type { CallError, LossReason } from "./AnalyticsError.ts"
+import type { LossReason } from "./AnalyticsError.ts"
 import * as Call from "./Call.ts"
+import type * as CallTypes from "./CallTypes.ts"
+import type * as Delivery from "./Delivery.ts"
 import * as Enrichment from "./Enrichment.ts"
 import { ignoreThrows } from "./internal/Callback.ts"
 import * as CallStorage from "./internal/CallStorage.ts"
@@ -25,17 +27,21 @@ import * as LossLog from "./internal/LossLog.ts"
 import * as Notifier from "./internal/Notifier.ts"
 import * as Submitter from "./internal/Submitter.ts"
 import * as MemoryOutbox from "./MemoryOutbox.ts"
-import type * as Message from "./Message.ts"
 import * as Observer from "./Observer.ts"
 import type * as Outbox from "./Outbox.ts"
-import { failureOf as failureIn, type Outcome, type Stats } from "./Outcome.ts"
-import { flag, invalid, millis, optionalFunction } from "./Settings.ts"
+import { type Outcome as AnyOutcome, failureOf as failureIn, type Stats } from "./Outcome.ts"
+import type { CallError, Outcome } from "./plain/Outcome.ts"
+import type { PlanSettings } from "./plain/Plan.ts"
+import { type DurationInput, flag, invalid, millis, optionalFunction } from "./Settings.ts"
 import type * as TrackingPlan from "./TrackingPlan.ts"
 import * as Transport from "./Transport.ts"
 
 export type { Summary } from "./Analytics.ts"
+export type { Alias, Data, Group, Id, Identify, Integrations, Page, Screen, Track, Wire } from "./CallTypes.ts"
 export type { Identity } from "./Enrichment.ts"
-export type { Outcome, Stats } from "./Outcome.ts"
+export type { Stats } from "./Outcome.ts"
+export type * from "./plain/Outcome.ts"
+export type { JsonPlan, OnViolation, PlanSettings } from "./plain/Plan.ts"
 export { drop, type Transform } from "./Transform.ts"
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -51,7 +57,7 @@ export interface Failure {
   /** A call was not accepted (`InvalidCall`, `PlanViolation`, `QueueFull`, `Closed`), or accepted messages were lost. */
   readonly reason: CallError["_tag"] | LossReason
   /** The messages concerned, as plain data; none if a call was not valid or broke the plan, and so never became one. */
-  readonly messages: ReadonlyArray<Message.Wire>
+  readonly messages: ReadonlyArray<CallTypes.Wire>
 }
 
 /** The target of the client's log lines. `console` is one. */
@@ -62,22 +68,23 @@ export interface Log {
   readonly error: (message: string) => void
 }
 
-/** A tracking plan, and what happens to calls that break it. Calls without the plan's types are checked as well. */
-export interface PlanSettings<D extends TrackingPlan.Definition> extends TrackingPlan.Policies<D> {
-  readonly plan: TrackingPlan.Plan<D>
-}
-
-export interface Settings extends Omit<Analytics.Options, "writeKey" | "overflow"> {
+/** The settings of a client. Only `writeKey` is needed. */
+export interface Settings
+  extends Omit<Outbox.Options, "overflow">,
+    Analytics.CallOptions,
+    Delivery.Options,
+    Transport.EndpointOptions,
+    PlanSettings {
   /** The key of the source. Printable ASCII. */
   readonly writeKey: string
   /** What happens to a call when the bound is reached. @default "refuse" */
   readonly overflow?: Exclude<Outbox.Overflow, "wait"> | undefined
+  /** @default `globalThis.fetch` as it is when a request is sent */
+  readonly fetch?: Fetch | undefined
   /** Everything but the network: batches count as delivered. @default false */
   readonly stub?: boolean | undefined
   /** Throws the reason why a call is not accepted, instead of answering `false`: for tests and development. @default false */
   readonly strict?: boolean | undefined
-  /** @default `globalThis.fetch` as it is when a request is sent */
-  readonly fetch?: typeof globalThis.fetch | undefined
   /**
    * Receives every call that is not accepted and every loss. It may call the client: the failures of these calls are logged,
    * and do not come back to it. @default a warning in the log, each kind at most once in 10 seconds
@@ -89,6 +96,9 @@ export interface Settings extends Omit<Analytics.Options, "writeKey" | "overflow
   readonly logger?: Log | undefined
 }
 
+/** The type of `fetch` of the runtime, where it has one. */
+type Fetch = typeof globalThis extends { readonly fetch: infer F } ? F : never
+
 /** Settings of a client whose calls wait for room: for loading a history of any length. */
 export interface WaitingSettings extends Omit<Settings, "overflow"> {
   /** A call waits until there is room, and so answers a promise. */
@@ -96,10 +106,17 @@ export interface WaitingSettings extends Omit<Settings, "overflow"> {
   readonly outbox?: undefined
 }
 
+declare const durable: unique symbol
+
+/** An outbox whose messages survive the process: `sqlite` of `effect-analytics/sqlite` makes one. */
+export interface DurableOutbox {
+  readonly [durable]: never
+}
+
 /** Settings of a client whose messages survive the process. The bound is the outbox's. */
 export interface DurableSettings extends Omit<Settings, keyof Outbox.Options> {
-  /** Where messages wait: `sqlite({ directory })` of `effect-analytics/SqlOutbox`. Calls answer a promise. */
-  readonly outbox: Outbox.DurableSetting
+  /** Where messages wait: `sqlite({ directory })` of `effect-analytics/sqlite`. Calls answer a promise. */
+  readonly outbox: DurableOutbox
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -112,28 +129,28 @@ export interface DurableSettings extends Omit<Settings, keyof Outbox.Options> {
  */
 export interface Calls<Answer = boolean> {
   /** Records who a user is: `identify({ userId: "u1", traits: { plan: "free" } })`. */
-  readonly identify: (call: Call.Identify) => Answer
+  readonly identify: (call: CallTypes.Identify) => Answer
   /** Records what a user did: `track({ userId: "u1", event: "Signed Up", properties: { plan: "free" } })`. */
-  readonly track: (call: Call.Track) => Answer
+  readonly track: (call: CallTypes.Track) => Answer
   /** Records the page that a user saw: `page({ anonymousId: "v1", name: "Pricing" })`. */
-  readonly page: (call: Call.Page) => Answer
+  readonly page: (call: CallTypes.Page) => Answer
   /** Records the screen of an app that a user saw: `screen({ userId: "u1", name: "Cart" })`. */
-  readonly screen: (call: Call.Screen) => Answer
+  readonly screen: (call: CallTypes.Screen) => Answer
   /** Records the group that a user belongs to: `group({ userId: "u1", groupId: "g1", traits: { employees: 329 } })`. */
-  readonly group: (call: Call.Group) => Answer
+  readonly group: (call: CallTypes.Group) => Answer
   /** Joins two ids of one user: `alias({ previousId: "v1", userId: "u1" })`. */
-  readonly alias: (call: Call.Alias) => Answer
+  readonly alias: (call: CallTypes.Alias) => Answer
 }
 
 /** The six calls inside of `withIdentity`: they may leave the identity out. */
 export type IdentifiedCalls<Answer = boolean> = {
-  readonly [Type in Call.Type]: (call: Call.WithOptionalIdentity<Call.Calls[Type]>) => Answer
+  readonly [Type in CallTypes.Type]: (call: CallTypes.WithOptionalIdentity<CallTypes.Calls[Type]>) => Answer
 }
 
 /** The deadline of a flush or a close. */
 export interface Deadline {
-  /** Milliseconds or a duration string: `"2 seconds"`. */
-  readonly timeout?: Parameters<typeof Analytics.flushWithin>[0] | undefined
+  /** Milliseconds or a text such as `"2 seconds"`. */
+  readonly timeout?: DurationInput | undefined
 }
 
 /** A client. `Answer` is `boolean`, or `Promise<boolean>` where accepting takes time. */
@@ -158,49 +175,33 @@ export interface Client<Answer = boolean> extends Calls<Answer> {
 /** A client whose calls take time (a durable outbox, `overflow: "wait"`): a call resolves when it is accepted, or refused. */
 export interface AsyncClient extends Client<Promise<boolean>> {}
 
-/** The calls of a tracking plan: `planned.track("Order Completed", { orderId, total }, { userId })`. */
-export interface Planned<D extends TrackingPlan.Definition, Answer = boolean> {
-  readonly planned: TrackingPlan.AllCalls<D, Answer>
-}
-
-/** A client with a tracking plan. */
-export interface PlannedClient<D extends TrackingPlan.Definition> extends Client, Planned<D> {}
-
-/** A client with a tracking plan whose calls take time. */
-export interface AsyncPlannedClient<D extends TrackingPlan.Definition>
-  extends AsyncClient,
-    Planned<D, Promise<boolean>> {}
-
-interface AnySettings extends Omit<Settings, "overflow">, TrackingPlan.Policies {
+/** @internal The settings of every kind of client. */
+export interface AnySettings extends Omit<Settings, keyof PlanSettings | "overflow">, TrackingPlan.Policies {
   readonly overflow?: Outbox.Overflow | undefined
   readonly outbox?: Outbox.DurableSetting | undefined
   readonly plan?: TrackingPlan.Plan | undefined
 }
 
-type AsyncSettings = DurableSettings | WaitingSettings
-type SyncSettings = Settings & { readonly outbox?: undefined }
-type Unplanned = { readonly plan?: undefined }
+/** @internal A client of any kind. */
+export interface AnyClient extends Client {
+  readonly planned?: unknown
+}
 
 type Submit<Answer> = (
   service: Analytics.Service,
-  type: Call.Type,
+  type: CallTypes.Type,
   call: unknown,
   checks: ReadonlyArray<Check>
 ) => Answer
 
 /** Makes a client. Throws an `InvalidSetting` that names a setting that cannot work. */
 export const createAnalytics: {
-  <D extends TrackingPlan.Definition>(settings: AsyncSettings & PlanSettings<D>): AsyncPlannedClient<D>
-  (settings: AsyncSettings & Unplanned): AsyncClient
-  <D extends TrackingPlan.Definition>(settings: SyncSettings & PlanSettings<D>): PlannedClient<D>
-  (settings: SyncSettings & Unplanned): Client
-} = (settings: AnySettings): never => createRecorded(settings) as never
+  (settings: DurableSettings | WaitingSettings): AsyncClient
+  (settings: Settings & { readonly outbox?: undefined }): Client
+} = (settings: unknown): never => createRecorded(settings as AnySettings) as never
 
 /** @internal Makes a client whose outcomes are recorded, those of calls that callbacks make included. */
-export const createRecorded = (
-  settings: AnySettings,
-  record: (outcome: Outcome) => void = () => {}
-): PlannedClient<TrackingPlan.Definition> => {
+export const createRecorded = (settings: AnySettings, record: (outcome: AnyOutcome) => void = () => {}): AnyClient => {
   check(settings)
   const { fetch, logger, onError, onOutcome, outbox, plan, writeKey, ...options } = settings
   const strict = flag("strict", settings.strict)
@@ -278,7 +279,7 @@ export const createRecorded = (
     [Symbol.asyncDispose]: async () => void (await close())
   }
   // Calls answer promises if the settings ask for that: the overloads of `createAnalytics` know.
-  return client as unknown as PlannedClient<TrackingPlan.Definition>
+  return client as unknown as AnyClient
 }
 
 /** Throws if a setting of the plain face cannot work. The layers check the others. */
@@ -290,6 +291,12 @@ const check = (settings: AnySettings): void => {
   const { fetch, logger, onError, onOutcome, outbox, plan } = settings
   if (outbox !== undefined) {
     if (!Layer.isLayer(outbox?.layer)) return invalid("outbox", "must be made by sqlite")
+    if (isForeign(outbox.layer)) {
+      return invalid(
+        "outbox",
+        "was made by another copy of effect-analytics: import both, or require both (in Effect programs sqlite is in effect-analytics/SqlOutbox)"
+      )
+    }
     for (const name of ["maxQueueSize", "maxQueueBytes", "overflow"] as const) {
       if (settings[name] !== undefined)
         return invalid(name, "belongs to the settings of the outbox, where there is one")
@@ -304,9 +311,21 @@ const check = (settings: AnySettings): void => {
     }
   }
   if (plan !== undefined && typeof plan?.problem !== "function") return invalid("plan", "must be made by TrackingPlan")
+  if (plan !== undefined && isForeign(plan.layer(settings))) {
+    return invalid(
+      "plan",
+      "was made with another copy of effect: a plan of Schemas needs createAnalytics of effect-analytics/planned, a plan from JSON fromJson of effect-analytics/jsonPlan"
+    )
+  }
   const problem = plan?.problem(settings)
   if (problem !== undefined) throw problem
 }
+
+/**
+ * Whether a layer was made by another copy of effect, such as the one inside of the plain bundles. It looks like ours, and
+ * would give verdicts that are not true.
+ */
+const isForeign = (layer: object): boolean => Object.getPrototypeOf(layer) !== Object.getPrototypeOf(Layer.empty)
 
 /** The names of all settings: a misspelled one, or one of another SDK, must not be ignored in silence. */
 const names: ReadonlySet<string> = new Set<keyof AnySettings>([
@@ -361,7 +380,7 @@ const observerOf = ({ onError, onOutcome }: AnySettings): CallbackObserver | und
   }
 }
 
-const failureOf = (outcome: Outcome): Failure | undefined => {
+const failureOf = (outcome: AnyOutcome): Failure | undefined => {
   const failure = failureIn(outcome)
   if (failure === undefined) return undefined
   const { error, messages } = failure
@@ -411,7 +430,7 @@ const logTo = (logger: Log | undefined): Layer.Layer<never> => {
  * Gives every call inside this context, of every client and also after an `await`. Nested contexts add up, key by key at the
  * top level; the context of the call itself wins.
  */
-export const withContext = <A>(context: Call.Data, body: () => A): A =>
+export const withContext = <A>(context: CallTypes.Data, body: () => A): A =>
   CallStorage.run((outer) => ({ ...outer, context: Enrichment.mergeContext(outer.context, context) }), body)
 
 /**

@@ -1,19 +1,11 @@
 /**
  * For the tests of plain programs: the client of `createAnalytics`, with only the wire replaced.
  */
-import * as Effect from "effect/Effect"
+
+import type * as Message from "./CallTypes.ts"
 import * as FakeServer from "./internal/FakeServer.ts"
-import type * as Message from "./Message.ts"
 import type { Outcome } from "./Outcome.ts"
-import {
-  type Client,
-  createRecorded,
-  type Deadline,
-  type PlannedClient,
-  type PlanSettings,
-  type Settings
-} from "./plain.ts"
-import type * as TrackingPlan from "./TrackingPlan.ts"
+import { type AnySettings, type Client, createRecorded, type Deadline, type Settings } from "./plain.ts"
 
 export type { Answer, Request } from "./internal/FakeServer.ts"
 
@@ -28,27 +20,17 @@ export interface Sent {
 
 export interface TestClient extends Client, Sent {}
 
-/** The same with a tracking plan. */
-export interface PlannedTestClient<D extends TrackingPlan.Definition> extends PlannedClient<D>, Sent {
-  /**
-   * The properties of every delivered event of this name, as the program knows them. Fields that are marked as `pii` are as
-   * they were sent: missing, or the hash. Throws if the rest breaks the plan.
-   */
-  readonly ofType: <Name extends TrackingPlan.EventName<D>>(
-    event: Name
-  ) => ReadonlyArray<TrackingPlan.Properties<D, Name>>
-}
-
 /**
  * A client over a recorded wire. Its `close` rejects if a message is not accounted for. Calls that are not accepted throw, unless
  * `strict` is `false`. A plan has a `hashKey` if none is given.
  */
-export const createTestAnalytics: {
-  <D extends TrackingPlan.Definition>(settings: Partial<Settings> & PlanSettings<D>): PlannedTestClient<D>
-  (settings?: Partial<Settings> & { readonly plan?: undefined }): TestClient
-} = (
-  settings: Partial<Settings> & TrackingPlan.Policies & { readonly plan?: TrackingPlan.Plan | undefined } = {}
-): PlannedTestClient<TrackingPlan.Definition> => {
+export const createTestAnalytics = (settings: Partial<Settings> = {}): TestClient =>
+  createRecordedTest(settings as object).client
+
+/** @internal The same, and its server. */
+export const createRecordedTest = (
+  settings: Partial<AnySettings>
+): { readonly client: TestClient; readonly server: FakeServer.FakeServer } => {
   const server = new FakeServer.FakeServer()
   const outcomes: Array<Outcome> = []
   const all = {
@@ -65,7 +47,7 @@ export const createTestAnalytics: {
     if (broken !== undefined) throw new Error(`${broken}: ${JSON.stringify(client.stats())}`)
     return flushed
   }
-  return {
+  const recorded = {
     ...client,
     close,
     [Symbol.asyncDispose]: async () => void (await close()),
@@ -75,13 +57,9 @@ export const createTestAnalytics: {
     get requests() {
       return [...server.requests]
     },
-    ofType: (event) =>
-      FakeServer.propertiesOf(server.batches.flat(), event).map((properties) =>
-        // Without a plan nobody can see it.
-        Effect.runSync((settings.plan as TrackingPlan.Plan).decodeSent(event, properties))
-      ),
-    respond: (...answers) => void server.script.push(...answers)
+    respond: (...answers: ReadonlyArray<FakeServer.Answer>) => void server.script.push(...answers)
   }
+  return { client: recorded, server }
 }
 
 const fetchFrom =

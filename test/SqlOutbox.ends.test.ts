@@ -17,6 +17,7 @@ import * as Outbox from "../src/Outbox.ts"
 import * as Outcome from "../src/Outcome.ts"
 import { createAnalytics } from "../src/plain.ts"
 import * as SqlOutbox from "../src/SqlOutbox.ts"
+import { sqlite } from "../src/sqlite.ts"
 import { client, directory, type Wire, wire } from "./durable.ts"
 import { Postgres } from "./Postgres.ts"
 import { breathe, elapse, type Line, layerLog, lossesOf, message, numbered, pass, trackMany } from "./support.ts"
@@ -299,15 +300,14 @@ describe("an outbox that can't be opened", () => {
     const first = createAnalytics({
       writeKey: "k",
       fetch: async () => new Response(null, { status: 503 }),
-      outbox: SqlOutbox.sqlite({ directory: path }),
+      outbox: sqlite({ directory: path }),
       closeTimeout: 0,
       onError: () => {}
     })
     await first.close()
     const other = new DatabaseSync(join(path, "outbox.db"))
     other.exec("BEGIN IMMEDIATE")
-    const again = () =>
-      createAnalytics({ writeKey: "k", outbox: SqlOutbox.sqlite({ directory: path }), onError: () => {} })
+    const again = () => createAnalytics({ writeKey: "k", outbox: sqlite({ directory: path }), onError: () => {} })
     assert.throws(again, /the outbox failed \(LockTimeoutError\) \(SQLITE 5\)/)
     other.exec("ROLLBACK")
     other.close()

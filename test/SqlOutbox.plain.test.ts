@@ -6,7 +6,9 @@ import { afterEach, assert, beforeEach, describe, expectTypeOf, it } from "vites
 import * as FakeServerModule from "../src/internal/FakeServer.ts"
 import { FakeServer } from "../src/internal/FakeServer.ts"
 import { type AsyncClient, createAnalytics, type Failure, withContext, withIdentity } from "../src/plain.ts"
-import { sqlite } from "../src/SqlOutbox.ts"
+import * as Planned from "../src/planned.ts"
+import * as SqlOutbox from "../src/SqlOutbox.ts"
+import { sqlite } from "../src/sqlite.ts"
 import * as TrackingPlan from "../src/TrackingPlan.ts"
 
 let directory = ""
@@ -128,11 +130,11 @@ describe("createAnalytics with an outbox of SQLite", () => {
     const plan = TrackingPlan.make({
       events: { "Signed Up": Schema.Struct({ plan: Schema.Literals(["free", "pro"]) }) }
     })
-    const analytics = createAnalytics({
+    const analytics = Planned.createAnalytics({
       writeKey: "test-write-key",
       fetch: wire.fetch,
       plan,
-      outbox: sqlite({ directory }),
+      outbox: SqlOutbox.sqlite({ directory }),
       onError: () => {}
     })
     expectTypeOf(analytics.planned.track).returns.toEqualTypeOf<Promise<boolean>>()

@@ -6,7 +6,7 @@ import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import * as Analytics from "../src/Analytics.ts"
 import * as AnalyticsTest from "../src/AnalyticsTest.ts"
-import { createTestAnalytics } from "../src/plainTest.ts"
+import { createTestAnalytics } from "../src/plannedTest.ts"
 import * as TrackingPlan from "../src/TrackingPlan.ts"
 
 const Friend = Schema.Struct({ name: Schema.String, email: Schema.String.annotate({ pii: true }) })

@@ -1,8 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as DateTime from "effect/DateTime"
 import * as Schema from "effect/Schema"
-import { createAnalytics, withIdentity } from "../src/plain.ts"
-import { createTestAnalytics } from "../src/plainTest.ts"
+import { withIdentity } from "../src/plain.ts"
+import { createAnalytics } from "../src/planned.ts"
+import { createTestAnalytics } from "../src/plannedTest.ts"
 import * as TrackingPlan from "../src/TrackingPlan.ts"
 
 const plan = TrackingPlan.make({

@@ -15,7 +15,7 @@ import type { Summary } from "../src/Analytics.ts"
 import * as Analytics from "../src/Analytics.ts"
 import * as Observer from "../src/Observer.ts"
 import type * as Outcome from "../src/Outcome.ts"
-import { createAnalytics } from "../src/plain.ts"
+import { createAnalytics, type Outcome as PlainOutcome } from "../src/plain.ts"
 import { type Certificates, makeCertificates } from "./certificates.ts"
 import { type Answer, FaultSink, type Options as SinkOptions } from "./FaultSink.ts"
 import { type Line, layerLog } from "./support.ts"
@@ -38,7 +38,7 @@ interface Client {
   readonly close: () => Promise<Summary>
   readonly stats: () => Promise<Outcome.Stats>
   /** What the observer was told. */
-  readonly outcomes: ReadonlyArray<Outcome.Outcome>
+  readonly outcomes: ReadonlyArray<PlainOutcome>
   /** What was logged as an error. */
   readonly errors: ReadonlyArray<string>
 }
@@ -46,7 +46,7 @@ interface Client {
 type Face = (settings: Settings) => Promise<Client>
 
 const plain: Face = async (settings) => {
-  const outcomes: Array<Outcome.Outcome> = []
+  const outcomes: Array<PlainOutcome> = []
   const errors: Array<string> = []
   const ignore = () => {}
   const analytics = createAnalytics({

@@ -3,6 +3,7 @@
  */
 import * as Schema from "effect/Schema"
 import type * as Call from "../Call.ts"
+import type * as CallTypes from "../CallTypes.ts"
 import * as Message from "../Message.ts"
 import type * as Outcome from "../Outcome.ts"
 
@@ -26,7 +27,7 @@ export interface Request {
   readonly headers: Readonly<Record<string, string>>
   /** The text of the body, after decompression. */
   readonly text: string
-  readonly body: Message.Request
+  readonly body: CallTypes.Request
   readonly answer: Answer
 }
 

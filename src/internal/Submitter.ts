@@ -10,6 +10,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import { type CallError, type InvalidCall, InvalidSetting, type PlanViolation } from "../AnalyticsError.ts"
 import * as Call from "../Call.ts"
+import type * as CallTypes from "../CallTypes.ts"
 import type * as Delivery from "../Delivery.ts"
 import * as Enrichment from "../Enrichment.ts"
 import * as Message from "../Message.ts"
@@ -28,9 +29,9 @@ export interface Options {
   /** May change or drop every message before it is encoded. See `Transform.Transform`. */
   readonly transform?: Transform.Transform | undefined
   /** The context under every call, key by key at the top level: `{ app: { name: "shop" } }`. */
-  readonly context?: Call.Data | undefined
+  readonly context?: CallTypes.Data | undefined
   /** The integrations under every call, key by key: `{ All: false, Mixpanel: true }`. */
-  readonly integrations?: Call.Integrations | undefined
+  readonly integrations?: CallTypes.Integrations | undefined
 }
 
 /** The answer to a flush or a close. */
@@ -177,7 +178,7 @@ export const make = Effect.fnUntraced(function* (
     return Outcome.Outcome.Refused({ call, error, message })
   }
 
-  const filteredBy = (call: Call.Type, { reason, violation }: Transform.Drop) => {
+  const filteredBy = (call: Call.Type, { reason, violation }: Transform.PlanDrop) => {
     filtered++
     return Outcome.Outcome.Filtered({ call, reason, ...(violation === undefined ? {} : { violation }) })
   }

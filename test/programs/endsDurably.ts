@@ -1,6 +1,6 @@
 /** Tracks with an outbox that outlives the process, and simply ends; `idle`: flushes before. */
 import { createAnalytics } from "../../src/plain.ts"
-import { sqlite } from "../../src/SqlOutbox.ts"
+import { sqlite } from "../../src/sqlite.ts"
 
 const [host = "", messages = "1", directory = "", idle = ""] = process.argv.slice(2)
 const analytics = createAnalytics({ writeKey: "test-write-key", host, outbox: sqlite({ directory }) })

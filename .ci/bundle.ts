@@ -1,0 +1,92 @@
+/**
+ * A step of the build: bundles the modules that plain programs import, with everything of other packages that they need
+ * inside, as ESM and as CommonJS, with declarations that name no other package.
+ *
+ * It reads what `tsc` wrote to `dist`, and writes `dist/bundled/*.js`, `*.cjs`, `*.d.ts`, `*.d.cts` and `licenses.txt`. Entries of one
+ * format share their chunks: what one of them makes, the others know.
+ */
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import * as path from "node:path"
+import { rolldown } from "rolldown"
+import { dts } from "rolldown-plugin-dts"
+
+const root = path.join(import.meta.dirname, "..")
+const dist = path.join(root, "dist")
+const out = path.join(dist, "bundled")
+const entries = ["plain", "plainTest", "sqlite", "jsonPlan", "RequestContext"]
+const inputs = (extension: string) =>
+  Object.fromEntries(entries.map((name) => [name, path.join(dist, `${name}${extension}`)]))
+
+/** What the runtime has. */
+const external = /^node:/
+
+/** The packages of which something is in a bundle. */
+const bundled = new Set<string>()
+
+const bundle = async (format: "esm" | "cjs", extension: string) => {
+  const build = await rolldown({
+    cwd: root,
+    input: inputs(".js"),
+    external,
+    platform: "neutral",
+    resolve: { mainFields: ["module", "main"] },
+    // Reading a property has no effect in any of these modules.
+    treeshake: { propertyReadSideEffects: false }
+  })
+  const { output } = await build.write({
+    dir: out,
+    format,
+    entryFileNames: `[name]${extension}`,
+    chunkFileNames: `chunks/[name]${extension}`,
+    exports: "named",
+    minify: true
+  })
+  for (const chunk of output) {
+    if (chunk.type !== "chunk") continue
+    for (const module of chunk.moduleIds) {
+      const [, name] = /.*\/node_modules\/((?:@[^/]+\/)?[^/]+)\//.exec(module) ?? []
+      if (name !== undefined) bundled.add(name)
+    }
+    const strangers = [...chunk.imports, ...chunk.dynamicImports].filter(
+      (name) => !external.test(name) && !output.some(({ fileName }) => fileName === name)
+    )
+    if (strangers.length > 0) throw new Error(`${chunk.fileName} imports ${strangers.join(", ")}`)
+  }
+}
+
+/** The declarations of both formats. They may name nothing that is not in them. */
+const bundleTypes = async () => {
+  const build = await rolldown({
+    cwd: root,
+    input: inputs(".d.ts"),
+    external: /^(?!\.|\/)/,
+    plugins: [dts({ dtsOnly: true })]
+  })
+  const { output } = await build.generate({ format: "esm", chunkFileNames: "chunks/[name].js" })
+  for (const chunk of output) {
+    if (chunk.type !== "chunk") throw new Error(`${chunk.fileName} is no declaration`)
+    const foreign = chunk.code.match(/(from|import\(|import) ?"(?!\.)[^"]+"/g) ?? []
+    if (foreign.length > 0) throw new Error(`the types in ${chunk.fileName} name other packages: ${foreign.join(", ")}`)
+    mkdirSync(path.dirname(path.join(out, chunk.fileName)), { recursive: true })
+    const file = chunk.fileName.replace(/(\.d)?\.ts$/, "")
+    writeFileSync(path.join(out, `${file}.d.ts`), chunk.code)
+    writeFileSync(path.join(out, `${file}.d.cts`), chunk.code.replace(/(from ?"\.[^"]+)\.js"/g, '$1.cjs"'))
+  }
+}
+
+const writeLicenses = () => {
+  const licenses = [...bundled].sort().map((name) => {
+    const folder = path.join(root, "node_modules", name)
+    const { license, version } = JSON.parse(readFileSync(path.join(folder, "package.json"), "utf8"))
+    const file = readdirSync(folder).find((entry) => /^licen[cs]e/i.test(entry))
+    if (file === undefined) throw new Error(`${name} has no licence to publish`)
+    return `${name} ${version} (${license})\n\n${readFileSync(path.join(folder, file), "utf8").trim()}\n`
+  })
+  writeFileSync(path.join(out, "licenses.txt"), licenses.join(`\n${"-".repeat(80)}\n\n`))
+}
+
+rmSync(out, { recursive: true, force: true })
+await bundle("esm", ".js")
+await bundle("cjs", ".cjs")
+await bundleTypes()
+writeLicenses()
