@@ -1,9 +1,10 @@
 /**
- * Packs the library and uses it as a stranger would: installed from the tarball, beside nothing but effect.
+ * Packs the library and uses it as a stranger would, installed from the tarball: its plain face with nothing beside it, the
+ * others beside nothing but effect.
  */
 import assert from "node:assert/strict"
-import { execFileSync } from "node:child_process"
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { execFileSync, spawnSync } from "node:child_process"
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join, resolve } from "node:path"
 import { fileURLToPath } from "node:url"
@@ -24,7 +25,9 @@ const consumer = `
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import * as Analytics from "effect-analytics/Analytics"
-import { createAnalytics } from "effect-analytics/plain"
+import { createAnalytics } from "effect-analytics/planned"
+import * as TrackingPlan from "effect-analytics/TrackingPlan"
+import * as Schema from "effect/Schema"
 
 export const program = Effect.gen(function* () {
   const analytics = yield* Analytics.Analytics
@@ -33,14 +36,148 @@ export const program = Effect.gen(function* () {
 }).pipe(Effect.provide(Analytics.layerFetch({ writeKey: Redacted.make("key") })))
 
 export const main = async (): Promise<void> => {
-  const analytics = createAnalytics({ writeKey: "key" })
-  const accepted: boolean = analytics.identify({ userId: "019mr8mf4r", traits: { plan: "free" } })
+  const plan = TrackingPlan.make({ events: { "Signed Up": Schema.Struct({ plan: Schema.String }) } })
+  const analytics = createAnalytics({ writeKey: "key", plan })
+  const accepted: boolean = analytics.planned.track("Signed Up", { plan: "free" }, { userId: "019mr8mf4r" })
   if (accepted) await analytics.flush()
-  // @ts-expect-error a call without an event name
-  analytics.track({ userId: "019mr8mf4r" })
+  // @ts-expect-error a property is missing
+  analytics.planned.track("Signed Up", {}, { userId: "019mr8mf4r" })
   await analytics.close()
 }
 `
+
+// ---------------------------------------------------------------------------------------------------------------------
+// The plain face
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** What plain programs import. */
+const plainEntries = ["plain", "plainTest", "sqlite", "jsonPlan", "RequestContext"]
+
+const plainProgram = `
+import { type AsyncClient, type Client, createAnalytics, drop, type Failure, withContext } from "effect-analytics/plain"
+import { createTestAnalytics } from "effect-analytics/plainTest"
+import { sqlite } from "effect-analytics/sqlite"
+import { fromJson } from "effect-analytics/jsonPlan"
+import { make } from "effect-analytics/RequestContext"
+
+interface Order { readonly id: string; readonly total: number }
+const order: Order = { id: "o1", total: 39.95 }
+
+export const main = async (): Promise<void> => {
+  const analytics: Client = createAnalytics({
+    writeKey: "key",
+    closeTimeout: "10 seconds",
+    plan: fromJson({ rules: { events: [] } }),
+    transform: (message) => (message.type === "track" && message.event === "Secret" ? drop("secret") : message),
+    onError: ({ reason, status }: Failure) => void [reason satisfies string, status satisfies number | undefined],
+    onOutcome: (outcome) => void (outcome._tag === "Dropped" && outcome.error.reason)
+  })
+  const accepted: boolean = analytics.track({ userId: 5, event: "Order Completed", properties: order })
+  if (accepted) await analytics.flush({ timeout: "2 seconds" })
+  withContext(make()({ headers: {} }), () => analytics.page({ anonymousId: "v1", name: "Pricing" }))
+  // @ts-expect-error a category needs a name
+  analytics.page({ anonymousId: "v1", category: "Docs" })
+  // @ts-expect-error a misspelled field
+  analytics.track({ userId: "u1", event: "Signed Up", propertes: {} })
+  // @ts-expect-error a misspelled setting
+  createAnalytics({ writeKey: "key", batchsize: 5 })
+  // @ts-expect-error a time is milliseconds or a text with a unit
+  createAnalytics({ writeKey: "key", requestTimeout: "soon" })
+  const { delivered, dropped, rejected, pending } = await analytics.close()
+  const durable: AsyncClient = createAnalytics({ writeKey: "key", outbox: sqlite({ directory: "outbox" }) })
+  const committed: boolean = await durable.track({ userId: "u1", event: "Signed Up" })
+  const waiting: AsyncClient = createAnalytics({ writeKey: "key", overflow: "wait" })
+  const sent: ReadonlyArray<string> = createTestAnalytics().sent.map(({ messageId }) => messageId)
+  void [delivered, dropped, rejected, pending, committed, waiting, sent]
+}
+`
+
+/** What the compiler has to refuse, and the first line of its words. */
+const refused = [
+  ['track({ event: "e" })', "{ event: string; }", "TrackFields & UserIdOrAnonymousId"],
+  ['track({ userId, event: "e" })', "{ userId: string | null; event: string; }", "TrackFields & UserIdOrAnonymousId"],
+  ["identify({ userId })", "{ userId: string | null; }", "IdentifyFields & UserIdOrAnonymousId"],
+  ['page({ name: "Home" })', "{ name: string; }", "PageFields & UserIdOrAnonymousId"],
+  ['group({ groupId: "g1" })', "{ groupId: string; }", "GroupFields & UserIdOrAnonymousId"]
+]
+
+/** The kinds of projects, by what they set. */
+const projects = [
+  { type: "module", module: "nodenext" },
+  { type: "commonjs", module: "nodenext" },
+  { type: "module", module: "node16" },
+  { type: "commonjs", module: "node16" },
+  { type: "module", module: "esnext", moduleResolution: "bundler" },
+  { type: "commonjs", module: "preserve", moduleResolution: "bundler" },
+  { type: "commonjs", module: "commonjs", moduleResolution: "bundler" }
+]
+
+const sizeOf = (folder) =>
+  readdirSync(folder, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .reduce((sum, entry) => sum + statSync(join(entry.parentPath, entry.name)).size, 0)
+
+/** The plain face, where nothing is installed but the package itself: not even types of Node. */
+const checkPlain = (cwd, tarball) => {
+  mkdirSync(cwd)
+  writeFileSync(join(cwd, "package.json"), JSON.stringify({ name: "plain", private: true }))
+  npm(cwd, "install", "--prefer-offline", "--ignore-scripts", tarball)
+  const installed = readdirSync(join(cwd, "node_modules")).filter((name) => !name.startsWith("."))
+  assert.deepEqual(installed, ["effect-analytics"], "one package is all that is installed")
+  const folder = join(cwd, "node_modules", "effect-analytics")
+  const megabytes = sizeOf(folder) / 1e6
+  assert.ok(megabytes <= 2, `the package is ${megabytes.toFixed(2)} MB, and may be 2`)
+  assert.match(readFileSync(join(folder, "dist/bundled/licenses.txt"), "utf8"), /^effect .*MIT/m)
+
+  const names = JSON.stringify(plainEntries.map((name) => `effect-analytics/${name}`))
+  const nonEmpty = "if (Object.keys(loaded).length === 0) throw new Error(name + ' exports nothing')"
+  const run = (...args) => execFileSync(process.execPath, args, { cwd, stdio: ["ignore", "inherit", "inherit"] })
+  run(
+    "--input-type=module",
+    "--eval",
+    `for (const name of ${names}) { const loaded = await import(name); ${nonEmpty} }`
+  )
+  // As on a Node without \`require\` of ES modules, and in jest.
+  const plainRequire = ["--no-experimental-require-module", "--input-type=commonjs", "--eval"]
+  run(...plainRequire, `for (const name of ${names}) { const loaded = require(name); ${nonEmpty} }`)
+
+  const tsc = () => spawnSync(bin("tsc"), ["-p", cwd], { cwd, encoding: "utf8" })
+  const compilerOptions = {
+    ...tsconfig.compilerOptions,
+    lib: ["es2022", "esnext.disposable"],
+    verbatimModuleSyntax: false
+  }
+  for (const { type, ...options } of projects) {
+    writeFileSync(join(cwd, "package.json"), JSON.stringify({ name: "plain", private: true, type }))
+    writeFileSync(
+      join(cwd, "tsconfig.json"),
+      JSON.stringify({ compilerOptions: { ...compilerOptions, ...options, skipLibCheck: false }, files: ["plain.ts"] })
+    )
+    writeFileSync(join(cwd, "plain.ts"), plainProgram)
+    const { status, stdout } = tsc()
+    assert.equal(status, 0, `${type}, ${JSON.stringify(options)}:\n${stdout}`)
+  }
+  const calls = refused.map(([call]) => `export const accepted = createAnalytics({ writeKey: "key" }).${call}`)
+  for (const [at, [call, given, wanted]] of refused.entries()) {
+    writeFileSync(
+      join(cwd, "plain.ts"),
+      `import { createAnalytics } from "effect-analytics/plain"\ndeclare const userId: string | null\n${calls[at]}\nvoid userId\n`
+    )
+    const [line = ""] = tsc().stdout.split("\n")
+    const expected = `Argument of type '${given}' is not assignable to parameter of type '${wanted}'`
+    assert.ok(line.includes(expected), `${call}: the compiler prints ${line}`)
+  }
+
+  const attw = (...args) =>
+    execFileSync(bin("attw"), [tarball, "--format", "ascii", "--no-emoji", ...args], {
+      cwd,
+      stdio: ["ignore", "ignore", "inherit"]
+    })
+  attw("--profile", "node16", "--entrypoints", ...plainEntries)
+  // The Effect face is ESM alone, as effect is.
+  attw("--profile", "esm-only", "--entrypoints", ".", "Analytics", "planned", "TrackingPlan", "SqlOutbox")
+  console.log(`Alone, ${megabytes.toFixed(2)} MB: ${plainEntries.join(", ")}`)
+}
 
 const tsconfig = {
   compilerOptions: {
@@ -102,6 +239,8 @@ try {
   )
   execFileSync(bin("publint"), ["run", tarball, "--strict"], { cwd: root, stdio: ["ignore", "inherit", "inherit"] })
 
+  checkPlain(join(temp, "plain"), tarball)
+
   const versionOf = (name) => readJson(root, "node_modules", name, "package.json").version
   const app = join(temp, "app")
   mkdirSync(app)
@@ -112,7 +251,7 @@ try {
   const manifest = readJson(installed, "package.json")
   const optional = Object.keys(manifest.peerDependenciesMeta ?? {})
   const required = Object.keys(manifest.peerDependencies).filter((name) => !optional.includes(name))
-  assert.deepEqual(required, ["effect"], "effect is the only peer that must be there")
+  assert.deepEqual(required, [], "no peer must be there")
   assert.deepEqual(Object.keys(manifest.dependencies ?? {}), [], "there are no dependencies beside the peers")
   assert.deepEqual(Object.keys(manifest.optionalDependencies ?? {}), [])
 
