@@ -45,15 +45,6 @@ export interface Options {
   readonly closeTimeout?: Settings.DurationInput | undefined
 }
 
-const settings = (options: Options) =>
-  Settings.read(() => ({
-    batchSize: Settings.integer("batchSize", options.batchSize, 1, Settings.limits.batchSize),
-    flushInterval: Settings.millis("flushInterval", options.flushInterval, 0),
-    maxInFlight: Settings.integer("maxInFlight", options.maxInFlight, 1, 1_000),
-    maxRetries: Settings.integer("maxRetries", options.maxRetries, 0, 1_000),
-    closeTimeout: Settings.millis("closeTimeout", options.closeTimeout, 0)
-  }))
-
 // ---------------------------------------------------------------------------------------------------------------------
 // The pipeline
 // ---------------------------------------------------------------------------------------------------------------------
@@ -69,13 +60,17 @@ export interface Delivery {
    * and drops the rest with the reason `closed`; a durable outbox keeps it. Idempotent: a second close waits for the first.
    */
   readonly close: (timeout?: number | undefined) => Effect.Effect<Closed>
+  /** What deliveries wait for at the moment, if they do. */
+  readonly status: () => Retry.Status
 }
 
 /** Starts the pipeline in this scope. The end of the scope is a close. */
 export const make = Effect.fnUntraced(function* (
   options: Options = {}
 ): Effect.fn.Return<Delivery, InvalidSetting, Outbox.Outbox | Transport.Transport | Scope.Scope> {
-  const { batchSize, closeTimeout, flushInterval, maxInFlight, maxRetries } = yield* settings(options)
+  const { batchSize, maxInFlight, maxRetries, ...times } = yield* Settings.decode(Settings.Delivery, options)
+  const flushInterval = Settings.toMillis(times.flushInterval)
+  const closeTimeout = Settings.toMillis(times.closeTimeout)
   const outbox = yield* Outbox.Outbox
   const { envelopeBytes } = yield* Transport.Transport
   const retry = yield* Retry.make({ maxRetries })
@@ -140,7 +135,7 @@ export const make = Effect.fnUntraced(function* (
     })
   yield* Effect.addFinalizer(() => close())
 
-  return { close }
+  return { close, status: retry.status }
 })
 
 const broken = new DeliveryError({ reason: "broken", attempts: 0 })

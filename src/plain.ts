@@ -21,18 +21,20 @@ import * as Enrichment from "./Enrichment.ts"
 import { ignoreThrows } from "./internal/Callback.ts"
 import * as CallStorage from "./internal/CallStorage.ts"
 import type { Check } from "./internal/Check.ts"
+import * as ExitWarning from "./internal/ExitWarning.ts"
 import { isData } from "./internal/Json.ts"
 import { log } from "./internal/Log.ts"
 import * as LossLog from "./internal/LossLog.ts"
 import * as Notifier from "./internal/Notifier.ts"
+import * as Signals from "./internal/Signals.ts"
 import * as Submitter from "./internal/Submitter.ts"
 import * as MemoryOutbox from "./MemoryOutbox.ts"
 import * as Observer from "./Observer.ts"
 import type * as Outbox from "./Outbox.ts"
 import { type Outcome as AnyOutcome, failureOf as failureIn, type Stats } from "./Outcome.ts"
-import type { CallError, Outcome } from "./plain/Outcome.ts"
+import type { CallError, DeliveryError, Outcome } from "./plain/Outcome.ts"
 import type { PlanSettings } from "./plain/Plan.ts"
-import { type DurationInput, flag, invalid, millis, optionalFunction } from "./Settings.ts"
+import { type DurationInput, flag, invalid, millis, optionalFunction, Settings as Schema } from "./Settings.ts"
 import type * as TrackingPlan from "./TrackingPlan.ts"
 import * as Transport from "./Transport.ts"
 
@@ -94,6 +96,11 @@ export interface Settings
   readonly onOutcome?: ((outcome: Outcome) => void) | undefined
   /** The target of log lines. It must not call the client. @default console, without `debug` */
   readonly logger?: Log | undefined
+  /**
+   * Closes the client when the process gets SIGTERM or SIGINT, within `closeTimeout`. The signal then has its usual effect:
+   * it ends the process, unless the program has a handler of its own. A second signal ends the process at once. @default false
+   */
+  readonly closeOnSignals?: boolean | undefined
 }
 
 /** The type of `fetch` of the runtime, where it has one. */
@@ -147,6 +154,18 @@ export type IdentifiedCalls<Answer = boolean> = {
   readonly [Type in CallTypes.Type]: (call: CallTypes.WithOptionalIdentity<CallTypes.Calls[Type]>) => Answer
 }
 
+/** The end of the message of a confirmed call. */
+export interface Confirmation {
+  /** Whether the API has answered 2xx for the message. */
+  readonly delivered: boolean
+  /** If it is not delivered: why the call was not accepted, or the message dropped. */
+  readonly reason?: Failure["reason"]
+  /** The same in a sentence. */
+  readonly message?: string
+  /** The last HTTP status, if there was an answer. */
+  readonly status?: number
+}
+
 /** The deadline of a flush or a close. */
 export interface Deadline {
   /** Milliseconds or a text such as `"2 seconds"`. */
@@ -157,6 +176,11 @@ export interface Deadline {
 export interface Client<Answer = boolean> extends Calls<Answer> {
   /** The same six calls where the identity in scope (`withIdentity`) is enough. */
   readonly identified: IdentifiedCalls<Answer>
+  /**
+   * The same six calls, each of which waits for the end of its message: for the request that must not answer before its event
+   * is safe. Never rejects. Other calls cost what they cost; the message travels in a batch with others.
+   */
+  readonly confirmed: Calls<Promise<Confirmation>>
   /**
    * Resolves when everything that was accepted before it is delivered or dropped, or at the timeout. Never rejects, but for a
    * timeout that is no length of time.
@@ -206,6 +230,7 @@ export const createRecorded = (settings: AnySettings, record: (outcome: AnyOutco
   const { fetch, logger, onError, onOutcome, outbox, plan, writeKey, ...options } = settings
   const strict = flag("strict", settings.strict)
   const stub = flag("stub", settings.stub)
+  const closeOnSignals = flag("closeOnSignals", settings.closeOnSignals)
   const isAsync = outbox !== undefined || options.overflow === "wait"
 
   const transport = stub
@@ -253,18 +278,41 @@ export const createRecorded = (settings: AnySettings, record: (outcome: AnyOutco
   const calls = Call.byType((type) => (call: unknown) => submit(analytics, type, call, submitter.checks))
 
   const run = Effect.runPromiseWith(services)
+  const confirm = (type: Call.Type) => (call: unknown) =>
+    run(
+      Submitter.confirm(submitter, type, call).pipe(
+        Effect.match({ onSuccess: () => ({ delivered: true }), onFailure: unconfirmed }),
+        Enrichment.provideCallContext(CallStorage.current())
+      )
+    )
   const deadline = ({ timeout }: Deadline = {}): number | undefined =>
     timeout === undefined ? undefined : millis("timeout", timeout, 0)
 
+  const stats = () => Effect.runSyncWith(services)(analytics.stats)
   let closing: Promise<Analytics.Summary> | undefined
-  const close = async (options?: Deadline) => {
+  const close = async (options?: Deadline): Promise<Analytics.Summary> => {
     const timeout = deadline(options)
     closing ??= run(
       submitter
         .close(timeout)
-        .pipe(Effect.ensuring(observer?.close ?? Effect.void), Effect.ensuring(Scope.close(scope, Exit.void)))
+        .pipe(
+          Effect.ensuring(observer?.close ?? Effect.void),
+          Effect.ensuring(Scope.close(scope, Exit.void)),
+          Effect.ensuring(Effect.sync(() => stop()))
+        )
     )
     return closing
+  }
+
+  const ends = [
+    closeOnSignals ? Signals.onEnd(close) : () => {},
+    // A durable outbox keeps its messages.
+    outbox === undefined
+      ? ExitWarning.watch({ pending: () => stats().pending, warn: (line) => (logger ?? console).error(line) })
+      : () => {}
+  ]
+  const stop = () => {
+    for (const end of ends) end()
   }
 
   const client = {
@@ -273,9 +321,10 @@ export const createRecorded = (settings: AnySettings, record: (outcome: AnyOutco
     identified: calls,
     // Without a plan the types hide it.
     planned: plan?.over(analytics, submit),
+    confirmed: Call.byType(confirm),
     flush: async (options?: Deadline) => run(submitter.flush(deadline(options))),
     close,
-    stats: () => Effect.runSyncWith(services)(analytics.stats),
+    stats,
     [Symbol.asyncDispose]: async () => void (await close())
   }
   // Calls answer promises if the settings ask for that: the overloads of `createAnalytics` know.
@@ -328,14 +377,14 @@ const check = (settings: AnySettings): void => {
 const isForeign = (layer: object): boolean => Object.getPrototypeOf(layer) !== Object.getPrototypeOf(Layer.empty)
 
 /** The names of all settings: a misspelled one, or one of another SDK, must not be ignored in silence. */
-const names: ReadonlySet<string> = new Set<keyof AnySettings>([
-  ...(["writeKey", "host", "path", "region", "allowInsecureHost", "requestTimeout", "gzip"] as const),
-  ...(["maxQueueSize", "maxQueueBytes", "overflow", "outbox"] as const),
-  ...(["batchSize", "flushInterval", "maxInFlight", "maxRetries", "closeTimeout"] as const),
-  ...(["transform", "context", "integrations"] as const),
-  ...(["stub", "strict", "fetch", "onError", "onOutcome", "logger"] as const),
-  ...(["plan", "onViolation", "events", "pages", "screens", "traits", "groupTraits"] as const),
-  ...(["unplanned", "pii", "hashKey"] as const)
+const names: ReadonlySet<string> = new Set<string>([
+  ...Object.keys(Schema.fields),
+  ...([
+    ...(["writeKey", "outbox", "transform", "context", "integrations"] as const),
+    ...(["stub", "strict", "fetch", "onError", "onOutcome", "logger", "closeOnSignals"] as const),
+    ...(["plan", "onViolation", "events", "pages", "screens", "traits", "groupTraits"] as const),
+    ...(["unplanned", "pii", "hashKey"] as const)
+  ] satisfies ReadonlyArray<keyof AnySettings>)
 ])
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -379,6 +428,13 @@ const observerOf = ({ onError, onOutcome }: AnySettings): CallbackObserver | und
     close: Effect.suspend(() => Effect.andThen(losses?.close ?? Effect.void, failures))
   }
 }
+
+const unconfirmed = (error: CallError | DeliveryError): Confirmation => ({
+  delivered: false,
+  reason: error._tag === "DeliveryError" ? error.reason : error._tag,
+  message: error.message,
+  ...(error._tag === "DeliveryError" && error.status !== undefined ? { status: error.status } : {})
+})
 
 const failureOf = (outcome: AnyOutcome): Failure | undefined => {
   const failure = failureIn(outcome)

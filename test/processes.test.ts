@@ -189,6 +189,66 @@ describe("a process that ends without a close", options, () => {
   })
 })
 
+describe("a process with closeOnSignals", options, () => {
+  it.each(["SIGTERM", "SIGINT"] as const)(
+    "P5 delivers what it has, and is then ended by the signal: %s",
+    async (signal) => {
+      await using sink = await FaultSink.start()
+      sink.respond({ status: 200, after: 300 })
+      await using program = new Program("closesOnSignals", [sink.host, 250, JSON.stringify({ batchSize: 100 })])
+      await sink.until(({ requests }) => requests.length === 1)
+      program.kill(signal)
+      const { code, signal: endedBy, stderr } = await program.ended
+      assert.deepStrictEqual([code, endedBy, stderr], [null, signal, ""])
+      assert.deepStrictEqual(sink.userEvents("u1"), numbered(250))
+    }
+  )
+
+  it("P5 reports at the deadline what it could not deliver", async () => {
+    await using sink = await FaultSink.start({ otherwise: "silence" })
+    await using program = new Program("closesOnSignals", [sink.host, 150, JSON.stringify({ closeTimeout: "1 second" })])
+    await sink.until(({ requests }) => requests.length === 1)
+    program.kill("SIGTERM")
+    const { signal, stdout } = await program.ended
+    assert.strictEqual(signal, "SIGTERM")
+    assert.match(stdout, /^serving\n150: left over when the client closed/)
+  })
+
+  it("P6 a second signal ends it at once", async () => {
+    await using sink = await FaultSink.start({ otherwise: "silence" })
+    await using program = new Program("closesOnSignals", [sink.host, 150, JSON.stringify({ closeTimeout: "1 hour" })])
+    await sink.until(({ requests }) => requests.length === 1)
+    program.kill("SIGTERM")
+    await sink.until(({ requests }) => requests.length >= 1)
+    // The first is handled in a turn of its own; the second may come before it, and then is the first.
+    const again = setInterval(() => program.kill("SIGTERM"), 50)
+    const { signal } = await program.ended
+    clearInterval(again)
+    assert.strictEqual(signal, "SIGTERM")
+  })
+})
+
+describe("a process that exits with messages in memory", options, () => {
+  it.each([
+    [1, "1 message was not delivered"],
+    [3, "3 messages were not delivered"]
+  ])("P7 prints how many, and what to do: %i", async (messages, expected) => {
+    await using sink = await FaultSink.start()
+    await using program = new Program("exitsEarly", [sink.host, messages])
+    const { code, stderr } = await program.ended
+    const line = `effect-analytics: ${expected}: await close() before process.exit()\n`
+    assert.deepStrictEqual([code, stderr], [0, line])
+  })
+
+  it("P7 prints nothing after a close", async () => {
+    await using sink = await FaultSink.start()
+    await using program = new Program("exitsEarly", [sink.host, 3, "close"])
+    const { code, stderr } = await program.ended
+    assert.deepStrictEqual([code, stderr], [0, ""])
+    assert.deepStrictEqual(sink.userEvents("u1"), numbered(3))
+  })
+})
+
 // ---------------------------------------------------------------------------------------------------------------------
 // A loop that hangs
 // ---------------------------------------------------------------------------------------------------------------------
@@ -253,6 +313,22 @@ describe("a process with 64 MB and nobody at the other end", options, () => {
     assert.strictEqual(ended.code, 0, ended.stderr)
     return lastLine(ended)
   }
+
+  it("P16 loads a history through the sink: 150,000 rows, more than the heap holds, wait for room and are all accounted for", async () => {
+    await using program = new Program("loads", ["150000"], { node: ["--max-old-space-size=48"] })
+    const ended = await program.ended
+    assert.strictEqual(ended.code, 0, ended.stderr)
+    const counts = {
+      accepted: 149_850,
+      rejected: 150,
+      delivered: 149_850,
+      dropped: 0,
+      pending: 0,
+      refused: 150,
+      waited: 0
+    }
+    assert.deepStrictEqual(lastLine(ended), counts)
+  })
 
   it("P16 takes a million calls: no more than 10,000 are held, and every other one is told", async () => {
     const { accepted, after, before, mostPending, told } = await flood(1_000_000, 1_000, {})
