@@ -6,6 +6,7 @@ export default defineConfig({
   test: {
     environment: "node",
     include: ["test/**/*.test.ts"],
+    exclude: ["test/projects/**", "**/node_modules/**"],
     globalSetup: ["test/sharedPostgres.ts"],
     // Threads start in half the time of forks; two, since a test server and its clients share a worker anyway.
     pool: "threads",
