@@ -98,6 +98,8 @@ export interface Options {
   readonly allowProduction?: boolean | undefined
 }
 
+const defaults = { maxMessages: 10_000, maxBytes: 64 * 1024 * 1024 } as const
+
 const loopback = /^(localhost|127(\.\d{1,3}){3}|::1)$/
 
 const wholeNumber = (
@@ -118,6 +120,8 @@ export interface Checked {
   readonly host: string
   readonly port: number
   readonly token: Redacted.Redacted<string>
+  readonly maxMessages: number
+  readonly maxBytes: number
   readonly options: Options
 }
 
@@ -136,12 +140,12 @@ export const check = (options: Options): Effect.Effect<Checked, InvalidSetting> 
       if (!loopback.test(host) && token === undefined) {
         return Settings.invalid("host", "must be a loopback address, or there must be a token")
       }
-      wholeNumber("maxMessages", options.maxMessages, 1, 1, 1_000_000)
-      wholeNumber("maxBytes", options.maxBytes, 1, 1, 4 * 1024 ** 3)
       return {
         host,
         port: wholeNumber("port", options.port, 0, 0, 65_535),
         token: options.token ?? Redacted.make(randomBytes(24).toString("base64url")),
+        maxMessages: wholeNumber("maxMessages", options.maxMessages, defaults.maxMessages, 1, 1_000_000),
+        maxBytes: wholeNumber("maxBytes", options.maxBytes, defaults.maxBytes, 1, 4 * 1024 ** 3),
         options
       }
     })
@@ -155,8 +159,8 @@ export const check = (options: Options): Effect.Effect<Checked, InvalidSetting> 
 const make = Effect.fnUntraced(function* (url: string, options: Options, reset: Routes.Parts["reset"]) {
   const { otherwise = 200 } = options
   const journal = new Journal({
-    maxMessages: options.maxMessages ?? 10_000,
-    maxBytes: options.maxBytes ?? 64 * 1024 * 1024,
+    maxMessages: options.maxMessages ?? defaults.maxMessages,
+    maxBytes: options.maxBytes ?? defaults.maxBytes,
     plan: options.plan
   })
   const script: Array<Answer> = []
@@ -236,7 +240,8 @@ export const layerWith = <A>(
     Layer.unwrap(
       Effect.gen(function* () {
         const { address } = yield* HttpServer.HttpServer
-        const url = HttpServer.formatAddress(address)
+        // All addresses are no address to send to.
+        const url = HttpServer.formatAddress(address).replace("//0.0.0.0", "//127.0.0.1").replace("//[::]", "//[::1]")
         const bound = Number(new URL(url).port || 80)
         yield* Guard.install(Guard.hostsOf(host, bound, options.allowedHosts ?? []))
         return Layer.provideMerge(extra({ url, token }), Layer.effect(Collector, make(url, options, Server.reset)))

@@ -46,7 +46,14 @@ export const install = Effect.fnUntraced(function* (parts: Parts) {
     const request = yield* HttpServerRequest.HttpServerRequest
     if (!Guard.isSameOrigin(request) && !Guard.isAllowedOrigin(parts.origins, request)) return strangers
     const scripted = parts.next()
-    if (scripted === "reset before") return yield* parts.reset(request)
+    const facts = { method: request.method, path: pathOf(request.url), headers: withoutSecrets(request.headers) }
+    if (scripted === "reset before") {
+      const receivedAt = yield* Clock.currentTimeMillis
+      const nothing = { bytes: 0, decodedBytes: 0, source: "", messages: [], refusal: undefined }
+      parts.journal.enter({ ...facts, ...nothing, receivedAt }, Answer.planOf(scripted))
+      parts.changed()
+      return yield* parts.reset(request)
+    }
     const body = yield* Effect.result(Body.read)
     const receivedAt = yield* Clock.currentTimeMillis
     const read = body._tag === "Success" ? body.success : { ...body.failure, decodedBytes: 0, json: undefined }
@@ -57,10 +64,8 @@ export const install = Effect.fnUntraced(function* (parts: Parts) {
     requests++
     const plan = parts.journal.enter(
       {
+        ...facts,
         receivedAt,
-        method: request.method,
-        path: pathOf(request.url),
-        headers: withoutSecrets(request.headers),
         bytes: read.bytes,
         decodedBytes: read.decodedBytes,
         source: key === undefined ? "" : parts.sources.nameOf(key),
@@ -111,7 +116,6 @@ const sharing = (
         "access-control-allow-methods": "POST",
         "access-control-allow-headers": "authorization, content-type, content-encoding, x-retry-count",
         "access-control-expose-headers": "retry-after",
-        "cross-origin-resource-policy": "cross-origin",
         vary: "Origin"
       }
     : {}
