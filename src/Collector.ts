@@ -274,9 +274,10 @@ export const layerTest = (
     Effect.gen(function* () {
       const collector = yield* make(testUrl, options, () => Effect.die(brokenConnection))
       const router = yield* HttpRouter.HttpRouter
-      return Context.make(Collector, collector).pipe(
-        Context.add(HttpClient.HttpClient, clientOf(router.asHttpEffect()))
-      )
+      // What a handler may fail with is an answer.
+      // @effect-diagnostics-next-line anyUnknownInErrorContext:off
+      const client = clientOf(router.asHttpEffect())
+      return Context.make(Collector, collector).pipe(Context.add(HttpClient.HttpClient, client))
     })
   ).pipe(Layer.provide(HttpRouter.layer))
 
@@ -287,6 +288,7 @@ const clientOf = (
   app: Effect.Effect<HttpServerResponse.HttpServerResponse, unknown, HttpServerRequest.HttpServerRequest | Scope.Scope>
 ): HttpClient.HttpClient =>
   HttpClient.make((request) =>
+    // @effect-diagnostics-next-line anyUnknownInErrorContext:off
     app.pipe(
       Effect.provideService(HttpServerRequest.HttpServerRequest, HttpServerRequest.fromClientRequest(request)),
       Effect.scoped,

@@ -2,7 +2,7 @@
  * Chromium from its npm package, unpacked beside the package, with the libraries and fonts that a bare machine lacks: they
  * come in the same package.
  */
-import { mkdir } from "node:fs/promises"
+import { mkdir, writeFile } from "node:fs/promises"
 import { createRequire } from "node:module"
 import * as path from "node:path"
 
@@ -35,7 +35,16 @@ export const chromiumFiles = async (): Promise<{
     const [file, libraries, fonts] = await Promise.all(
       ["chromium", "al2023.tar", "fonts.tar"].map((name) => inflate(path.join(home, "bin", `${name}.br`)))
     )
-    const env = { ...process.env, LD_LIBRARY_PATH: path.join(libraries ?? "", "lib"), FONTCONFIG_PATH: fonts }
+    const fontsFile = path.join(unpacked, "fonts.conf")
+    const directories = [fonts ?? "", "/usr/share/fonts", "/usr/local/share/fonts"].map((name) => `<dir>${name}</dir>`)
+    const cache = `<cachedir>${path.join(unpacked, "fonts-cache")}</cachedir>`
+    const mono = "<alias><family>monospace</family><prefer><family>DejaVu Sans Mono</family></prefer></alias>"
+    await writeFile(fontsFile, `<?xml version="1.0"?><fontconfig>${directories.join("")}${cache}${mono}</fontconfig>`)
+    const env = {
+      ...process.env,
+      LD_LIBRARY_PATH: path.join(libraries ?? "", "lib"),
+      FONTCONFIG_FILE: fontsFile
+    }
     return { file: file ?? "", env }
   } finally {
     if (before === undefined) delete process.env.TMPDIR

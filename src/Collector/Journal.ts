@@ -188,7 +188,7 @@ export class Journal {
     if (rejections.length > 0) return ["rejected", rejections]
     if (!taken) return ["failed", []]
     if (first !== undefined) {
-      const problem = `Its messageId has been taken before, by message ${first}`
+      const problem = `It has been taken before, by message ${first}`
       return ["duplicate", [{ rule: "duplicate", path: "messageId", problem }]]
     }
     const problems = isType(data.type) ? (this.plan?.problems(data.type, data) ?? []) : []

@@ -47,7 +47,7 @@ const withoutNull = (message: Json.Data): Json.Data =>
 const largestPath = (message: Json.Data): string => {
   const path: Array<string | number> = []
   let at: unknown = message
-  let bytes = Number.POSITIVE_INFINITY
+  let bytes = JSON.stringify(message).length
   while (typeof at === "object" && at !== null && path.length < limits.depth) {
     const fields: ReadonlyArray<readonly [string | number, unknown]> = Array.isArray(at)
       ? at.map((value, index) => [index, value])

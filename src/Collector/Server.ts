@@ -21,10 +21,10 @@ const timeouts = {
 const maxConnections = 512
 
 /** Serves routes for as long as the scope lasts. */
-export const serve = <A, E, R>(
-  routes: Layer.Layer<A, E, R>,
+export const serve = <A, E>(
+  routes: Layer.Layer<A, E, HttpRouter.HttpRouter | HttpServer.HttpServer>,
   address: { readonly host: string; readonly port: number }
-): Layer.Layer<A, E | HttpServerError.ServeError, Exclude<R, HttpRouter.HttpRouter | HttpServer.HttpServer>> => {
+): Layer.Layer<A, E | HttpServerError.ServeError> => {
   const listen = () => {
     const server = createServer(timeouts)
     server.maxConnections = maxConnections
@@ -32,7 +32,7 @@ export const serve = <A, E, R>(
   }
   return HttpRouter.serve(routes, { disableLogger: true, disableListenLog: true }).pipe(
     Layer.provide(NodeHttpServer.layerServer(listen, { ...address, gracefulShutdownTimeout: "500 millis" }))
-  ) as Layer.Layer<A, E | HttpServerError.ServeError, Exclude<R, HttpRouter.HttpRouter | HttpServer.HttpServer>>
+  )
 }
 
 /** Breaks the connection of a request: the client sees a reset. */

@@ -119,7 +119,10 @@ export const install = Effect.fnUntraced(function* (options: {
       Effect.gen(function* () {
         const { json } = yield* Body.read
         if (!Schema.is(Faults)(json)) {
-          return yield* refusal(400, `Expected {"answers":[503,{"status":429,"headers":{"retry-after":"5"}},"reset after"]}`)
+          return yield* refusal(
+            400,
+            `Expected {"answers":[503,{"status":429,"headers":{"retry-after":"5"}},"reset after"]}`
+          )
         }
         yield* collector.respond(...json.answers)
         return HttpServerResponse.empty()
@@ -184,7 +187,12 @@ const events = (
   collector.changes.pipe(
     Stream.mapEffect((change) =>
       Effect.map(Effect.all([collector.totals, collector.coverage]), ([totals, coverage]) =>
-        chunksOf(change).map((part) => ({ ...part, totals, coverage: coverage ?? null, maxMessages: options.maxMessages }))
+        chunksOf(change).map((part) => ({
+          ...part,
+          totals,
+          coverage: coverage ?? null,
+          maxMessages: options.maxMessages
+        }))
       )
     ),
     Stream.flatMap((parts) => Stream.fromIterable(parts)),

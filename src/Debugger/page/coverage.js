@@ -10,7 +10,13 @@ export class PlanView {
   /** @type {Coverage | null} */
   coverage = null
   drawn = ""
-  file = h("input", { type: "file", accept: ".json,application/json", id: "plan-file", class: "file", change: () => this.load() })
+  file = h("input", {
+    type: "file",
+    accept: ".json,application/json",
+    id: "plan-file",
+    class: "file",
+    change: () => this.load()
+  })
   content = h("div", { class: "coverage" })
 
   /** @param {(filter: Partial<import("./rows.js").Filter>) => void} onFilter */
@@ -22,7 +28,11 @@ export class PlanView {
         { class: "tools" },
         h("label", { class: "button", for: "plan-file" }, "Load a plan"),
         this.file,
-        h("button", { type: "button", id: "plan-remove", hidden: true, click: () => this.send("null", "The plan is removed") }, "Remove the plan")
+        h(
+          "button",
+          { type: "button", id: "plan-remove", hidden: true, click: () => this.send("null", "The plan is removed") },
+          "Remove the plan"
+        )
       ),
       this.content
     )
@@ -62,7 +72,11 @@ export class PlanView {
           "div",
           { class: "empty" },
           h("h2", {}, "No tracking plan"),
-          h("p", {}, "Load a plan as JSON (Segment Protocols or RudderStack): every message is then checked against it, and this page shows which planned events were seen, and which events are not in the plan."),
+          h(
+            "p",
+            {},
+            "Load a plan as JSON (Segment Protocols or RudderStack): every message is then checked against it, and this page shows which planned events were seen, and which events are not in the plan."
+          ),
           h("p", {}, "A program gives its plan with the option ", h("code", {}, "plan"), " of the debugger.")
         )
       )
@@ -70,16 +84,33 @@ export class PlanView {
     const { name, planned, unplanned } = this.coverage
     const seen = planned.filter((one) => one.seen > 0).length
     const broken = planned.filter((one) => one.violations > 0).length
-    const meter = h("meter", { min: "0", max: String(Math.max(1, planned.length)), value: String(seen), "aria-label": "Planned events seen" })
+    const meter = h("meter", {
+      min: "0",
+      max: String(Math.max(1, planned.length)),
+      value: String(seen),
+      "aria-label": "Planned events seen"
+    })
     this.content.replaceChildren(
       h("h2", {}, name ?? "The tracking plan"),
-      h("p", { class: "summary" }, `${seen} of ${counted(planned.length, "planned event")} seen, ${broken} with violations, ${unplanned.length} not in the plan`),
+      h(
+        "p",
+        { class: "summary" },
+        `${seen} of ${counted(planned.length, "planned event")} seen, ${broken} with violations, ${unplanned.length} not in the plan`
+      ),
       meter,
       h(
         "div",
         { class: "tables" },
-        this.table("Not seen yet", planned.filter((one) => one.seen === 0), "All planned events were seen."),
-        this.table("Seen", planned.filter((one) => one.seen > 0), "Nothing yet."),
+        this.table(
+          "Not seen yet",
+          planned.filter((one) => one.seen === 0),
+          "All planned events were seen."
+        ),
+        this.table(
+          "Seen",
+          planned.filter((one) => one.seen > 0),
+          "Nothing yet."
+        ),
         this.table("Not in the plan", unplanned, "Everything that was seen is planned.")
       )
     )
@@ -91,8 +122,16 @@ export class PlanView {
    * @param {string} nothing
    */
   table(title, rows, nothing) {
-    const sorted = [...rows].sort((a, b) => b.violations - a.violations || b.seen - a.seen || a.name.localeCompare(b.name))
-    const head = h("tr", {}, ...["Event", "Type", "Seen", "Violations"].map((text) => h("th", { scope: "col" }, text)))
+    const sorted = [...rows].sort(
+      (a, b) => b.violations - a.violations || b.seen - a.seen || a.name.localeCompare(b.name)
+    )
+    const head = h(
+      "tr",
+      {},
+      ...["Event", "Type", "Seen", "Violations"].map((text, at) =>
+        h("th", { scope: "col", class: at > 1 ? "right" : "" }, text)
+      )
+    )
     const body = sorted.map((one) =>
       h(
         "tr",
@@ -108,7 +147,8 @@ export class PlanView {
                   type: "button",
                   class: "link",
                   title: "Show these messages",
-                  click: () => this.onFilter({ type: one.type, event: one.name, verdict: one.violations > 0 ? "violation" : "" })
+                  click: () =>
+                    this.onFilter({ type: one.type, event: one.name, verdict: one.violations > 0 ? "violation" : "" })
                 },
                 one.name || one.type
               )
@@ -122,7 +162,9 @@ export class PlanView {
       "section",
       {},
       h("h3", {}, `${title} (${rows.length})`),
-      rows.length === 0 ? h("p", { class: "quiet" }, nothing) : h("table", {}, h("thead", {}, head), h("tbody", {}, ...body))
+      rows.length === 0
+        ? h("p", { class: "quiet" }, nothing)
+        : h("table", {}, h("thead", {}, head), h("tbody", {}, ...body))
     )
   }
 }

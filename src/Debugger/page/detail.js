@@ -62,17 +62,29 @@ export class Detail {
     const [word, meaning] = verdictWords[message.verdict]
     const given = JSON.parse(message.json)
     const by = (/** @type {string} */ value, /** @type {Partial<import("./rows.js").Filter>} */ filter) =>
-      h("button", { type: "button", class: "link", title: "Show only these", click: () => this.onFilter(filter) }, value)
+      h(
+        "button",
+        { type: "button", class: "link", title: "Show only these", click: () => this.onFilter(filter) },
+        value
+      )
     /** @param {Array<[string, Node | string | undefined]>} facts */
     const facts = (facts) =>
-      h("dl", {}, ...facts.flatMap(([name, value]) => (value === undefined ? [] : [h("dt", {}, name), h("dd", {}, value)])))
+      h(
+        "dl",
+        {},
+        ...facts.flatMap(([name, value]) => (value === undefined ? [] : [h("dt", {}, name), h("dd", {}, value)]))
+      )
     return [
       h(
         "div",
         { class: "detail-top" },
-        h("span", { class: `pill ${message.verdict}`, title: meaning }, word),
-        h("h2", {}, `${message.type ?? "no type"}${message.name === undefined ? "" : ` “${message.name}”`}`),
-        h("button", { type: "button", class: "close", "aria-label": "Close the detail", click: () => this.close() }, "×")
+        h("span", { class: `pill ${message.verdict}` }, word),
+        h("h2", {}, `${message.type ?? "no type"}${message.name ? ` “${message.name}”` : ""}`),
+        h(
+          "button",
+          { type: "button", class: "close", "aria-label": "Close the detail", click: () => this.close() },
+          "×"
+        )
       ),
       h("p", { class: "meaning" }, `${meaning}.`),
       message.problems.length === 0
@@ -93,8 +105,16 @@ export class Detail {
       h(
         "div",
         { class: "actions" },
-        h("button", { type: "button", click: () => copy(asTypeScript(given), "the TypeScript call") }, "Copy as TypeScript"),
-        h("button", { type: "button", click: () => copy(asCurl(given, this.host), "the curl command") }, "Copy as curl"),
+        h(
+          "button",
+          { type: "button", click: () => copy(asTypeScript(given), "the TypeScript call") },
+          "Copy as TypeScript"
+        ),
+        h(
+          "button",
+          { type: "button", click: () => copy(asCurl(given, this.host), "the curl command") },
+          "Copy as curl"
+        ),
         h("button", { type: "button", click: () => copy(JSON.stringify(given, null, 2), "the JSON") }, "Copy JSON")
       ),
       facts([
@@ -170,7 +190,11 @@ const json = (value, problems) => {
     const line = (text, kind = "", marks = here) => {
       length += text.length
       const element = h("span", { class: `line${marks.length > 0 ? " marked" : ""}` })
-      element.append(indent, before === "" ? "" : h("i", {}, before), kind === "" ? text : h("span", { class: kind }, text))
+      element.append(
+        indent,
+        before === "" ? "" : h("i", {}, before),
+        kind === "" ? text : h("span", { class: kind }, text)
+      )
       for (const { problem } of marks) element.append(h("em", {}, `  ← ${problem}`))
       pre.append(element)
     }

@@ -21,9 +21,11 @@ export class List {
   /**
    * @param {Rows} rows
    * @param {(row: Row) => void} onSelect
+   * @param {(row: Row) => string} reasonOf what to say of a row beside its name
    */
-  constructor(rows, onSelect) {
+  constructor(rows, onSelect, reasonOf) {
     this.rows = rows
+    this.reasonOf = reasonOf
     this.onSelect = onSelect
     this.measure()
     this.box.addEventListener("scroll", () => this.schedule(), { passive: true })
@@ -76,14 +78,17 @@ export class List {
     const { shown } = this.rows
     this.spacer.style.height = `${shown.length * this.rowHeight}px`
     const first = Math.max(0, Math.floor(this.box.scrollTop / this.rowHeight) - overscan)
-    const last = Math.min(shown.length, Math.ceil((this.box.scrollTop + this.box.clientHeight) / this.rowHeight) + overscan)
+    const last = Math.min(
+      shown.length,
+      Math.ceil((this.box.scrollTop + this.box.clientHeight) / this.rowHeight) + overscan
+    )
     const wanted = new Set()
     for (let place = first; place < last; place++) {
       const row = /** @type {Row} */ (shown[shown.length - 1 - place])
       wanted.add(row.id)
       let element = this.elements.get(row.id)
       if (element === undefined) {
-        element = rowElement(row)
+        element = rowElement(row, this.reasonOf(row))
         this.elements.set(row.id, element)
         this.spacer.append(element)
       }
@@ -140,13 +145,21 @@ export class List {
   }
 }
 
-/** @param {Row} row */
-const rowElement = (row) => {
+/**
+ * @param {Row} row
+ * @param {string} reason
+ */
+const rowElement = (row, reason) => {
   const [word, meaning] = verdictWords[row.verdict]
-  const reason = row.problem === null ? undefined : `${row.problem.path}${row.problem.path === "" ? "" : ": "}${row.problem.problem}`
   return h(
     "div",
-    { class: `row ${row.verdict}`, role: "option", id: `row-${row.id}`, "data-id": String(row.id), "aria-selected": "false" },
+    {
+      class: `row ${row.verdict}`,
+      role: "option",
+      id: `row-${row.id}`,
+      "data-id": String(row.id),
+      "aria-selected": "false"
+    },
     h("span", { class: "verdict", title: meaning }, word),
     h("span", { class: "time" }, time(row.receivedAt)),
     h("span", { class: "type" }, row.type ?? "?"),
@@ -154,7 +167,7 @@ const rowElement = (row) => {
       "span",
       { class: "name" },
       h("b", {}, row.name ?? ""),
-      reason === undefined ? undefined : h("span", { class: "reason", title: reason }, reason)
+      reason === "" ? undefined : h("span", { class: "reason", title: reason }, reason)
     ),
     h("span", { class: "user", title: row.user ?? "" }, row.user ?? "no user"),
     h("span", { class: "size right" }, size(row.size)),

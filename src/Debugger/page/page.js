@@ -4,7 +4,7 @@ import { Detail } from "./detail.js"
 import { byId, copy, count, counted, h, toast, verdictWords } from "./dom.js"
 import { List } from "./list.js"
 import { noFilter, Rows } from "./rows.js"
-import { Timeline } from "./timeline.js"
+import { answerOf, Timeline } from "./timeline.js"
 
 /**
  * @typedef {import("./rows.js").Row} Row
@@ -18,20 +18,38 @@ import { Timeline } from "./timeline.js"
  */
 
 const rows = new Rows()
-const detail = new Detail(location.origin, () => {
-  list.selected = undefined
-  list.schedule()
-  byId("list").focus()
-}, narrow)
-const list = new List(rows, (row) => detail.open(row))
+const detail = new Detail(
+  location.origin,
+  () => {
+    list.selected = undefined
+    list.schedule()
+    byId("list").focus()
+  },
+  narrow
+)
+const list = new List(rows, (row) => detail.open(row), reasonOf)
 const timeline = new Timeline(openRequest)
 const plan = new PlanView((filter) => narrow({ ...noFilter, ...filter }))
 
 /** @type {Totals} */
-let totals = { requests: 0, messages: 0, bytes: 0, verdicts: { delivered: 0, rejected: 0, violation: 0, duplicate: 0, failed: 0 } }
+let totals = {
+  requests: 0,
+  messages: 0,
+  bytes: 0,
+  verdicts: { delivered: 0, rejected: 0, violation: 0, duplicate: 0, failed: 0 }
+}
 let paused = false
 /** What arrived during a pause. @type {Array<Change>} */
 let held = []
+
+/** Why a row is not simply delivered. @param {Row} row */
+function reasonOf({ problem, request, verdict }) {
+  if (problem !== null) return `${problem.path}${problem.path === "" ? "" : ": "}${problem.problem}`
+  const attempt = timeline.byId.get(request)
+  if (attempt === undefined) return ""
+  if (verdict === "failed") return `${attempt.problem ?? answerOf(attempt)} (attempt ${attempt.attempt})`
+  return attempt.attempt > 1 ? `attempt ${attempt.attempt}` : ""
+}
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Changes
@@ -56,8 +74,8 @@ const apply = (change) => {
     list.reset()
     if (detail.shown !== undefined && change.messages.length === 0) detail.close()
   }
-  list.grow(rows.add(change.messages))
   timeline.add(change.requests)
+  list.grow(rows.add(change.messages))
   totals = change.totals
   plan.show(change.coverage)
   drawCounts()
@@ -65,13 +83,20 @@ const apply = (change) => {
 
 /** @type {Map<Verdict | "", { button: HTMLButtonElement, number: HTMLElement }>} */
 const chips = new Map()
-for (const verdict of /** @type {Array<Verdict | "">} */ (["", "delivered", "rejected", "violation", "duplicate", "failed"])) {
+for (const verdict of /** @type {Array<Verdict | "">} */ ([
+  "",
+  "delivered",
+  "rejected",
+  "violation",
+  "duplicate",
+  "failed"
+])) {
   const number = h("b", {}, "0")
   const [word, meaning] = verdict === "" ? ["All", "All messages"] : verdictWords[verdict]
   const button = h(
     "button",
     { type: "button", class: `chip ${verdict}`, title: meaning, "aria-pressed": "false", click: () => choose(verdict) },
-    h("span", {}, word),
+    h("span", {}, verdict === "rejected" ? "Would be rejected" : word),
     number
   )
   chips.set(verdict, { button, number })
@@ -114,7 +139,11 @@ const noneFits = () => [
 const noneYet = () => [
   h("h2", {}, "No events yet"),
   h("p", {}, "Point any SDK that speaks Segment's Tracking API at this host, with any write key:"),
-  h("pre", {}, `createAnalytics({ writeKey: "dev", host: "${location.origin}" })          // effect-analytics\nnew Analytics({ writeKey: "dev", host: "${location.origin}" })              // @segment/analytics-node\nnew Rudder("dev", { dataPlaneUrl: "${location.origin}" })                  // @rudderstack/rudder-sdk-node`),
+  h(
+    "pre",
+    {},
+    `createAnalytics({ writeKey: "dev", host: "${location.origin}" })          // effect-analytics\nnew Analytics({ writeKey: "dev", host: "${location.origin}" })              // @segment/analytics-node\nnew Rudder("dev", { dataPlaneUrl: "${location.origin}" })                  // @rudderstack/rudder-sdk-node`
+  ),
   h("p", {}, "or try it from a terminal:"),
   h("pre", {}, `curl ${location.origin}/v1/track -u dev: -d '{"userId":"u1","event":"Signed Up"}'`)
 ]
@@ -262,9 +291,9 @@ const actions = {
   n: nextProblem,
   p: pause,
   C: clear,
-  "1": () => show("messages"),
-  "2": () => show("timeline"),
-  "3": () => show("coverage"),
+  1: () => show("messages"),
+  2: () => show("timeline"),
+  3: () => show("coverage"),
   "?": () => keys.showModal(),
   Enter: () => detail.element.focus()
 }
@@ -322,7 +351,11 @@ const refused = () => {
   empty.hidden = false
   empty.replaceChildren(
     h("h2", {}, "This page needs its token"),
-    h("p", {}, "Open the URL that the debugger printed when it started: it ends with # and a token. Each start has a token of its own.")
+    h(
+      "p",
+      {},
+      "Open the URL that the debugger printed when it started: it ends with # and a token. Each start has a token of its own."
+    )
   )
 }
 

@@ -24,7 +24,8 @@ const isSuccess = (/** @type {Attempt} */ { status }) => status >= 200 && status
 export class Timeline {
   /** By the key of the batch, oldest first. @type {Map<string, Batch>} */
   batches = new Map()
-  attempts = 0
+  /** @type {Map<number, Attempt>} */
+  byId = new Map()
   scheduled = false
   range = h(
     "select",
@@ -53,6 +54,7 @@ export class Timeline {
           mark("ok", "taken"),
           mark("error", "error"),
           mark("line", "waiting"),
+          mark("held", "answer held back"),
           mark("limit", "told to wait (Retry-After)")
         )
       ),
@@ -70,20 +72,20 @@ export class Timeline {
       const batch = this.batches.get(attempt.batch) ?? { batch: attempt.batch, attempts: [] }
       batch.attempts.push(attempt)
       this.batches.set(attempt.batch, batch)
-      this.attempts++
+      this.byId.set(attempt.id, attempt)
     }
-    while (this.attempts > maxAttempts) {
+    while (this.byId.size > maxAttempts) {
       const [oldest] = this.batches.values()
       if (oldest === undefined) break
       this.batches.delete(oldest.batch)
-      this.attempts -= oldest.attempts.length
+      for (const { id } of oldest.attempts) this.byId.delete(id)
     }
     this.schedule()
   }
 
   clear() {
     this.batches.clear()
-    this.attempts = 0
+    this.byId.clear()
     this.schedule()
   }
 
@@ -103,7 +105,8 @@ export class Timeline {
     const ends = everything.map(({ attempts }) => endOf(/** @type {Attempt} */ (attempts.at(-1))))
     const end = ends.reduce((latest, one) => Math.max(latest, one), 0)
     const firsts = everything.map(({ attempts }) => /** @type {Attempt} */ (attempts[0]).receivedAt)
-    const start = range === 0 ? firsts.reduce((a, b) => Math.min(a, b), end) : end - range
+    const earliest = firsts.reduce((a, b) => Math.min(a, b), end)
+    const start = range === 0 ? earliest : Math.max(earliest, end - range)
     const shown = everything
       .filter(({ attempts }) => endOf(/** @type {Attempt} */ (attempts.at(-1))) >= start)
       .filter(({ attempts }) => !this.troubled.checked || attempts.length > 1 || !attempts.every(isSuccess))
@@ -145,12 +148,13 @@ export class Timeline {
   row({ attempts }, place) {
     const first = /** @type {Attempt} */ (attempts[0])
     const last = /** @type {Attempt} */ (attempts.at(-1))
-    const answers = attempts.map((one) => (one.status === 0 ? (one.fault ?? "no answer") : String(one.status))).join(", ")
+    const answers = attempts.map(answerOf).join(", ")
     const track = h("div", { class: "track" })
     attempts.forEach((attempt, index) => {
       const next = attempts[index + 1]
       const answered = attempt.receivedAt + attempt.delay
-      if (attempt.delay > 0) track.append(bar("held", attempt.receivedAt, answered, place, `answered after ${duration(attempt.delay)}`))
+      if (attempt.delay > 0)
+        track.append(bar("held", attempt.receivedAt, answered, place, `answered after ${duration(attempt.delay)}`))
       if (attempt.retryAfter !== undefined) {
         const until = answered + attempt.retryAfter
         track.append(bar("limit", answered, until, place, `told to wait ${duration(attempt.retryAfter)}`))
@@ -162,7 +166,7 @@ export class Timeline {
     for (const attempt of attempts) {
       const point = h("span", {
         class: `mark ${isSuccess(attempt) ? "ok" : "error"}`,
-        title: `attempt ${attempt.attempt} at ${time(attempt.receivedAt)}: ${attempt.status || attempt.fault}, ${size(attempt.bytes)}`
+        title: `attempt ${attempt.attempt} at ${time(attempt.receivedAt)}: ${answerOf(attempt)}, ${size(attempt.bytes)}`
       })
       point.style.left = place(attempt.receivedAt)
       track.append(point)
@@ -187,6 +191,9 @@ export class Timeline {
     )
   }
 }
+
+/** How an attempt ended, in a word. @param {Attempt} attempt */
+export const answerOf = ({ fault, status }) => (status === 0 ? (fault ?? "no answer") : String(status))
 
 /** @param {Attempt} attempt */
 const endOf = ({ delay, receivedAt, retryAfter = 0 }) => receivedAt + delay + Math.min(retryAfter, 60_000)
