@@ -135,7 +135,7 @@ const Session = Schema.Struct({ token: Schema.String })
 
 const Status = Schema.Int.check(Schema.isBetween({ minimum: 200, maximum: 599 }))
 const HeaderText = Schema.String.check(Schema.isPattern(/^[\x20-\x7e]*$/))
-const HeaderName = Schema.String.check(Schema.isPattern(/^[\w-]+$/))
+const hasNames = Schema.makeFilter((headers: object) => Object.keys(headers).every((name) => /^[\w-]+$/.test(name)))
 const Faults = Schema.Struct({
   answers: Schema.Array(
     Schema.Union([
@@ -143,7 +143,7 @@ const Faults = Schema.Struct({
       Schema.Literals(["reset before", "reset after", "silence"]),
       Schema.Struct({
         status: Status,
-        headers: Schema.optional(Schema.Record(HeaderName, HeaderText)),
+        headers: Schema.optional(Schema.Record(Schema.String, HeaderText).check(hasNames)),
         body: Schema.optional(Schema.String),
         /** Milliseconds. */
         delay: Schema.optional(Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 300_000 }))),

@@ -141,11 +141,15 @@ const noneYet = () => [
   h("p", {}, "Point any SDK that speaks Segment's Tracking API at this host, with any write key:"),
   h(
     "pre",
-    {},
+    { tabindex: "0", "aria-label": "How SDKs are pointed at the debugger" },
     `createAnalytics({ writeKey: "dev", host: "${location.origin}" })          // effect-analytics\nnew Analytics({ writeKey: "dev", host: "${location.origin}" })              // @segment/analytics-node\nnew Rudder("dev", { dataPlaneUrl: "${location.origin}" })                  // @rudderstack/rudder-sdk-node`
   ),
   h("p", {}, "or try it from a terminal:"),
-  h("pre", {}, `curl ${location.origin}/v1/track -u dev: -d '{"userId":"u1","event":"Signed Up"}'`)
+  h(
+    "pre",
+    { tabindex: "0", "aria-label": "How curl sends an event" },
+    `curl ${location.origin}/v1/track -u dev: -d '{"userId":"u1","event":"Signed Up"}'`
+  )
 ]
 
 // ---------------------------------------------------------------------------------------------------------------------
