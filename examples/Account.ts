@@ -10,7 +10,12 @@ import * as Analytics from "effect-analytics/Analytics"
 import type { CallError } from "effect-analytics/AnalyticsError"
 import * as Message from "effect-analytics/Message"
 import * as Outcome from "effect-analytics/Outcome"
-import type { Receipt } from "./TrackingApi.ts"
+
+/** What arrived under one `messageId`, and how often. */
+export interface Receipt {
+  readonly type: string
+  times: number
+}
 
 /** What became of what was offered. */
 export interface Entry {
