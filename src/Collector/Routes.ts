@@ -133,7 +133,7 @@ const keyOf = (json: unknown): string | undefined =>
   Json.isData(json) && typeof json.writeKey === "string" && json.writeKey !== "" ? json.writeKey : undefined
 
 const messagesOf = (json: unknown, type: Message.Type | undefined): ReadonlyArray<unknown> => {
-  if (type !== undefined) return Json.isData(json) ? [{ ...(withoutKey(json) as Json.Data), type }] : []
+  if (type !== undefined) return Json.isData(json) ? [Object.assign({ type }, withoutKey(json), { type })] : []
   return Json.isData(json) && Array.isArray(json.batch) ? json.batch.map(withoutKey) : []
 }
 

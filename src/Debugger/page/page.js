@@ -85,11 +85,11 @@ const apply = (change) => {
 const chips = new Map()
 for (const verdict of /** @type {Array<Verdict | "">} */ ([
   "",
-  "delivered",
   "rejected",
   "violation",
+  "failed",
   "duplicate",
-  "failed"
+  "delivered"
 ])) {
   const number = h("b", {}, "0")
   const [word, meaning] = verdict === "" ? ["All", "All messages"] : verdictWords[verdict]
