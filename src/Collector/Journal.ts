@@ -41,7 +41,7 @@ export interface Change {
   readonly messages: ReadonlyArray<Received>
 }
 
-/** How many ids are remembered to recognise duplicates, beside those of the messages that are kept. */
+/** How many ids are remembered to recognise duplicates: at least these, at most twice as many. */
 const maxIds = 100_000
 /** How many requests are kept of which no message is. */
 const maxBareRequests = 1_000
@@ -57,8 +57,9 @@ const noVerdicts: Readonly<Record<Verdict, number>> = {
 export class Journal {
   private readonly messages = new Ring<Received>()
   private readonly requests = new Ring<Request>()
-  /** The `id` of the message that took a `messageId` first. */
-  private readonly ids = new Map<string, number>()
+  /** The `id` of the message that took a `messageId` first, in two generations: the older one is forgotten at once. */
+  private ids = new Map<string, number>()
+  private olderIds = new Map<string, number>()
   /** How often a batch arrived, and in which request last. */
   private readonly batches = new Map<string, { count: number; last: number }>()
   private readonly maxMessages: number
@@ -145,7 +146,7 @@ export class Journal {
       typeof value === "string" || typeof value === "number" ? String(value) : undefined
     const messageId = text(data.messageId)
     const rejections = [...judge(message, size), ...shared]
-    const first = messageId === undefined ? undefined : this.ids.get(messageId)
+    const first = messageId === undefined ? undefined : (this.ids.get(messageId) ?? this.olderIds.get(messageId))
     const [verdict, problems] = this.verdictOf(data, rejections, taken, first)
     if (messageId !== undefined && first === undefined && taken && rejections.length === 0) this.remember(messageId, id)
     const type = text(data.type)
@@ -197,11 +198,9 @@ export class Journal {
 
   private remember(messageId: string, id: number): void {
     this.ids.set(messageId, id)
-    if (this.ids.size <= maxIds) return
-    for (const oldest of this.ids.keys()) {
-      this.ids.delete(oldest)
-      return
-    }
+    if (this.ids.size < maxIds) return
+    this.olderIds = this.ids
+    this.ids = new Map()
   }
 
   private trim(): void {
@@ -275,6 +274,7 @@ export class Journal {
     this.messages.clear()
     this.requests.clear()
     this.ids.clear()
+    this.olderIds.clear()
     this.batches.clear()
     this.bytes = 0
     this.counts = { requests: 0, messages: 0, bytes: 0, verdicts: { ...noVerdicts } }
