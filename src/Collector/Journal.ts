@@ -13,14 +13,8 @@ import { type Coverage, type Problem, Received, type Request, type Totals, type 
 import { Ring } from "./Ring.ts"
 
 /** What is known of a request once it has been read. */
-export interface Incoming {
-  readonly receivedAt: number
-  readonly method: string
-  readonly path: string
-  readonly headers: Readonly<Record<string, string>>
-  readonly bytes: number
-  readonly decodedBytes: number
-  readonly source: string
+export interface Incoming
+  extends Pick<Request, "receivedAt" | "method" | "path" | "headers" | "bytes" | "decodedBytes" | "source"> {
   readonly messages: ReadonlyArray<unknown>
   /** Why it is refused before anybody looks at its messages, with the status that this has. */
   readonly refusal: { readonly status: number; readonly problem: string } | undefined
@@ -105,22 +99,18 @@ export class Journal {
     const known = this.batches.get(batch) ?? { count: 0, last: id }
     this.batches.set(batch, { count: known.count + 1, last: id })
     const retries = incoming.headers["x-retry-count"] ?? ""
+    const { messages, refusal: _, ...facts } = incoming
+    const isHonest = answer.taken === Answer.isSuccess(answer.status)
     const request: Request = {
+      ...facts,
       id,
-      receivedAt: incoming.receivedAt,
-      method: incoming.method,
-      path: incoming.path,
-      headers: incoming.headers,
-      bytes: incoming.bytes,
-      decodedBytes: incoming.decodedBytes,
-      source: incoming.source,
-      messages: incoming.messages.length,
+      messages: messages.length,
       batch,
       attempt: /^\d{1,6}$/.test(retries) ? Number(retries) + 1 : known.count + 1,
       status: answer.status,
       fault:
         answer.fault ??
-        (answer.taken === Answer.isSuccess(answer.status) ? undefined : "taken, answered with an error"),
+        (isHonest ? undefined : answer.taken ? "taken, and the answer lost" : "answered, and not taken"),
       delay: answer.delay,
       retryAfter: Answer.retryAfterOf(answer.headers, incoming.receivedAt),
       problem

@@ -196,9 +196,9 @@ const events = (
       )
     ),
     Stream.flatMap((parts) => Stream.fromIterable(parts)),
-    Stream.map((part) => `data: ${JSON.stringify(part)}\n\n`),
     // What arrives in the meantime comes in one event.
-    Stream.tap(() => Effect.sleep("60 millis")),
+    Stream.tap(({ more }) => (more ? Effect.void : Effect.sleep("60 millis"))),
+    Stream.map((part) => `data: ${JSON.stringify(part)}\n\n`),
     Stream.merge(Stream.map(Stream.tick("15 seconds"), () => ": still here\n\n")),
     Stream.encodeText
   )
