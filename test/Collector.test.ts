@@ -244,6 +244,7 @@ describe("the Tracking API of the collector", () => {
           assert.strictEqual((yield* post("/v1/batch", { batch: [] })).status, 400)
           assert.deepStrictEqual(yield* kept, [])
           assert.isTrue((yield* requests).every(({ problem }) => problem !== undefined))
+          assert.strictEqual((yield* post("/v1/track", order)).status, 200)
         })
       )
   )

@@ -299,6 +299,17 @@ describe("the page", { timeout: 60_000 }, () => {
       assert.isAbove(await page.locator("#list").evaluate((list) => list.scrollTop), 100_000)
     }))
 
+  it("says when a request was refused before its messages could be read", () =>
+    withPage(async ({ collector: { url }, page }) => {
+      await fetch(`${url}/v1/batches`, { method: "POST", body: "{}" })
+      await fetch(`${url}/v1/batch`, { method: "POST", body: "no JSON", headers: { authorization: `Bearer ${key}` } })
+      const notice = page.locator("#refused")
+      await notice.getByText("2 requests were refused").waitFor()
+      assert.include(await notice.textContent(), "with 400 at POST /v1/batch: The body is no JSON")
+      await notice.getByRole("button").click()
+      await page.locator(".batch", { hasText: "The Tracking API has no such path" }).waitFor()
+    }))
+
   it("pauses, resumes with what came in the meantime, and clears", () =>
     withPage(async ({ collector, page, send }) => {
       await send([order(1)])

@@ -75,6 +75,7 @@ const apply = (change) => {
     if (detail.shown !== undefined && change.messages.length === 0) detail.close()
   }
   timeline.add(change.requests)
+  drawRefused()
   list.grow(rows.add(change.messages))
   totals = change.totals
   plan.show(change.coverage)
@@ -121,6 +122,27 @@ const drawCounts = () => {
   document.title = `${troubled === 0 ? "" : `(${count(troubled)}) `}effect-analytics debugger`
   drawEmpty()
 }
+
+/** Requests of which no message could be read are seen nowhere else in the list. */
+const drawRefused = () => {
+  const refused = Array.from(timeline.byId.values()).filter(
+    ({ messages, problem }) => problem !== undefined && messages === 0
+  )
+  const last = refused.at(-1)
+  const notice = byId("refused")
+  notice.hidden = last === undefined
+  const text = notice.querySelector("span")
+  if (last === undefined || text === null) return
+  const how =
+    refused.length === 1 ? "A request was refused" : `${counted(refused.length, "request")} were refused, the last`
+  text.textContent = `${how} with ${last.status} at ${last.method} ${last.path}: ${last.problem}.`
+}
+byId("refused")
+  .querySelector("button")
+  ?.addEventListener("click", () => {
+    timeline.troubled.checked = true
+    show("timeline")
+  })
 
 const drawEmpty = () => {
   const empty = byId("empty")
