@@ -137,9 +137,9 @@ describe("the page", { timeout: 60_000 }, () => {
       await chip.click()
       const problem = page.locator(".problems li")
       await problem.waitFor()
-      assert.include(await problem.textContent(), "userId or an anonymousId is needed")
+      assert.include(await problem.textContent(), "is missing, and so is userId")
       assert.strictEqual(await rowsOf(page).count(), 1)
-      assert.include(await page.locator(".json .marked").textContent(), "userId or an anonymousId is needed")
+      assert.include(await page.locator(".json .marked").textContent(), "is missing, and so is userId")
       assert.include(await page.title(), "(1)")
     }))
 

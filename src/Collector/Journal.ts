@@ -3,7 +3,7 @@
  * with the requests that they came in.
  */
 import { createHash } from "node:crypto"
-import * as Json from "../Json.ts"
+import * as Json from "../internal/Json.ts"
 import { limits } from "../Settings.ts"
 import type { AnyPlan } from "../TrackingPlan/Plan.ts"
 import * as Answer from "./Answer.ts"
@@ -179,7 +179,7 @@ export class Journal {
     if (rejections.length > 0) return ["rejected", rejections]
     if (!taken) return ["failed", []]
     if (first !== undefined) {
-      const problem = `It has been taken before, by message ${first}`
+      const problem = `has been taken before, by message ${first}`
       return ["duplicate", [{ rule: "duplicate", path: "messageId", problem }]]
     }
     const problems = isType(data.type) ? (this.plan?.problems(data.type, data) ?? []) : []
@@ -291,13 +291,12 @@ export class Journal {
 
 /** The real API takes no message of a request that holds one that is too large, or is too large itself. */
 const refusalOf = (incoming: Incoming, sizes: ReadonlyArray<number>): Incoming["refusal"] => {
-  if (incoming.decodedBytes > limits.batchBytes) return { status: 400, problem: tooManyBytes(incoming.decodedBytes) }
+  if (incoming.decodedBytes > limits.batchBytes)
+    return { status: 400, problem: `The body has ${incoming.decodedBytes} bytes; the limit is ${limits.batchBytes}` }
   const large = sizes.findIndex((size) => size > limits.messageBytes)
   if (large === -1) return undefined
   return { status: 400, problem: `Message ${large} of the batch is larger than ${limits.messageBytes} bytes` }
 }
-
-const tooManyBytes = (bytes: number) => `The body has ${bytes} bytes; the limit is ${limits.batchBytes}`
 
 /** What is wrong with every message of a batch, since it is wrong with the batch. */
 const problemsOfBatch = ({ decodedBytes, messages }: Incoming): ReadonlyArray<Problem> => [
@@ -306,12 +305,18 @@ const problemsOfBatch = ({ decodedBytes, messages }: Incoming): ReadonlyArray<Pr
         {
           rule: "batch-size" as const,
           path: "",
-          problem: `The batch has ${messages.length} messages; the limit is ${limits.batchSize}`
+          problem: `is in a batch of ${messages.length} messages; the limit is ${limits.batchSize}`
         }
       ]
     : []),
   ...(decodedBytes > limits.batchBytes
-    ? [{ rule: "batch-bytes" as const, path: "", problem: tooManyBytes(decodedBytes) }]
+    ? [
+        {
+          rule: "batch-bytes" as const,
+          path: "",
+          problem: `is in a body of ${decodedBytes} bytes; the limit is ${limits.batchBytes}`
+        }
+      ]
     : [])
 ]
 

@@ -4,8 +4,8 @@ import * as Effect from "effect/Effect"
 import * as HttpRouter from "effect/http/HttpRouter"
 import * as HttpServerRequest from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
-import * as Json from "../Json.ts"
-import * as Message from "../Message.ts"
+import * as Call from "../Call.ts"
+import * as Json from "../internal/Json.ts"
 import * as Answer from "./Answer.ts"
 import * as Body from "./Body.ts"
 import * as Guard from "./Guard.ts"
@@ -54,7 +54,7 @@ export const install = Effect.fnUntraced(function* (parts: Parts) {
     parts.changed()
   })
 
-  const receive = Effect.fnUntraced(function* (type: Message.Type | undefined) {
+  const receive = Effect.fnUntraced(function* (type: Call.Type | undefined) {
     const request = yield* HttpServerRequest.HttpServerRequest
     if (!Guard.isSameOrigin(request) && !Guard.isAllowedOrigin(parts.origins, request)) return strangers
     const scripted = parts.next()
@@ -100,7 +100,7 @@ export const install = Effect.fnUntraced(function* (parts: Parts) {
   )
   const paths = [
     ...(["batch", "import"] as const).map((name) => [name, undefined] as const),
-    ...Message.types.map((type) => [type, type] as const)
+    ...Call.types.map((type) => [type, type] as const)
   ]
   for (const [name, type] of paths) {
     yield* router.add("POST", `/v1/${name}`, receive(type))
@@ -159,7 +159,7 @@ const keyIn = (authorization: string | undefined): string | undefined => {
 const keyOf = (json: unknown): string | undefined =>
   Json.isData(json) && typeof json.writeKey === "string" && json.writeKey !== "" ? json.writeKey : undefined
 
-const messagesOf = (json: unknown, type: Message.Type | undefined): ReadonlyArray<unknown> => {
+const messagesOf = (json: unknown, type: Call.Type | undefined): ReadonlyArray<unknown> => {
   if (type !== undefined) return Json.isData(json) ? [Object.assign({ type }, withoutKey(json), { type })] : []
   return Json.isData(json) && Array.isArray(json.batch) ? json.batch.map(withoutKey) : []
 }

@@ -1,7 +1,7 @@
 /** The page: takes the stream of events apart, and connects the filters, the keys and the views. */
 import { PlanView } from "./coverage.js"
 import { Detail } from "./detail.js"
-import { byId, copy, count, counted, h, toast, verdictWords } from "./dom.js"
+import { byId, copy, count, counted, h, sentence, toast, verdictWords } from "./dom.js"
 import { List } from "./list.js"
 import { noFilter, Rows } from "./rows.js"
 import { answerOf, Timeline } from "./timeline.js"
@@ -44,7 +44,7 @@ let held = []
 
 /** Why a row is not simply delivered. @param {Row} row */
 function reasonOf({ problem, request, verdict }) {
-  if (problem !== null) return `${problem.path}${problem.path === "" ? "" : ": "}${problem.problem}`
+  if (problem !== null) return sentence(problem)
   const attempt = timeline.byId.get(request)
   if (attempt === undefined) return ""
   if (verdict === "failed") return `${attempt.problem ?? answerOf(attempt)} (attempt ${attempt.attempt})`
