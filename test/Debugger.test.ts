@@ -564,6 +564,21 @@ describe("attackers", { timeout: 60_000 }, () => {
       await stranger.close()
     }))
 
+  it("a page of an earlier start gets nothing of the next one, and asks for the new address", () =>
+    withDebugger(async ({ collector: { url } }) => {
+      // Another server on loopback, as a restart on the same port would be: the cookie is not for it.
+      const context = await browser.newContext()
+      const { port } = new URL(url)
+      await context.addCookies([{ name: `effect-analytics-${port}`, value: "the-token-of-an-earlier-start", url }])
+      const page = await context.newPage()
+      await page.goto(url)
+      await page.getByText("This page needs its token").waitFor()
+      await page.goto(`${url}/#the-token-of-an-earlier-start`)
+      await page.reload()
+      await page.getByText("This page needs its token").waitFor()
+      await context.close()
+    }))
+
   it("the page brings everything with it under a policy that allows nothing else", () =>
     withDebugger(async ({ collector: { url } }) => {
       const page = await fetch(url)
