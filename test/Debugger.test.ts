@@ -233,6 +233,17 @@ describe("the page", { timeout: 60_000 }, () => {
       await page.locator("#detail").getByText("POST /v1/batch").waitFor()
     }))
 
+  it("plays a fault on request", () =>
+    withPage(async ({ page, send }) => {
+      await page.keyboard.press("2")
+      await page.getByLabel("Answer of the next request").selectOption("429, Retry-After 5 s")
+      await page.getByRole("button", { name: "Play" }).click()
+      await page.getByText("Next: 429").waitFor()
+      assert.strictEqual(await send(orders(1, 1)), 429)
+      assert.strictEqual(await send(orders(1, 1)), 200)
+      await page.locator(".bar.limit").waitFor()
+    }))
+
   it("loads a plan from a file, judges what is there by it, and shows its coverage", () =>
     withPage(async ({ errors, page, send }) => {
       const plan = TrackingPlan.make({
