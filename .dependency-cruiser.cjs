@@ -13,7 +13,8 @@ const order = [
     "internal/Json",
     "internal/Time",
     "internal/Callback",
-    "internal/Log"
+    "internal/Log",
+    "internal/WeakCollection"
   ],
   ...["MessageId", "RequestContext", "CallTypes", "Call", "Message", "Transform", "internal/Check", "Enrichment"],
   ...["Outcome", "Metrics", "Observer", "internal/LossLog", "internal/Diagnostics", "internal/Notifier"],
@@ -32,6 +33,8 @@ const order = [
     "AnalyticsTest",
     "plainTest",
     "plannedTest",
+    "Collector",
+    "Debugger",
     "index"
   ]
 ]
@@ -106,17 +109,21 @@ module.exports = {
       to: {
         reachable: true,
         path: at(
-          "SqlOutbox",
-          "sqlite",
-          "RequestMiddleware",
-          "internal/FakeServer",
-          "AnalyticsTest",
-          "plainTest",
-          "plannedTest"
+          ...[
+            "SqlOutbox",
+            "sqlite",
+            "RequestMiddleware",
+            "internal/FakeServer",
+            "AnalyticsTest",
+            "plainTest",
+            "plannedTest",
+            "Collector",
+            "Debugger"
+          ]
         )
       }
     },
-    onlyImportedBy("http", "Transport", "Analytics", "AnalyticsTest", "RequestMiddleware"),
+    onlyImportedBy("http", "Transport", "Analytics", "AnalyticsTest", "RequestMiddleware", "Collector", "Debugger"),
     onlyImportedBy("net", "RequestContext"),
     onlyImportedBy("sql", "SqlOutbox"),
     {
@@ -134,13 +141,16 @@ module.exports = {
       "optional-peers",
       "An optional peer may be missing; import it",
       { path: installed("@effect/(platform-node|sql-pg)/") },
-      "SqlOutbox"
+      "SqlOutbox",
+      "Collector"
     ),
     only(
       "node-builtins",
       "The core runs wherever effect does; import Node's own modules",
       { dependencyTypes: ["core"] },
-      "SqlOutbox"
+      "SqlOutbox",
+      "Collector",
+      "Debugger"
     ),
     {
       name: "effect-is-the-only-dependency",

@@ -60,7 +60,7 @@ const bundleTypes = async () => {
     cwd: root,
     input: inputs(".d.ts"),
     external: /^(?!\.|\/)/,
-    plugins: [dts({ dtsOnly: true, generator: "oxc" })]
+    plugins: [dts({ dtsInput: true, oxc: true })]
   })
   const { output } = await build.generate({ format: "esm", chunkFileNames: "chunks/[name].js" })
   for (const chunk of output) {
