@@ -8,6 +8,8 @@ import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, wr
 import { tmpdir } from "node:os"
 import { join, resolve } from "node:path"
 import { fileURLToPath } from "node:url"
+import { gzipSync } from "node:zlib"
+import { buildSync } from "esbuild"
 
 const root = fileURLToPath(new URL("..", import.meta.url))
 const bin = (name) => join(root, "node_modules", ".bin", name)
@@ -92,6 +94,10 @@ export const main = async (): Promise<void> => {
 }
 `
 
+/** The least that a program does, for the size of its bundle. */
+const smallest = `import { createAnalytics } from "effect-analytics/plain"
+createAnalytics({ writeKey: "key" }).track({ userId: "u1", event: "Signed Up" })`
+
 /** What the compiler has to refuse, and the first line of its words. */
 const refused = [
   ['track({ event: "e" })', "{ event: string; }", "TrackFields & UserIdOrAnonymousId"],
@@ -128,6 +134,13 @@ const checkPlain = (cwd, tarball) => {
   const megabytes = sizeOf(folder) / 1e6
   assert.ok(megabytes <= 2, `the package is ${megabytes.toFixed(2)} MB, and may be 2`)
   assert.match(readFileSync(join(folder, "dist/bundled/licenses.txt"), "utf8"), /^effect .*MIT/m)
+
+  const { contents } = buildSync({
+    stdin: { contents: smallest, resolveDir: cwd },
+    ...{ bundle: true, minify: true, write: false, format: "esm", platform: "node", target: "node22" }
+  }).outputFiles[0]
+  const kilobytes = gzipSync(contents, { level: 9 }).length / 1024
+  assert.ok(kilobytes <= 75, `a plain program is ${kilobytes.toFixed(1)} KiB, bundled and gzipped, and may be 75`)
 
   const names = JSON.stringify(plainEntries.map((name) => `effect-analytics/${name}`))
   const nonEmpty = "if (Object.keys(loaded).length === 0) throw new Error(name + ' exports nothing')"
@@ -176,7 +189,9 @@ const checkPlain = (cwd, tarball) => {
   attw("--profile", "node16", "--entrypoints", ...plainEntries)
   // The Effect face is ESM alone, as effect is.
   attw("--profile", "esm-only", "--entrypoints", ".", "Analytics", "planned", "TrackingPlan", "SqlOutbox")
-  console.log(`Alone, ${megabytes.toFixed(2)} MB: ${plainEntries.join(", ")}`)
+  console.log(
+    `Alone, ${megabytes.toFixed(2)} MB, a program bundled ${kilobytes.toFixed(1)} KiB gzipped: ${plainEntries.join(", ")}`
+  )
 }
 
 const tsconfig = {

@@ -4,31 +4,36 @@ import { fileURLToPath } from "node:url"
 import { gzipSync } from "node:zlib"
 import { assert, describe, it } from "@effect/vitest"
 import * as esbuild from "esbuild"
+import { rolldown } from "rolldown"
 
 const root = fileURLToPath(new URL("..", import.meta.url))
 
-/** What a program that is one line is bundled to. */
+/** What a program that is one line is bundled to, by the bundler of the build. */
 const bundle = async (code: string) => {
-  const { metafile, outputFiles } = await esbuild.build({
-    stdin: { contents: code, resolveDir: root, loader: "ts" },
-    bundle: true,
-    minify: true,
-    write: false,
-    metafile: true,
-    format: "esm",
-    platform: "node",
-    target: "node22"
+  const build = await rolldown({
+    input: "program",
+    platform: "neutral",
+    treeshake: { propertyReadSideEffects: false },
+    resolve: { mainFields: ["module", "main"] },
+    plugins: [
+      {
+        name: "program",
+        resolveId: (id) => (id === "program" ? `${root}program.ts` : null),
+        load: (id) => (id === `${root}program.ts` ? code : null)
+      }
+    ]
   })
-  const inputs = Object.values(metafile.outputs)[0]?.inputs ?? {}
+  const { output } = await build.generate({ format: "esm", minify: true, codeSplitting: false })
+  const [chunk] = output
   return {
-    bytes: gzipSync(outputFiles[0]?.contents ?? "", { level: 9 }).length,
+    bytes: gzipSync(chunk.code, { level: 9 }).length,
     /** The modules of which something is in the bundle. */
-    modules: Object.entries(inputs).flatMap(([name, { bytesInOutput }]) => (bytesInOutput > 0 ? [name] : []))
+    modules: Object.entries(chunk.modules).flatMap(([name, { renderedLength }]) => (renderedLength > 0 ? [name] : []))
   }
 }
 
 /** Rooms that are for Node by what they are: they open files, sockets and terminals. */
-const forNode = ["SqlOutbox", "sqlite", "Collector", "cli", "bin"]
+const forNode = ["SqlOutbox", "sqlite", "Collector", "Debugger", "cli", "bin"]
 const rooms = readdirSync(new URL("../src", import.meta.url))
   .filter((file) => file.endsWith(".ts"))
   .map((file) => file.slice(0, -".ts".length))
