@@ -28,6 +28,8 @@ const order = [
     "internal/FakeServer",
     "AnalyticsTest",
     "plainTest",
+    "Collector",
+    "Debugger",
     "index"
   ]
 ]
@@ -101,10 +103,20 @@ module.exports = {
       from: { path: "^src/index[.]ts$" },
       to: {
         reachable: true,
-        path: at("SqlOutbox", "RequestMiddleware", "internal/FakeServer", "AnalyticsTest", "plainTest")
+        path: at(
+          ...[
+            "SqlOutbox",
+            "RequestMiddleware",
+            "internal/FakeServer",
+            "AnalyticsTest",
+            "plainTest",
+            "Collector",
+            "Debugger"
+          ]
+        )
       }
     },
-    onlyImportedBy("http", "Transport", "Analytics", "AnalyticsTest", "RequestMiddleware"),
+    onlyImportedBy("http", "Transport", "Analytics", "AnalyticsTest", "RequestMiddleware", "Collector", "Debugger"),
     onlyImportedBy("net", "RequestContext"),
     onlyImportedBy("sql", "SqlOutbox"),
     {
@@ -122,13 +134,16 @@ module.exports = {
       "optional-peers",
       "An optional peer may be missing; import it",
       { path: installed("@effect/(platform-node|sql-pg)/") },
-      "SqlOutbox"
+      "SqlOutbox",
+      "Collector"
     ),
     only(
       "node-builtins",
       "The core runs wherever effect does; import Node's own modules",
       { dependencyTypes: ["core"] },
-      "SqlOutbox"
+      "SqlOutbox",
+      "Collector",
+      "Debugger"
     ),
     {
       name: "effect-is-the-only-dependency",
