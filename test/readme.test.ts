@@ -59,8 +59,7 @@ const programsOf = (page: string): ReadonlyArray<Program> => {
 }
 
 /** The lines that a program prints. Log lines of Effect are none of these: they begin with the time. */
-const linesOf = (stdout: string) =>
-  stdout.split("\n").filter((line) => line !== "" && !/^\[\d\d:\d\d:\d\d/.test(line))
+const linesOf = (stdout: string) => stdout.split("\n").filter((line) => line !== "" && !/^\[\d\d:\d\d:\d\d/.test(line))
 
 const isTest = (code: string) => /from "(@effect\/)?vitest"/.test(code)
 const sends = (code: string) => /YOUR_WRITE_KEY|layerFromConfig/.test(code)
@@ -137,7 +136,10 @@ describe("the programs", () => {
       const first = received.splice(0).map(({ messageId, timestamp }) => ({ messageId, timestamp }))
       await start(file)
       assert.isNotEmpty(first)
-      assert.deepStrictEqual(first, received.map(({ messageId, timestamp }) => ({ messageId, timestamp })))
+      assert.deepStrictEqual(
+        first,
+        received.map(({ messageId, timestamp }) => ({ messageId, timestamp }))
+      )
       assert.match(first[0]?.timestamp ?? "", /^2023-/)
     }
   })
@@ -233,9 +235,27 @@ describe("the tables", () => {
   })
 })
 
+describe("the tests that docs/reliability.md names", () => {
+  const rows = Array.from(
+    read("docs/reliability.md").matchAll(/^\| ([A-Z\d, ]+) \|.*\| (.*) \|$/gm),
+    ([, ids = "", shown = ""]) => ({
+      ids: ids.split(", "),
+      files: codesOf(shown).filter((code) => code.endsWith(".ts"))
+    })
+  ).filter(({ files }) => files.length > 0)
+
+  it("exist, and have the id of the fault", () => {
+    assert.isAbove(rows.length, 40)
+    for (const { files, ids } of rows) {
+      const tests = files.map((file) => read(`test/${file}`)).join("\n")
+      for (const id of ids) assert.match(tests, new RegExp(`\\b${id}\\b`), files.join(", "))
+    }
+  })
+})
+
 describe("the links", () => {
-  const pages = ["README.md", "CHANGELOG.md", ...readdirSync(path("docs")).map((name) => `docs/${name}`)].filter((page) =>
-    page.endsWith(".md")
+  const pages = ["README.md", "CHANGELOG.md", ...readdirSync(path("docs")).map((name) => `docs/${name}`)].filter(
+    (page) => page.endsWith(".md")
   )
   /** The anchor of a heading. */
   const slugOf = (heading: string) =>
@@ -254,9 +274,12 @@ describe("the links", () => {
     }
   })
 
-  it.each(["README.md", "docs/architecture.md"])("of %s: the files of the project that it names exist", (page) => {
-    const named = Array.from(read(page).matchAll(/\b(src|test|bench|examples)\/[\w./-]*\w/g), ([name]) => name)
-    assert.isNotEmpty(named)
-    for (const name of named) assert.isTrue(existsSync(path(name)), `${page}: ${name}`)
-  })
+  it.each(["README.md", "docs/architecture.md", "docs/performance.md"])(
+    "of %s: the files of the project that it names exist",
+    (page) => {
+      const named = Array.from(read(page).matchAll(/\b(src|test|bench|examples)\/[\w./-]*\w/g), ([name]) => name)
+      assert.isNotEmpty(named)
+      for (const name of named) assert.isTrue(existsSync(path(name)), `${page}: ${name}`)
+    }
+  )
 })
