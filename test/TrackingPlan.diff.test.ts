@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Schema from "effect/Schema"
+import * as PlanDiff from "../src/TrackingPlan/diff.ts"
 import * as TrackingPlan from "../src/TrackingPlan.ts"
 
 const { Array: list, Boolean, Finite, Int, Literal, Literals, NullOr, Record, String: text, Struct, Tuple } = Schema
@@ -7,7 +8,7 @@ const { Union, optionalKey, suspend } = Schema
 
 type Shaped = Schema.Codec<unknown, unknown>
 
-const told = ({ breaking, changes }: TrackingPlan.Difference): ReadonlyArray<string> => {
+const told = ({ breaking, changes }: PlanDiff.Difference): ReadonlyArray<string> => {
   assert.strictEqual(
     breaking,
     changes.some((change) => change.breaking)
@@ -20,7 +21,7 @@ const told = ({ breaking, changes }: TrackingPlan.Difference): ReadonlyArray<str
 
 const changes = (before: Shaped, after: Shaped) => {
   const plan = (a: Shaped) => TrackingPlan.make({ events: { Paid: Struct({ a }) as TrackingPlan.Shape } })
-  return told(TrackingPlan.diff(plan(before), plan(after)))
+  return told(PlanDiff.diff(plan(before), plan(after)))
 }
 
 const product = <A extends Shaped>(price: A) => Struct({ price }).annotate({ identifier: "Product" })
@@ -42,7 +43,7 @@ const json = (properties: object, definitions: object = {}, more: object = {}) =
   }
 })
 
-describe("TrackingPlan.diff finds what breaks, wherever it is", () => {
+describe("PlanDiff.diff finds what breaks, wherever it is", () => {
   it.each([
     ["itself", product(Finite), product(text), "a.price"],
     ["or null", NullOr(product(Finite)), NullOr(product(text)), "a.price"],
@@ -135,7 +136,7 @@ describe("TrackingPlan.diff finds what breaks, wherever it is", () => {
   it("events, pages and traits that share a label", () => {
     const [a, b, c] = [Struct({ a: text }), Struct({ a: Finite }), Struct({ c: text })]
     const diff = (before: TrackingPlan.Definition, after: TrackingPlan.Definition) =>
-      told(TrackingPlan.diff(TrackingPlan.make(before), TrackingPlan.make(after)))
+      told(PlanDiff.diff(TrackingPlan.make(before), TrackingPlan.make(after)))
     assert.deepStrictEqual(diff({ events: { traits: a }, traits: c }, { events: { traits: b }, traits: c }), [
       "breaks traits a retyped: was string, is number"
     ])
@@ -146,7 +147,7 @@ describe("TrackingPlan.diff finds what breaks, wherever it is", () => {
   })
 })
 
-describe("TrackingPlan.diff lets pass what breaks nobody", () => {
+describe("PlanDiff.diff lets pass what breaks nobody", () => {
   const one = Struct({ b: text })
 
   it.each([
@@ -198,8 +199,8 @@ describe("TrackingPlan.diff lets pass what breaks nobody", () => {
         { a: { $ref: "#/$defs/x~1y" }, b: { $ref: "#/$defs/constructor" } },
         { "x/y": { type }, constructor: { type } }
       )
-    assert.deepStrictEqual(told(TrackingPlan.diff(odd("string"), odd("string"))), [])
-    assert.deepStrictEqual(told(TrackingPlan.diff(odd("string"), odd("number"))), [
+    assert.deepStrictEqual(told(PlanDiff.diff(odd("string"), odd("string"))), [])
+    assert.deepStrictEqual(told(PlanDiff.diff(odd("string"), odd("number"))), [
       "breaks Paid a retyped: was string, is number",
       "breaks Paid b retyped: was string, is number"
     ])

@@ -2,7 +2,7 @@
  * What a plan is made of: a Schema for the data of each event, page and screen, for the traits of users and groups, and
  * for the context of every call; and the annotations that say more about them.
  */
-import type * as Schema from "effect/Schema"
+import * as Schema from "effect/Schema"
 import * as SchemaAST from "effect/SchemaAST"
 import type * as Json from "../Json.ts"
 
@@ -51,6 +51,8 @@ declare module "effect/Schema" {
       readonly planVersion?: string | undefined
       /** Properties that are not in the Schema are violations. @default false */
       readonly strict?: boolean | undefined
+      /** What this event or field was called before: `diff` then sees that it was renamed. */
+      readonly aliases?: ReadonlyArray<string> | undefined
       /** This field says who someone is. `true` leaves it to the policy of the layer what becomes of it. */
       readonly pii?: boolean | "drop" | "hash" | "keep" | undefined
     }
@@ -81,3 +83,12 @@ export const annotationsOf = (ast: Annotated): Schema.Annotations.Augment => {
   const pii = (["drop", "hash", true, "keep"] as const).find((policy) => all.some((one) => one.pii === policy))
   return Object.assign({}, ...all, pii === undefined ? {} : { pii })
 }
+
+const baseOf = (ast: object): unknown => Object.getPrototypeOf(Object.getPrototypeOf(ast))
+const base = baseOf(Schema.String.ast) as object
+
+/**
+ * Whether a Schema was made by another copy of effect. Its parts look like ours and are none: values would be refused for
+ * reasons that are not true.
+ */
+export const isForeign = (ast: SchemaAST.AST): boolean => !Object.prototype.isPrototypeOf.call(base, ast)

@@ -1,51 +1,57 @@
 /**
  * What changed between two JSON Schemas, and which changes break those who read the data or make the calls.
  */
+import { getOwn, isObject, type Json, listOf, pick, typesOf, valuesOf } from "../json/Keywords.ts"
 import { Side } from "./Choices.ts"
 import {
-  apart,
+  areDisjoint,
+  areTypesIn,
   type Bound,
   boundOf,
-  ceilings,
-  floors,
+  descriptive,
   isAnything,
-  isObject,
   isRequired,
-  type Json,
   known,
-  listOf,
+  lowerBounds,
   nameOf,
+  nameOfTypes,
   open,
-  others,
-  own,
-  pick,
   propertiesOf,
+  restrictive,
   text,
-  typesOf,
-  typesOfAll,
-  valuesOf,
-  within,
-  words
-} from "./Keywords.ts"
+  upperBounds
+} from "./Restrictions.ts"
+
+/** Whom a change breaks: those who make the calls, or those who read the data. */
+export type Broken = "callers" | "consumers"
 
 /** A change. */
-export interface Found {
+export interface SchemaChange {
   /** Where: `products[].price`, `prices.*` for other properties, `pair[0]`; empty, if it is the whole. */
   readonly path: string
-  readonly kind: "added" | "removed" | "retyped" | "tightened" | "loosened" | "described"
+  readonly kind: "added" | "removed" | "renamed" | "retyped" | "tightened" | "loosened" | "described"
   readonly breaking: boolean
+  /** A rule that is `loosened` breaks nobody here; consumers may meet values that they have not seen before. */
+  readonly breaks: ReadonlyArray<Broken>
   /** What it was and what it is, in words. */
   readonly detail: string
 }
 
-const told = (kind: Found["kind"], breaking: boolean, detail: string, path = ""): Found => ({
-  path,
-  kind,
-  breaking,
-  detail
-})
+export const both: ReadonlyArray<Broken> = ["callers", "consumers"]
 
-const below = (path: string, all: ReadonlyArray<Found>): ReadonlyArray<Found> =>
+/** Whom a change of this kind breaks, if it breaks. What is required or tighter refuses calls, and harms no data. */
+const brokenBy = (kind: SchemaChange["kind"]): ReadonlyArray<Broken> =>
+  kind === "added" || kind === "tightened" ? ["callers"] : both
+
+const change = (
+  kind: SchemaChange["kind"],
+  breaking: boolean,
+  detail: string,
+  path = "",
+  breaks = brokenBy(kind)
+): SchemaChange => ({ path, kind, breaking, breaks: breaking ? breaks : [], detail })
+
+const below = (path: string, all: ReadonlyArray<SchemaChange>): ReadonlyArray<SchemaChange> =>
   all.map((one) => ({ ...one, path: path + one.path }))
 
 /** Compares two schemas. On the way a path begins where the schema is: `.products`, `[].price`. */
@@ -53,20 +59,20 @@ export class Comparison {
   private readonly before: Side
   private readonly after: Side
   /** What was found of a pair; of one that is being compared, nothing yet: what refers to itself ends here. */
-  private readonly found = new Map<Json, Map<Json, ReadonlyArray<Found>>>()
+  private readonly found = new Map<Json, Map<Json, ReadonlyArray<SchemaChange>>>()
 
   constructor(before: Json, after: Json) {
     this.before = new Side(before)
     this.after = new Side(after)
   }
 
-  changes(): ReadonlyArray<Found> {
+  changes(): ReadonlyArray<SchemaChange> {
     return this.compare(this.before.root, this.after.root).map((one) => ({ ...one, path: one.path.replace(/^\./, "") }))
   }
 
   /** Pairs are looked up by what they resolve to, so that each is compared once. */
-  private once(was: Json, is: Json, compare: () => ReadonlyArray<Found>): ReadonlyArray<Found> {
-    const seen = this.found.get(was) ?? new Map<Json, ReadonlyArray<Found>>()
+  private once(was: Json, is: Json, compare: () => ReadonlyArray<SchemaChange>): ReadonlyArray<SchemaChange> {
+    const seen = this.found.get(was) ?? new Map<Json, ReadonlyArray<SchemaChange>>()
     this.found.set(was, seen)
     const before = seen.get(is)
     if (before !== undefined) return before
@@ -77,16 +83,16 @@ export class Comparison {
     return all
   }
 
-  private compare(before: Json, after: Json): ReadonlyArray<Found> {
+  private compare(before: Json, after: Json): ReadonlyArray<SchemaChange> {
     return this.once(before, after, () => this.choose(this.before.choices(before), this.after.choices(after)))
   }
 
   /** Pairs those that are most alike. What is lost breaks, what is gained doesn't. */
-  private choose(was: ReadonlyArray<Json>, is: ReadonlyArray<Json>): ReadonlyArray<Found> {
-    const detail = `was ${typesOfAll(was)}, is ${typesOfAll(is)}`
+  private choose(was: ReadonlyArray<Json>, is: ReadonlyArray<Json>): ReadonlyArray<SchemaChange> {
+    const detail = `was ${nameOfTypes(was)}, is ${nameOfTypes(is)}`
     if (was.length > 1 || is.length > 1) {
       const [wasAnything, isAny] = [was.some(isAnything), is.some(isAnything)]
-      if (wasAnything !== isAny) return [told(isAny ? "loosened" : "tightened", !isAny, detail)]
+      if (wasAnything !== isAny) return [change(isAny ? "loosened" : "tightened", !isAny, detail)]
     }
     const alone = was.length === 1 && is.length === 1
     const pairs = was
@@ -100,7 +106,7 @@ export class Comparison {
       )
       .sort((a, b) => a.breaks - b.breaks || a.all.length - b.all.length || a.distance - b.distance)
     const [used, gone] = [new Set<Json>(), new Set<Json>()]
-    const changes: Array<Found> = []
+    const changes: Array<SchemaChange> = []
     for (const { all, one, other } of pairs) {
       if (gone.has(one) || used.has(other)) continue
       gone.add(one)
@@ -112,27 +118,27 @@ export class Comparison {
     if (lost.length === 0 && gained.length === 0) return changes
     const kind = lost.length === 0 ? "loosened" : gained.length === 0 ? "tightened" : "retyped"
     const names = [...lost.map((one) => `is no longer ${nameOf(one)}`), ...gained.map((one) => `may be ${nameOf(one)}`)]
-    const same = typesOfAll(was) === typesOfAll(is)
-    return [told(kind, lost.length > 0, same ? names.join(", ") : detail), ...changes]
+    const same = nameOfTypes(was) === nameOfTypes(is)
+    return [change(kind, lost.length > 0, same ? names.join(", ") : detail), ...changes]
   }
 
   private comparable(was: Json, is: Json): boolean {
     const [from, to] = [typesOf(was), typesOf(is)]
-    return within(from, to) || within(to, from)
+    return areTypesIn(from, to) || areTypesIn(to, from)
   }
 
   /** Whether two of several may be the same one: they are not if what tells them apart differs. */
   private alike(was: Json, is: Json): boolean {
-    if (!this.comparable(was, is) || apart([was], [is])) return false
+    if (!this.comparable(was, is) || areDisjoint([was], [is])) return false
     const [from, to] = [propertiesOf(was), propertiesOf(is)]
     return !Object.keys(from).some((name) => {
-      const [one, other] = [from[name], own(to, name)]
+      const [one, other] = [from[name], getOwn(to, name)]
       if (!isRequired(was, name) || !isRequired(is, name) || !isObject(one) || !isObject(other)) return false
-      return apart(this.before.choices(one), this.after.choices(other))
+      return areDisjoint(this.before.choices(one), this.after.choices(other))
     })
   }
 
-  private member(was: Json, is: Json): ReadonlyArray<Found> {
+  private member(was: Json, is: Json): ReadonlyArray<SchemaChange> {
     const rest = (json: Json) => text(pick(json, (key) => !known.has(key)))
     return [
       ...this.described(was, is),
@@ -141,77 +147,91 @@ export class Comparison {
       ...this.limits(was, is),
       ...this.fields(was, is),
       ...this.elements(was, is),
-      ...(rest(was) === rest(is) ? [] : [told("retyped", true, `was ${rest(was)}, is ${rest(is)}`)])
+      ...(rest(was) === rest(is) ? [] : [change("retyped", true, `was ${rest(was)}, is ${rest(is)}`)])
     ]
   }
 
-  private described(was: Json, is: Json): ReadonlyArray<Found> {
-    const changed = words.filter((word) => text(was[word]) !== text(is[word]))
-    const all = changed.map((word) => told("described", false, `${word} was ${text(was[word])}, is ${text(is[word])}`))
+  private described(was: Json, is: Json): ReadonlyArray<SchemaChange> {
+    const changed = descriptive.filter((word) => text(was[word]) !== text(is[word]))
+    const all = changed.map((word) =>
+      change("described", false, `${word} was ${text(was[word])}, is ${text(is[word])}`)
+    )
     const [from, to] = [was.pii ?? false, is.pii ?? false]
     if (from === to) return all
     const detail = `pii was ${text(was.pii)}, is ${text(is.pii)}`
     // What is dropped or hashed is lost to those who read it.
     const kept = to === false || to === "keep"
-    return [...all, kept ? told("described", false, detail) : told("tightened", true, detail)]
+    return [...all, kept ? change("described", false, detail) : change("tightened", true, detail, "", ["consumers"])]
   }
 
-  private types(was: Json, is: Json): ReadonlyArray<Found> {
+  private types(was: Json, is: Json): ReadonlyArray<SchemaChange> {
     const [from, to] = [typesOf(was), typesOf(is)]
-    const [wider, narrower] = [within(from, to), within(to, from)]
+    const [wider, narrower] = [areTypesIn(from, to), areTypesIn(to, from)]
     if (wider && narrower) return []
-    return [told(wider ? "loosened" : "tightened", !wider, `was ${typesOfAll([was])}, is ${typesOfAll([is])}`)]
+    return [change(wider ? "loosened" : "tightened", !wider, `was ${nameOfTypes([was])}, is ${nameOfTypes([is])}`)]
   }
 
-  private values(was: Json, is: Json): ReadonlyArray<Found> {
+  private values(was: Json, is: Json): ReadonlyArray<SchemaChange> {
     const from = valuesOf(was)?.map(text)
     const to = valuesOf(is)?.map(text)
-    if (from === undefined) return to === undefined ? [] : [told("tightened", true, `is one of ${to.join(", ")}`)]
-    if (to === undefined) return [told("loosened", false, `is no longer one of ${from.join(", ")}`)]
+    if (from === undefined) return to === undefined ? [] : [change("tightened", true, `is one of ${to.join(", ")}`)]
+    if (to === undefined) return [change("loosened", false, `is no longer one of ${from.join(", ")}`)]
     const lost = from.filter((value) => !to.includes(value))
     const gained = to.filter((value) => !from.includes(value))
     return [
-      ...(lost.length === 0 ? [] : [told("tightened", true, `is no longer ${lost.join(" or ")}`)]),
-      ...(gained.length === 0 ? [] : [told("loosened", false, `may be ${gained.join(" or ")}`)])
+      ...(lost.length === 0 ? [] : [change("tightened", true, `is no longer ${lost.join(" or ")}`)]),
+      ...(gained.length === 0 ? [] : [change("loosened", false, `may be ${gained.join(" or ")}`)])
     ]
   }
 
-  private limits(was: Json, is: Json): ReadonlyArray<Found> {
-    const all: Array<Found> = []
+  private limits(was: Json, is: Json): ReadonlyArray<SchemaChange> {
+    const all: Array<SchemaChange> = []
     const whole = [was, is].every((json) => text(typesOf(json)) === `["integer"]`)
-    for (const [keys, sign, more] of [[floors, 1, "more"] as const, [ceilings, -1, "less"] as const]) {
+    for (const [keys, sign, more] of [[lowerBounds, 1, "more"] as const, [upperBounds, -1, "less"] as const]) {
       for (const key of keys.filter((one) => !one.startsWith("exclusive"))) {
         const exclusive = key === "minimum" ? "exclusiveMinimum" : key === "maximum" ? "exclusiveMaximum" : ""
         const from = boundOf(was, key, exclusive, sign, whole)
         const to = boundOf(is, key, exclusive, sign, whole)
         if (from.value === to.value && from.exclusive === to.exclusive) continue
-        const say = (bound: Bound) =>
+        const nameOfBound = (bound: Bound) =>
           bound.value === -Infinity ? "nothing" : `${bound.exclusive ? `${more} than ` : ""}${bound.value * sign}`
         const tightened = to.value > from.value || (to.value === from.value && to.exclusive)
-        all.push(told(tightened ? "tightened" : "loosened", tightened, `${key} was ${say(from)}, is ${say(to)}`))
+        all.push(
+          change(
+            tightened ? "tightened" : "loosened",
+            tightened,
+            `${key} was ${nameOfBound(from)}, is ${nameOfBound(to)}`
+          )
+        )
       }
     }
-    const changed = others.filter((key) => text(was[key]) !== text(is[key]))
+    const changed = restrictive.filter((key) => text(was[key]) !== text(is[key]))
     return [...all, ...changed.map((key) => this.narrowed(is[key] === undefined, was[key], is[key], key))]
   }
 
-  private narrowed(loosened: boolean, was: unknown, is: unknown, key: string): Found {
-    return told(loosened ? "loosened" : "tightened", !loosened, `${key} was ${text(was)}, is ${text(is)}`)
+  private narrowed(loosened: boolean, was: unknown, is: unknown, key: string): SchemaChange {
+    return change(loosened ? "loosened" : "tightened", !loosened, `${key} was ${text(was)}, is ${text(is)}`)
   }
 
-  private fields(was: Json, is: Json): ReadonlyArray<Found> {
+  private fields(was: Json, is: Json): ReadonlyArray<SchemaChange> {
     const [from, to] = [propertiesOf(was), propertiesOf(is)]
-    const all = Array.from(new Set([...Object.keys(from), ...Object.keys(to)])).flatMap((name) => {
-      const [before, after] = [own(from, name), own(to, name)]
+    const renamed = renamesIn(from, to)
+    const names = new Set([...Object.keys(from).filter((name) => !renamed.has(name)), ...Object.keys(to)])
+    const oldNames = new Map(Array.from(renamed, ([old, name]) => [name, old]))
+    const all = Array.from(names).flatMap((name) => {
+      const old = oldNames.get(name)
+      const [before, after] = [getOwn(from, old ?? name), getOwn(to, name)]
       const required = isRequired(is, name)
-      if (after === undefined) return [told("removed", true, "is removed", `.${name}`)]
+      if (after === undefined) return [change("removed", true, "is removed", `.${name}`)]
       if (before === undefined) {
-        return [told("added", required, required ? "is added, and required" : "is added", `.${name}`)]
+        return [change("added", required, required ? "is added, and required" : "is added", `.${name}`)]
       }
-      const changed =
-        required === isRequired(was, name)
+      const changed = [
+        ...(old === undefined ? [] : [change("renamed", true, `was ${old}`)]),
+        ...(required === isRequired(was, old ?? name)
           ? []
-          : [told(required ? "tightened" : "loosened", required, required ? "is required" : "is optional")]
+          : [change(required ? "tightened" : "loosened", required, required ? "is required" : "is optional")])
+      ]
       const inside = isObject(before) && isObject(after) ? this.compare(before, after) : []
       return below(`.${name}`, [...changed, ...inside])
     })
@@ -220,19 +240,19 @@ export class Comparison {
     if (rest === other) return all
     const loosened = other === true || rest === false
     const detail = loosened ? "may have other properties" : "other properties are restricted"
-    return [...all, told(loosened ? "loosened" : "tightened", !loosened, detail)]
+    return [...all, change(loosened ? "loosened" : "tightened", !loosened, detail)]
   }
 
   /** Those that have a place of their own, and the rest. */
-  private elements(was: Json, is: Json): ReadonlyArray<Found> {
+  private elements(was: Json, is: Json): ReadonlyArray<SchemaChange> {
     const [from, to] = [listOf(was.prefixItems), listOf(is.prefixItems)]
     const all = Array.from({ length: Math.max(from.length, to.length) }, (_, i) => {
       const at = `[${i}]`
       const [before, after] = [from[i], to[i]]
-      if (after === undefined && !isObject(is.items)) return [told("removed", true, "is removed", at)]
+      if (after === undefined && !isObject(is.items)) return [change("removed", true, "is removed", at)]
       if (before === undefined && !isObject(was.items)) {
         const required = typeof is.minItems === "number" && is.minItems > i
-        return [told("added", required, required ? "is added, and required" : "is added", at)]
+        return [change("added", required, required ? "is added, and required" : "is added", at)]
       }
       const [one, other] = [before ?? was.items, after ?? is.items]
       return isObject(one) && isObject(other) ? below(at, this.compare(one, other)) : []
@@ -244,3 +264,12 @@ export class Comparison {
       : [...all, this.narrowed(other === true || rest === false, was.items, is.items, "items")]
   }
 }
+
+/** The names that are gone, each with the new one that has it as an alias. */
+export const renamesIn = (from: Json, to: Json): ReadonlyMap<string, string> =>
+  new Map(
+    Object.entries(to)
+      .filter(([name]) => !Object.hasOwn(from, name))
+      .flatMap(([name, field]) => listOf(getOwn(field, "aliases")).map((alias) => [String(alias), name] as const))
+      .filter(([alias]) => Object.hasOwn(from, alias) && !Object.hasOwn(to, alias))
+  )

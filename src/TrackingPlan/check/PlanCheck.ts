@@ -8,14 +8,13 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Metric from "effect/Metric"
 import * as Redacted from "effect/Redacted"
-import { InvalidSetting, PlanViolation } from "../AnalyticsError.ts"
-import * as Enrichment from "../Enrichment.ts"
-import * as Json from "../Json.ts"
-import type * as Message from "../Message.ts"
-import type { Definition, NameIn } from "./Definition.ts"
-import * as Privacy from "./Privacy.ts"
-import { Rule } from "./Rule.ts"
-import type { Rules } from "./Rules.ts"
+import { InvalidSetting, PlanViolation } from "../../AnalyticsError.ts"
+import * as Enrichment from "../../Enrichment.ts"
+import * as Json from "../../Json.ts"
+import type * as Message from "../../Message.ts"
+import type { Definition, NameIn } from "../Definition.ts"
+import * as Marks from "../pii/Marks.ts"
+import type { Rule, Rules } from "./Rule.ts"
 import { none, type Violation } from "./Violation.ts"
 
 /**
@@ -43,7 +42,7 @@ export interface Policies<D extends Definition = Definition> {
   /** What becomes of events, pages and screens that are not in the plan. @default "allow" */
   readonly unplanned?: "allow" | "drop" | "fail" | undefined
   /** What becomes of fields marked with `pii: true`. @default "drop" */
-  readonly pii?: Privacy.Policy | undefined
+  readonly pii?: Marks.Policy | undefined
   /** The key of the hash. Without it and a layer, what is to be hashed is dropped. */
   readonly hashKey?: Redacted.Redacted | string | undefined
 }
@@ -55,7 +54,7 @@ export const violationsTotal = Metric.counter("analytics_plan_violations_total",
 })
 
 // ---------------------------------------------------------------------------------------------------------------------
-// Gate
+// Check
 // ---------------------------------------------------------------------------------------------------------------------
 
 const nameOf = (message: Message.Wire): string | undefined =>
@@ -83,12 +82,12 @@ const unplanned: Violation = { kind: "unplanned", path: [], expected: "it is not
 /** What is named in a plan, by the setting that has its policies, and the call that it is about. */
 const named = { events: "track", pages: "page", screens: "screen" } as const
 
-export class Gate implements Enrichment.Check {
+export class PlanCheck implements Enrichment.Check {
   /** Whose plan this is. */
   readonly rules: Rules
   private readonly policies: Policies
   private readonly key: unknown
-  private readonly hash: Privacy.Hash | undefined
+  private readonly hash: Marks.Hash | undefined
   private readonly context: Context.Context<never>
   private readonly warned = new Set<Rule>()
   private readonly known = new Map<Rule, Enrichment.Check>()
@@ -101,7 +100,7 @@ export class Gate implements Enrichment.Check {
     const { hashKey } = policies
     const key: unknown = Redacted.isRedacted(hashKey) ? Redacted.value(hashKey) : hashKey
     this.key = key
-    this.hash = typeof key !== "string" || key === "" ? undefined : Privacy.makeHash(key)
+    this.hash = typeof key !== "string" || key === "" ? undefined : Marks.makeHash(key)
   }
 
   /** Why the policies can't work: they are none, or there are fields to hash, and no key or no way to. */
@@ -118,7 +117,7 @@ export class Gate implements Enrichment.Check {
     if (hashKey !== undefined && (typeof this.key !== "string" || this.key === "")) {
       return invalid("hashKey", "must be a text that is not empty, or a Redacted one")
     }
-    const hashes = this.rules.all.some(({ marks }) => marks !== undefined && Privacy.hashes(marks, pii))
+    const hashes = this.rules.all.some(({ marks }) => marks !== undefined && Marks.hashes(marks, pii))
     if (!hashes || this.hash !== undefined) return undefined
     return invalid(
       "hashKey",
@@ -141,19 +140,20 @@ export class Gate implements Enrichment.Check {
 
   judge(message: Message.Wire, caller: Context.Context<never>): ReturnType<Enrichment.Check["judge"]> {
     const rule = this.rules.find(message.type, nameOf(message))
-    if (rule === "unplanned") return this.judgeUnplanned(message, caller)
-    return this.weigh(message, rule, rule === undefined ? none : rule.violations(dataOf(message)), caller)
+    if (rule === "unplanned") return this.checkUnplanned(message, caller)
+    return this.evaluate(message, rule, rule === undefined ? none : rule.violations(dataOf(message)), caller)
   }
 
   redact(message: Message.Wire): Message.Wire {
     const { pii = "drop" } = this.policies
     const rule = this.rules.find(message.type, nameOf(message))
-    if (rule instanceof Rule && rule.marks !== undefined) Privacy.apply(rule.marks, dataOf(message), pii, this.hash)
+    if (rule !== undefined && rule !== "unplanned" && rule.marks !== undefined)
+      Marks.apply(rule.marks, dataOf(message), pii, this.hash)
     const marks = this.rules.context?.marks
     if (marks === undefined) return message
     // What is in a context may be shared with other calls.
     const context = structuredClone(message.context)
-    Privacy.apply(marks, context, pii, this.hash)
+    Marks.apply(marks, context, pii, this.hash)
     return { ...message, context }
   }
 
@@ -162,48 +162,61 @@ export class Gate implements Enrichment.Check {
     const known = violations.length === 0 ? this.known.get(rule) : undefined
     if (known !== undefined) return known
     const check: Enrichment.Check = {
-      judge: (message, caller) => this.weigh(message, rule, violations, caller),
+      judge: (message, caller) => this.evaluate(message, rule, violations, caller),
       redact: (message) => this.redact(message)
     }
     if (violations.length === 0) this.known.set(rule, check)
     return check
   }
 
-  private judgeUnplanned(message: Message.Wire, caller: Context.Context<never>): ReturnType<Enrichment.Check["judge"]> {
+  private checkUnplanned(message: Message.Wire, caller: Context.Context<never>): ReturnType<Enrichment.Check["judge"]> {
     const { unplanned: policy = "allow" } = this.policies
-    if (policy === "allow") return this.weigh(message, undefined, none, caller)
+    if (policy === "allow") return this.evaluate(message, undefined, none, caller)
     this.count("(unplanned)", unplanned, policy, caller)
-    return stopped(policy, violationOf(message, undefined, unplanned))
+    return stopWith(policy, violationOf(message, undefined, unplanned))
   }
 
-  private weigh(
+  /** All that is wrong with a message, whatever the policies. */
+  violations(message: Message.Wire): ReadonlyArray<Violation> {
+    const rule = this.rules.find(message.type, nameOf(message))
+    if (rule === "unplanned") return [unplanned, ...this.located(message, none)]
+    return this.located(message, rule === undefined ? none : rule.violations(dataOf(message) ?? {}))
+  }
+
+  /** The violations in the data and in the context of a message. */
+  private located(message: Message.Wire, inData: ReadonlyArray<Violation>): ReadonlyArray<Violation> {
+    const inContext = this.rules.context?.violations(message.context ?? {}).filter(isTheirs) ?? none
+    if (inData.length === 0 && inContext.length === 0) return none
+    return [...prefixed(dataKey(message.type), inData), ...prefixed("context", inContext)]
+  }
+
+  private evaluate(
     message: Message.Wire,
     rule: Rule | undefined,
     inData: ReadonlyArray<Violation>,
     caller: Context.Context<never>
   ): ReturnType<Enrichment.Check["judge"]> {
-    const inContext = this.rules.context?.violations(message.context).filter(isTheirs) ?? none
+    const violations = this.located(message, inData)
     if (rule !== undefined && rule.deprecated !== false) this.warn(message, rule, rule.deprecated, caller)
-    if (inData.length === 0 && inContext.length === 0) return undefined
-    const violations = [...within(dataKey(message.type), inData), ...within("context", inContext)]
+    if (violations.length === 0) return undefined
     const action = this.policyOf(message) ?? this.policies.onViolation ?? "fail"
     for (const violation of violations) this.count(rule?.name ?? message.type, violation, action, caller)
-    if (action !== "flag") return stopped(action, violationOf(message, rule, violations[0] ?? unplanned))
+    if (action !== "flag") return stopWith(action, violationOf(message, rule, violations[0] ?? unplanned))
     flag(message, violations)
     return undefined
   }
 
   private policyOf(message: Message.Wire): OnViolation | undefined {
     const { events, groupTraits, pages, screens, traits } = this.policies
-    const own = (policies: { readonly [name: string]: OnViolation | undefined } | undefined, name = "") =>
+    const policyIn = (policies: { readonly [name: string]: OnViolation | undefined } | undefined, name = "") =>
       policies !== undefined && Object.hasOwn(policies, name) ? policies[name] : undefined
     switch (message.type) {
       case "track":
-        return own(events, message.event)
+        return policyIn(events, message.event)
       case "page":
-        return own(pages, message.name) ?? own(pages)
+        return policyIn(pages, message.name) ?? policyIn(pages)
       case "screen":
-        return own(screens, message.name) ?? own(screens)
+        return policyIn(screens, message.name) ?? policyIn(screens)
       case "identify":
         return traits
       case "group":
@@ -237,14 +250,14 @@ const oneOf = (setting: string, value: unknown, known: ReadonlyArray<string>): I
     ? undefined
     : invalid(setting, `must be one of ${known.join(", ")}`)
 
-const stopped = (policy: "fail" | "drop", violation: PlanViolation): PlanViolation | Enrichment.Drop =>
+const stopWith = (policy: "fail" | "drop", violation: PlanViolation): PlanViolation | Enrichment.Drop =>
   policy === "fail" ? violation : new Enrichment.Drop({ reason: violation.message, violation })
 
 /** What we put into a context ourselves breaks no plan. */
 const isTheirs = ({ kind, path }: Violation): boolean =>
   !(kind === "unexpected" && path.length === 1 && (path[0] === "library" || path[0] === "protocols"))
 
-const within = (key: string, violations: ReadonlyArray<Violation>): ReadonlyArray<Violation> =>
+const prefixed = (key: string, violations: ReadonlyArray<Violation>): ReadonlyArray<Violation> =>
   violations.map((violation) => ({ ...violation, path: [key, ...violation.path] }))
 
 const violationOf = (

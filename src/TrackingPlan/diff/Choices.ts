@@ -1,35 +1,22 @@
 /**
  * All that a JSON Schema gives a choice of, each without references and alternatives: what two schemas are compared by.
  */
-import {
-  about,
-  ceilings,
-  floors,
-  isObject,
-  type Json,
-  listOf,
-  pick,
-  target,
-  text,
-  typeOf,
-  typesOf,
-  valuesOf,
-  words
-} from "./Keywords.ts"
+import { isDraft07, isObject, type Json, listOf, pick, target, typeOf, typesOf, valuesOf } from "../json/Keywords.ts"
+import { descriptive, lowerBounds, text, typeOfKeyword, upperBounds } from "./Restrictions.ts"
 
-/** What both allow; what is said of the first counts more. */
-const both = (first: Json, second: Json): Json => {
+/** What both allow; what the first says counts more. */
+const intersect = (first: Json, second: Json): Json => {
   if (Object.keys(first).length === 0) return second
   const all = new Map(Object.entries(first))
   const clashes: Array<unknown> = []
   for (const [key, value] of Object.entries(second)) {
     const has = all.get(key)
     if (has === undefined) all.set(key, value)
-    else if (key.startsWith("$") || key === "pii" || words.includes(key) || text(has) === text(value)) continue
+    else if (key.startsWith("$") || key === "pii" || descriptive.includes(key) || text(has) === text(value)) continue
     else if (key === "required") all.set(key, Array.from(new Set([...listOf(has), ...listOf(value)])))
-    else if (typeof has === "number" && typeof value === "number" && floors.includes(key)) {
+    else if (typeof has === "number" && typeof value === "number" && lowerBounds.includes(key)) {
       all.set(key, Math.max(has, value))
-    } else if (typeof has === "number" && typeof value === "number" && ceilings.includes(key)) {
+    } else if (typeof has === "number" && typeof value === "number" && upperBounds.includes(key)) {
       all.set(key, Math.min(has, value))
     } else if (key === "properties" && isObject(has) && isObject(value)) {
       all.set(key, { ...value, ...has })
@@ -47,7 +34,7 @@ const byType = (json: Json): ReadonlyArray<Json> => {
   if (types.length < 2) return [json]
   return types.map((type) => {
     const kind = type === "integer" ? "number" : type
-    const one = pick(json, (key) => (about.get(key) ?? kind) === kind && key !== "enum" && key !== "const")
+    const one = pick(json, (key) => (typeOfKeyword.get(key) ?? kind) === kind && key !== "enum" && key !== "const")
     const values = valuesOf(json)?.filter((value) => typeOf(value) === kind)
     return { ...one, type, ...(values === undefined ? {} : { enum: values }) }
   })
@@ -75,19 +62,25 @@ export class Side {
     this.root = root
   }
 
-  /** All that a schema gives a choice of, without references on the way; recursion ends at `within`. */
-  choices(json: Json, within: ReadonlyArray<string> = []): ReadonlyArray<Json> {
+  /** All that a schema gives a choice of, without references on the way; recursion ends at `inside`. */
+  choices(json: Json, inside: ReadonlyArray<string> = []): ReadonlyArray<Json> {
     const before = this.known.get(json)
     if (before !== undefined) return before
-    const { $ref, allOf, anyOf, oneOf, ...rest } = json
-    const inside = (one: unknown) => (isObject(one) ? this.choices(one, within) : [{}])
-    const parts = listOf(allOf).map(inside)
-    for (const choice of [anyOf, oneOf]) if (Array.isArray(choice)) parts.push(choice.flatMap(inside))
+    const { $ref, allOf, anyOf, oneOf, ...beside } = json
+    // In draft-07 nothing beside a reference counts, but for what describes it.
+    const isAlone = $ref !== undefined && isDraft07(this.root) && this.root.$schema !== undefined
+    const rest = isAlone ? pick(beside, (key) => descriptive.includes(key) || key === "pii") : beside
+    const part = (one: unknown) => (isObject(one) ? this.choices(one, inside) : [{}])
+    const parts = listOf(allOf).map(part)
+    for (const choice of [anyOf, oneOf]) if (Array.isArray(choice)) parts.push(choice.flatMap(part))
     if (typeof $ref === "string") {
-      const found = within.includes($ref) ? undefined : target($ref, this.root)
-      parts.push(found === undefined ? [{ reference: $ref }] : this.choices(found, [...within, $ref]))
+      const found = inside.includes($ref) ? undefined : target($ref, this.root)
+      parts.push(!isObject(found) ? [{ reference: $ref }] : this.choices(found, [...inside, $ref]))
     }
-    const all = parts.reduce((left, right) => left.flatMap((one) => right.map((other) => both(one, other))), [rest])
+    const all = parts.reduce(
+      (left, right) => left.flatMap((one) => right.map((other) => intersect(one, other))),
+      [rest]
+    )
     const found = joined(all.flatMap(byType))
     this.known.set(json, found)
     return found

@@ -8,16 +8,15 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Result from "effect/Result"
-import { type CallError, type InvalidSetting, PlanViolation } from "../AnalyticsError.ts"
-import { Analytics, type Service as AnalyticsService } from "../Client.ts"
-import type * as Enrichment from "../Enrichment.ts"
-import type * as Json from "../Json.ts"
-import * as Message from "../Message.ts"
-import type { Definition, NameIn, Shape, Shapes } from "./Definition.ts"
-import { Gate, type Policies } from "./Gate.ts"
-import type { Rule } from "./Rule.ts"
-import { Rules } from "./Rules.ts"
-import { none } from "./Violation.ts"
+import { type CallError, type InvalidSetting, PlanViolation } from "../../AnalyticsError.ts"
+import { Analytics, type Service as AnalyticsService } from "../../Client.ts"
+import type * as Enrichment from "../../Enrichment.ts"
+import type * as Json from "../../Json.ts"
+import * as Message from "../../Message.ts"
+import type { Definition, NameIn, Shape, Shapes } from "../Definition.ts"
+import { PlanCheck, type Policies } from "./PlanCheck.ts"
+import { type Rule, Rules } from "./Rule.ts"
+import { none, type Violation } from "./Violation.ts"
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Types
@@ -109,7 +108,7 @@ export interface Planned<D extends Definition>
   extends AllCalls<D, Effect.Effect<void, CallError>, Effect.Effect<void, CallError, Enrichment.CurrentIdentity>> {}
 
 /** How a call is made: `service` is the client, `checks` what the call has to pass. */
-export type Say<Answer> = (
+export type CallMaker<Answer> = (
   service: AnalyticsService,
   type: Message.Type,
   call: unknown,
@@ -124,6 +123,8 @@ export interface AnyPlan {
   readonly definition: Definition
   /** Puts the plan around a client. */
   readonly layer: (policies?: UnnamedPolicies) => Layer.Layer<Analytics, InvalidSetting, Analytics>
+  /** What is wrong with a message as it is on the wire. A name that is not in the plan is a violation as well. */
+  readonly violations: (message: Message.Data) => ReadonlyArray<Violation>
   /** Why the layer could not be made with these policies. */
   readonly problem: (policies: UnnamedPolicies) => InvalidSetting | undefined
 }
@@ -158,14 +159,15 @@ export interface Plan<D extends Definition = Definition>
    * The calls of the plan over a client, made in a way of yours. Where the plan is not around the client, they have to
    * pass it with the default policies.
    */
-  readonly over: <Answer>(service: AnalyticsService, say: Say<Answer>) => AllCalls<D, Answer>
+  readonly over: <Answer>(service: AnalyticsService, say: CallMaker<Answer>) => AllCalls<D, Answer>
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Constructor
 // ---------------------------------------------------------------------------------------------------------------------
 
-const sayEffect: Say<Effect.Effect<void, CallError>> = (service, type, call, checks) => service.say(type, call, checks)
+const sayEffect: CallMaker<Effect.Effect<void, CallError>> = (service, type, call, checks) =>
+  service.say(type, call, checks)
 
 /** The same client, with a further check around it. */
 const around = (service: AnalyticsService, check: Enrichment.Check): AnalyticsService => {
@@ -182,19 +184,19 @@ const around = (service: AnalyticsService, check: Enrichment.Check): AnalyticsSe
 }
 
 /** A call of a plan, in the words of all: `name` is of an event, page or screen. */
-type Speak<Answer> = (type: Message.Type, name: string | undefined, data: unknown, rest: object | undefined) => Answer
+type CallFn<Answer> = (type: Message.Type, name: string | undefined, data: unknown, rest: object | undefined) => Answer
 
 /** The calls of a plan, each for its type. What is different about `identified` is what it asks of the types. */
-const callsOf = <Answer>(speak: Speak<Answer>) => {
-  const named = (type: Message.Type) => (name: string, data: unknown, rest?: object) => speak(type, name, data, rest)
-  const unnamed = (type: Message.Type) => (data: unknown, rest?: object) => speak(type, undefined, data, rest)
+const callsOf = <Answer>(makeCall: CallFn<Answer>) => {
+  const named = (type: Message.Type) => (name: string, data: unknown, rest?: object) => makeCall(type, name, data, rest)
+  const unnamed = (type: Message.Type) => (data: unknown, rest?: object) => makeCall(type, undefined, data, rest)
   const calls = {
     track: named("track"),
     page: named("page"),
     screen: named("screen"),
     identify: unnamed("identify"),
     group: unnamed("group"),
-    alias: (rest?: object) => speak("alias", undefined, undefined, rest)
+    alias: (rest?: object) => makeCall("alias", undefined, undefined, rest)
   }
   return { ...calls, identified: calls }
 }
@@ -218,26 +220,26 @@ const untyped = (type: Message.Type, name: string | undefined, data: unknown, re
 export const make = <const D extends Definition>(definition: D): Plan<D> => {
   const rules = new Rules(definition)
   /** For calls to a client that does not have the plan around it. */
-  const bare = new Gate(rules, {}, Context.empty())
+  const bare = new PlanCheck(rules, {}, Context.empty())
 
   /** The checks of a client, this plan among them; `know` says what is known to it already. */
-  const checksOf = ({ checks }: AnalyticsService, know: (gate: Gate) => Enrichment.Check) => {
-    const isOurs = (check: Enrichment.Check): check is Gate => check instanceof Gate && check.rules === rules
+  const checksOf = ({ checks }: AnalyticsService, know: (planCheck: PlanCheck) => Enrichment.Check) => {
+    const isOurs = (check: Enrichment.Check): check is PlanCheck => (check as Partial<PlanCheck>).rules === rules
     return checks.some(isOurs) ? checks.map((check) => (isOurs(check) ? know(check) : check)) : [...checks, know(bare)]
   }
 
-  const speak =
-    <Answer>(service: AnalyticsService, say: Say<Answer>): Speak<Answer> =>
+  const makeCall =
+    <Answer>(service: AnalyticsService, say: CallMaker<Answer>): CallFn<Answer> =>
     (type, name, data, rest) => {
       const rule = rules.find(type, name)
-      // Only a cast can bring us here with a name that is not in the plan.
-      if (rule === undefined || rule === "unplanned") {
-        const checks = checksOf(service, (gate) => gate)
+      // Nothing to encode: the plan's data is JSON, or a cast has brought a name that is not in the plan.
+      if (rule === undefined || rule === "unplanned" || rule.isJson) {
+        const checks = checksOf(service, (planCheck) => planCheck)
         return say(service, type, untyped(type, name, data, rest), checks)
       }
       const encoded = rule.encode(data)
       const [sent, violations] = Result.isSuccess(encoded) ? [encoded.success, none] : [data, encoded.failure]
-      const checks = checksOf(service, (gate) => gate.knowing(rule, violations))
+      const checks = checksOf(service, (planCheck) => planCheck.knowing(rule, violations))
       return say(service, type, untyped(type, name, sent, rest), checks)
     }
 
@@ -261,14 +263,14 @@ export const make = <const D extends Definition>(definition: D): Plan<D> => {
       })
     })
 
-  const here = callsOf((...call) =>
+  const calls = callsOf((...call) =>
     Effect.withFiber<void, CallError, Analytics>((fiber) =>
-      speak(Context.get(fiber.context as Context.Context<Analytics>, Analytics), sayEffect)(...call)
+      makeCall(Context.get(fiber.context as Context.Context<Analytics>, Analytics), sayEffect)(...call)
     )
   )
 
   return {
-    ...(here as unknown as AllCalls<D, Effect.Effect<void, CallError, Analytics>>),
+    ...(calls as unknown as AllCalls<D, Effect.Effect<void, CallError, Analytics>>),
     definition,
     decode: (event, properties) => decode(event, (rule) => rule.decode(properties)),
     decodeSent: (event, properties) => decode(event, (rule) => rule.decodeSent(properties)),
@@ -276,13 +278,14 @@ export const make = <const D extends Definition>(definition: D): Plan<D> => {
       Layer.effect(
         Analytics,
         Effect.gen(function* () {
-          const gate = new Gate(rules, policies, yield* Effect.context<never>())
-          if (gate.problem !== undefined) return yield* gate.problem
-          return around(yield* Analytics, gate)
+          const planCheck = new PlanCheck(rules, policies, yield* Effect.context<never>())
+          if (planCheck.problem !== undefined) return yield* planCheck.problem
+          return around(yield* Analytics, planCheck)
         })
       ),
-    problem: (policies) => new Gate(rules, policies, Context.empty()).problem,
-    over: (service, say) => callsOf(speak(service, say)) as unknown as AllCalls<D, ReturnType<typeof say>>
+    violations: (message) => bare.violations(message as Message.Wire),
+    problem: (policies) => new PlanCheck(rules, policies, Context.empty()).problem,
+    over: (service, say) => callsOf(makeCall(service, say)) as unknown as AllCalls<D, ReturnType<typeof say>>
   }
 }
 

@@ -1,9 +1,8 @@
 /**
  * What becomes of fields that say who someone is (`pii`), before anything is queued: they are dropped, hashed or kept.
  */
-import type * as Schema from "effect/Schema"
 import * as SchemaAST from "effect/SchemaAST"
-import { annotationsIn } from "./Definition.ts"
+import { annotationsIn } from "../Definition.ts"
 
 export type Policy = "drop" | "hash" | "keep"
 
@@ -26,10 +25,10 @@ interface Level {
   rest: Marks | undefined
 }
 
-type Form = "object" | "array" | "string" | "number" | "boolean"
+export type Form = "object" | "array" | "string" | "number" | "boolean"
 
 /** What one Schema says. What holds of the same value is referred to, as it may still be read. */
-interface Node {
+export interface Node {
   readonly id: number
   readonly policies: ReadonlyArray<Policy | "default">
   readonly container: "object" | "array" | undefined
@@ -42,7 +41,7 @@ interface Node {
 
 export const isPolicy = (value: unknown): value is Policy => value === "drop" || value === "hash" || value === "keep"
 
-const policyOf = ({ pii }: Schema.Annotations.Annotations): ReadonlyArray<Policy | "default"> => {
+export const policyOf = (pii: unknown): ReadonlyArray<Policy | "default"> => {
   if (pii === undefined || pii === null || pii === false) return []
   if (pii === true) return ["default"]
   if (isPolicy(pii)) return [pii]
@@ -70,7 +69,12 @@ export const marksOf = (ast: SchemaAST.AST): Marks | undefined => {
       throw new Error("what is marked as pii has another form on the wire: mark it there")
     }
   }
-  const marks = marksAt(node)
+  return marksOfNode(node, resolved)
+}
+
+/** The marks of a shape by what was read of it. */
+export const marksOfNode = (node: Node, resolved = new Map<string, Marks>()): Marks | undefined => {
+  const marks = resolve([node], resolved)
   if (isHere(marks)) throw new Error("is marked as pii as a whole: mark its fields")
   return isMarkedWithin(marks) ? pruned(marks) : undefined
 }
@@ -84,7 +88,7 @@ const read = (ast: SchemaAST.AST, known: Map<SchemaAST.AST, Node>): Node => {
   if (seen !== undefined) return seen
   const node: Node = {
     id: known.size,
-    policies: annotationsIn(ast).flatMap(policyOf),
+    policies: annotationsIn(ast).flatMap(({ pii }) => policyOf(pii)),
     container: SchemaAST.isObjects(ast) ? "object" : SchemaAST.isArrays(ast) ? "array" : undefined,
     forms: ast.encoding === undefined ? formsOfTag(ast) : [],
     fields: new Map(),
@@ -112,7 +116,7 @@ const read = (ast: SchemaAST.AST, known: Map<SchemaAST.AST, Node>): Node => {
   return node
 }
 
-const forms: ReadonlyArray<Form> = ["object", "array", "string", "number", "boolean"]
+export const forms: ReadonlyArray<Form> = ["object", "array", "string", "number", "boolean"]
 
 const formsOfTag = (ast: SchemaAST.AST): ReadonlyArray<Form> => {
   switch (ast._tag) {
@@ -149,7 +153,7 @@ const hasField = (ast: SchemaAST.AST, name: string): boolean =>
 /** With all that holds of the same value. */
 const closed = (nodes: Iterable<Node>): ReadonlyArray<Node> => {
   const all = new Set(nodes)
-  // What is added while we go is visited too.
+  // A set visits what is added on the way, too.
   for (const { same } of all) for (const one of same) all.add(one)
   return Array.from(all).sort((one, other) => one.id - other.id)
 }

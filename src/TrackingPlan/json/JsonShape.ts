@@ -1,18 +1,17 @@
-/**
- * Shapes as JSON Schema, and JSON Schema as shapes, in both dialects that the world uses.
- *
- * What is JSON Schema is read and written by effect; what is around it, and the annotations, by this file.
- */
+/** Shapes as JSON Schema, and JSON Schema as shapes, in both dialects that tracking plans are written in. */
 import * as JsonSchema from "effect/JsonSchema"
 import * as Schema from "effect/Schema"
 import * as SchemaAST from "effect/SchemaAST"
-import * as SchemaRepresentation from "effect/SchemaRepresentation"
-import type { Data } from "../Json.ts"
-import { annotationsOf, isEmpty, type Shape } from "./Definition.ts"
-import { everywhere, isObject, type Json, listOf, ours } from "./Keywords.ts"
-import { unicode } from "./Pattern.ts"
-import type { Policy } from "./Privacy.ts"
-import { givenOf, sentOf } from "./SentJson.ts"
+import type * as SchemaRepresentation from "effect/SchemaRepresentation"
+import { type Data, isData } from "../../Json.ts"
+import { type JsonSource, sourceIn, sourceKey } from "../check/JsonSource.ts"
+import { annotationsOf, isEmpty, type Shape } from "../Definition.ts"
+import type { Policy } from "../pii/Marks.ts"
+import { marksOfJson } from "./JsonMarks.ts"
+import { isObject, type Json, mapSubschemas, planKeywords } from "./Keywords.ts"
+import { inspect, type Problem } from "./Problems.ts"
+import { inputSchema, outputSchema } from "./SentJson.ts"
+import { jsonSchemaCheck, type ValidatorOptions } from "./Validator.ts"
 
 export type Dialect = "draft-07" | "draft-2020-12"
 
@@ -22,11 +21,91 @@ const dialects: { readonly [dialect in Dialect]: string } = {
 }
 
 export interface JsonSchemaOptions {
-  /** @default "draft-2020-12", and "draft-07" for whole plans: what the world reads */
+  /** A schema that was read from JSON keeps its own. @default "draft-2020-12", and "draft-07" for whole plans */
   readonly dialect?: Dialect | undefined
   /** What the layer does with fields that are marked with `pii: true`. @default "drop" */
   readonly pii?: Policy | undefined
 }
+
+// ---------------------------------------------------------------------------------------------------------------------
+// From JSON Schema
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** A shape, and what of the schema could not be read; then the shape takes any object. */
+export interface ReadShape {
+  readonly shape: Shape
+  readonly problem: Problem | undefined
+}
+
+/** A shape whose one check is this JSON Schema. */
+export const readShape = (
+  schema: Json,
+  options: ValidatorOptions = {},
+  about: Schema.Annotations.Augment = {},
+  event?: JsonSource["event"]
+): ReadShape => {
+  const { isMarked, problem } = inspect(schema)
+  const marked = isMarked ? readMarks(schema) : { marks: undefined, problem: undefined }
+  const source: JsonSource = {
+    schema,
+    event,
+    marks: () => marked.marks,
+    sent: () => readShape(withAnyMarked(schema), options).shape
+  }
+  const found = problem ?? marked.problem
+  const check = found === undefined ? jsonSchemaCheck(schema, source, options) : takesAll(source)
+  const shape = object.annotate(about).check(check) as unknown as Shape
+  return { shape, problem: found }
+}
+
+/** Checked already to be JSON: a call is copied before it is checked. */
+const object = Schema.declare<Data>(isData, { expected: "an object", toCodecJson: () => undefined })
+
+const takesAll = (source: JsonSource) => Schema.makeFilter(() => true, { [sourceKey]: source })
+
+const readMarks = (schema: Json) => {
+  try {
+    return { marks: marksOfJson(schema), problem: undefined }
+  } catch (error) {
+    return { marks: undefined, problem: { path: "", problem: (error as Error).message } }
+  }
+}
+
+/** For data that were sent: marked fields may be missing, or be anything. */
+const withAnyMarked = (json: Json): Json =>
+  mapSubschemas(outputSchema(json, "hash"), (schema) => {
+    if (!isObject(schema.properties)) return
+    const marked = Object.keys(schema.properties).filter((name) => {
+      const field = (schema.properties as Json)[name]
+      return isObject(field) && "pii" in field
+    })
+    if (marked.length === 0) return
+    schema.properties = { ...schema.properties, ...Object.fromEntries(marked.map((name) => [name, {}])) }
+    schema.required = (Array.isArray(schema.required) ? schema.required : []).filter((name) => !marked.includes(name))
+  })
+
+/** A shape from a JSON Schema, draft-07 unless its `$schema` says 2020-12. Throws if it cannot be read. */
+export const fromJsonSchema = (json: object, options?: ValidatorOptions): Shape => {
+  const { problem, shape } = readShape(inputSchema(json as Json), options)
+  if (problem !== undefined) throw new Error(`${problem.path || "the schema"}: ${problem.problem}`)
+  return shape
+}
+
+/**
+ * A JSON Schema as a check of a shape: what generated code has where types cannot express all rules. It is then what the
+ * shape is exported as. Throws if it cannot be read.
+ */
+export const conforms = (json: object | boolean, options?: ValidatorOptions): SchemaAST.Filter<unknown> => {
+  const { problem } = inspect(json)
+  if (problem !== undefined) throw new Error(`${problem.path || "the schema"}: ${problem.problem}`)
+  const schema = isObject(json) ? json : { not: json === true ? false : {} }
+  const source: JsonSource = { schema, marks: () => marksOfJson(schema), sent: () => fromJsonSchema(schema) }
+  return jsonSchemaCheck(json as Json | boolean, source, options)
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// To JSON Schema
+// ---------------------------------------------------------------------------------------------------------------------
 
 /**
  * The JSON Schema of what is sent, marked fields as the policy has them: one that is dropped is not required, one that is
@@ -35,17 +114,22 @@ export interface JsonSchemaOptions {
 export const toJsonSchema = (
   shape: Shape,
   { dialect = "draft-2020-12", pii = "drop" }: JsonSchemaOptions = {}
-): Json => ({ $schema: dialects[dialect], ...sentOf(givenJsonSchema(shape, dialect), pii) })
+): Json => {
+  const input = inputJsonSchema(shape, dialect)
+  return outputSchema(input.$schema === undefined ? { $schema: dialects[dialect], ...input } : input, pii)
+}
 
 /** The JSON Schema of what a call is given, in its form on the wire. */
-export const givenJsonSchema = (shape: Shape, dialect: Dialect = "draft-2020-12"): Json => {
+export const inputJsonSchema = (shape: Shape, dialect: Dialect = "draft-2020-12"): Json => {
+  const read = sourceIn(shape.ast)
+  if (read !== undefined) return read.schema as Json
   const strict = annotationsOf(shape.ast).strict === true
   const document = Schema.toJsonSchemaDocument(shape, {
     onExcessProperty: strict ? "error" : "ignore",
-    includeAnnotationKey: (key) => ours.includes(key)
+    includeAnnotationKey: (key) => planKeywords.includes(key)
   })
   const named = asts(shape.ast)
-  const told = {
+  const described = {
     ...document,
     schema: annotated(shape.ast, document.schema, new Set()),
     definitions: Object.fromEntries(
@@ -55,7 +139,7 @@ export const givenJsonSchema = (shape: Shape, dialect: Dialect = "draft-2020-12"
       })
     )
   }
-  const { definitions, schema } = dialect === "draft-07" ? JsonSchema.toDocumentDraft07(told) : told
+  const { definitions, schema } = dialect === "draft-07" ? JsonSchema.toDocumentDraft07(described) : described
   const where = dialect === "draft-07" ? "definitions" : "$defs"
   return Object.keys(definitions).length === 0 ? schema : { ...schema, [where]: definitions }
 }
@@ -64,7 +148,7 @@ export const givenJsonSchema = (shape: Shape, dialect: Dialect = "draft-2020-12"
 const asts = (ast: SchemaAST.AST): ReadonlyMap<string, SchemaAST.AST> => {
   const named = new Map<string, SchemaAST.AST>()
   const all = new Set([ast])
-  // What is added while we go is visited too.
+  // A set visits what is added on the way, too.
   for (const one of all) {
     const name = SchemaAST.resolveIdentifier(one)
     // What has another form on the wire has another name there.
@@ -83,24 +167,24 @@ const asts = (ast: SchemaAST.AST): ReadonlyMap<string, SchemaAST.AST> => {
 const dates = ["effect/schema/Date", "effect/schema/DateTimeUtc", "effect/schema/DateTimeZoned"]
 
 /**
- * Says again what is lost where a value changes its form: descriptions and marks stay on the side of the program. And of
+ * Adds again what is lost where a value changes its form: descriptions and marks stay on the side of the program. And of
  * what may be `undefined`, that it is not `null`: it is left out.
  */
 const annotated = (ast: SchemaAST.AST, given: Json, inside: ReadonlySet<SchemaAST.AST>): Json => {
   if (inside.has(ast)) return given
-  const within = new Set(inside).add(ast)
+  const seen = new Set(inside).add(ast)
   const json: Record<string, unknown> = isEmpty(ast) ? { type: "object" } : { ...flattened(withoutNull(ast, given)) }
   // That an integer is a safe one goes without saying.
   if (json.type === "integer" && json.minimum === Number.MIN_SAFE_INTEGER) delete json.minimum
   if (json.type === "integer" && json.maximum === Number.MAX_SAFE_INTEGER) delete json.maximum
   const annotations = annotationsOf(ast)
-  for (const key of ["title", "description", ...ours]) {
+  for (const key of ["title", "description", ...planKeywords]) {
     if (annotations[key] !== undefined) json[key] ??= annotations[key]
   }
   const id = (ast.annotations?.representation as SchemaRepresentation.RepresentationAnnotation | undefined)?.id
   if (json.type === "string" && id !== undefined && dates.includes(id)) json.format ??= "date-time"
   const inner = (one: SchemaAST.AST | undefined, schema: unknown): unknown =>
-    one === undefined || !isObject(schema) ? schema : annotated(one, schema, within)
+    one === undefined || !isObject(schema) ? schema : annotated(one, schema, seen)
   // A class is made of an object.
   const forms = [ast, ...(ast.encoding ?? []).map(({ to }) => to)]
   const [object, array] = [forms.find(SchemaAST.isObjects), forms.find(SchemaAST.isArrays)]
@@ -141,81 +225,6 @@ const withoutNull = (ast: SchemaAST.AST, json: Json): Json => {
   const { allOf, anyOf, ...rest } = json
   if (!Array.isArray(anyOf)) return json
   const members = anyOf.filter((member) => !isObject(member) || member.type !== "null")
-  const told = Object.assign({}, ...(Array.isArray(allOf) ? allOf : []))
-  return members.length === 1 ? { ...members[0], ...told, ...rest } : { anyOf: members, ...told, ...rest }
+  const described = Object.assign({}, ...(Array.isArray(allOf) ? allOf : []))
+  return members.length === 1 ? { ...members[0], ...described, ...rest } : { anyOf: members, ...described, ...rest }
 }
-
-/** What a call is given, by a JSON Schema in either dialect. */
-export const documentOf = (raw: Json): JsonSchema.Document<"draft-2020-12"> => {
-  const json = everywhere(givenOf(raw), readable, ["allOf", "not", "propertyNames"])
-  if (String(json.$schema).includes("2020-12") || json.$defs !== undefined)
-    return JsonSchema.fromSchemaDraft2020_12(json)
-  const { definitions, dialect, schema } = JsonSchema.fromSchemaDraft07(rename(json, word, renamed))
-  const back = (one: Json) => rename(one, renamed, word)
-  const named = Object.entries(definitions).map(([name, one]) => [name, back(one)] as const)
-  return { dialect, schema: back(schema), definitions: Object.fromEntries(named) }
-}
-
-/**
- * A shape from a JSON Schema, draft-07 unless its `$schema` says 2020-12.
- *
- * A Schema from an open object would let the compiler take every name. So objects are closed for the compiler, and
- * violations are only found in those where `additionalProperties` is `false` in the JSON (`strict`).
- */
-export const fromJsonSchema = (json: Json): Shape => shapeOf(documentOf(json))
-
-export const shapeOf = ({ definitions, dialect, schema }: JsonSchema.Document<"draft-2020-12">): Shape => {
-  const strict = schema.additionalProperties === false
-  const read = strict ? (json: Json) => json : close
-  const document = {
-    dialect,
-    schema: read({ type: "object", ...schema }),
-    definitions: Object.fromEntries(Object.entries(definitions).map(([name, one]) => [name, read(one)]))
-  }
-  const options = { patterns: "apply", includeAnnotationKey: (key: string) => ours.includes(key) } as const
-  const shape = SchemaRepresentation.fromJsonSchemaDocument(document, options) as unknown as Schema.Codec<Data>
-  return strict ? shape.annotate({ strict }) : shape
-}
-
-/** What is legal, and effect would not read as it is meant. */
-const readable = (schema: Record<string, unknown>): void => {
-  if (typeof schema.pattern === "string") schema.pattern = unicode(schema.pattern)
-  if (isObject(schema.patternProperties)) {
-    schema.patternProperties = Object.fromEntries(
-      Object.entries(schema.patternProperties).map(([pattern, one]) => [unicode(pattern), one])
-    )
-  }
-  // A property that is required and not described is anything; where no others may be, there would be nothing.
-  const isElsewhere = isObject(schema.additionalProperties) || schema.patternProperties !== undefined
-  const properties = isObject(schema.properties) ? schema.properties : {}
-  const missing = listOf(schema.required).filter((name) => !Object.hasOwn(properties, String(name)))
-  const isClosed = schema.additionalProperties === false || Object.keys(properties).length > 0
-  if (missing.length === 0 || isElsewhere || !isClosed) return
-  schema.properties = { ...properties, ...Object.fromEntries(missing.map((name) => [String(name), {}])) }
-}
-
-/** Closes open objects. Not those in `allOf`: two closed objects have nothing in common. */
-const close = (json: Json): Json =>
-  everywhere(
-    json,
-    (schema) => {
-      const isOpen = (schema.additionalProperties ?? true) === true && schema.patternProperties === undefined
-      const hasFields = isObject(schema.properties) && Object.keys(schema.properties).length > 0
-      if (hasFields && isOpen && schema.allOf === undefined) schema.additionalProperties = false
-    },
-    []
-  )
-
-/** Draft-07 did not know this word, and so effect does not let it pass. It has another name on the way. */
-const word = "deprecated"
-const renamed = "x-deprecated"
-const rename = (json: Json, from: string, to: string): Json =>
-  everywhere(
-    json,
-    (schema) => {
-      if (schema[from] === undefined) return
-      schema[to] = schema[from]
-      delete schema[from]
-    },
-    ["allOf", "not"]
-  )

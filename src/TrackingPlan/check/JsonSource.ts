@@ -1,0 +1,25 @@
+/** What a shape that was read from JSON knows beside its check: the JSON Schema, and what follows from it. */
+import type * as SchemaAST from "effect/SchemaAST"
+import type { Shape } from "../Definition.ts"
+import type * as Marks from "../pii/Marks.ts"
+
+export interface JsonSource {
+  /** The JSON Schema of what a call gives. */
+  readonly schema: object
+  readonly marks: () => Marks.Marks | undefined
+  /** The shape of what is sent, marked fields missing or hashed. */
+  readonly sent: () => Shape
+  /** How the event was written, by the format that it was read from. */
+  readonly event?: { readonly format: string; readonly json: object } | undefined
+}
+
+/** The annotation that has it. */
+export const sourceKey = "effect-analytics/JsonSource"
+
+/** Of a shape whose check is the JSON Schema as a whole. */
+export const jsonSourceOf = (ast: SchemaAST.AST): JsonSource | undefined =>
+  ast._tag === "Declaration" ? sourceIn(ast) : undefined
+
+/** Of any part whose check is a JSON Schema. */
+export const sourceIn = ({ checks }: SchemaAST.AST): JsonSource | undefined =>
+  checks?.map(({ annotations }) => annotations?.[sourceKey]).find((one) => one !== undefined) as JsonSource | undefined

@@ -1,0 +1,118 @@
+/**
+ * Why a JSON Schema cannot be read: a keyword whose value is none, a pattern that is no expression, a reference to another
+ * document or to nothing.
+ */
+import { isDraft07, isObject, type Json, subschemasOf, target } from "./Keywords.ts"
+
+export interface Problem {
+  /** A JSON pointer within the schema. */
+  readonly path: string
+  readonly problem: string
+}
+
+/** What a look at all of a schema has found. */
+export interface Inspection {
+  readonly problem: Problem | undefined
+  /** Whether anything is marked as `pii`. */
+  readonly isMarked: boolean
+}
+
+const types = ["array", "boolean", "integer", "null", "number", "object", "string"]
+
+const isStrings = (value: unknown): boolean => Array.isArray(value) && value.every((one) => typeof one === "string")
+const isCount = (value: unknown): boolean => Number.isInteger(value) && (value as number) >= 0
+const isType = (value: unknown): boolean => typeof value === "string" && types.includes(value)
+
+const rules: ReadonlyArray<readonly [keywords: string, isValid: (value: unknown) => boolean, expected: string]> = [
+  ["minLength maxLength minItems maxItems minProperties maxProperties minContains maxContains", isCount, "a count"],
+  ["minimum maximum exclusiveMinimum exclusiveMaximum", Number.isFinite, "a number"],
+  ["multipleOf", (value) => Number.isFinite(value) && (value as number) > 0, "a number above 0"],
+  ["$ref $dynamicRef $id pattern format", (value) => typeof value === "string", "a string"],
+  ["required", isStrings, "a list of names"],
+  [
+    "properties patternProperties definitions $defs dependentSchemas dependencies dependentRequired",
+    isObject,
+    "an object"
+  ],
+  ["enum allOf anyOf oneOf prefixItems", (value) => Array.isArray(value), "a list"],
+  ["uniqueItems", (value) => typeof value === "boolean", "true or false"],
+  [
+    "type",
+    (value) => (Array.isArray(value) ? value.length > 0 && value.every(isType) : isType(value)),
+    `one of ${types.join(", ")}`
+  ]
+]
+const ruleOf = new Map(rules.flatMap(([keywords, ...rule]) => keywords.split(" ").map((one) => [one, rule] as const)))
+
+/** Whether an expression is one, with the flag `u` or without a flag. */
+export const flagOf = (pattern: string): "u" | "" | undefined =>
+  (["u", ""] as const).find((flag) => {
+    try {
+      return new RegExp(pattern, flag) !== undefined
+    } catch {
+      return false
+    }
+  })
+
+const resolve = (reference: string, base: string): string | undefined =>
+  URL.canParse(reference, base) ? new URL(reference, base).href : undefined
+
+/** Looks at every schema in a schema. */
+export const inspect = (root: unknown): Inspection => {
+  let problem: Problem | undefined
+  let isMarked = false
+  const draft07 = isObject(root) && isDraft07(root)
+  const resources = new Map<string, Json>()
+  const anchors = new Set<string>()
+  const references: Array<readonly [reference: string, base: string, path: string]> = []
+  const found = (path: string, text: string) => {
+    problem ??= { path, problem: text }
+  }
+  const visit = (schema: unknown, path: string, outer: string): void => {
+    if (typeof schema === "boolean") return
+    if (!isObject(schema)) return found(path, "must be an object, true or false")
+    for (const key of Object.keys(schema)) {
+      const [isValid, expected] = ruleOf.get(key) ?? []
+      if (isValid !== undefined && !isValid(schema[key])) return found(`${path}/${key}`, `must be ${expected}`)
+    }
+    isMarked ||= schema.pii !== undefined
+    let base = outer
+    // In draft-07 nothing beside a reference counts.
+    const isAlone = draft07 && schema.$ref !== undefined
+    if (typeof schema.$id === "string" && !isAlone) {
+      const id = resolve(schema.$id, outer) ?? outer
+      if (schema.$id.startsWith("#")) anchors.add(id)
+      else base = id.replace(/#$/, "")
+    }
+    if (base !== outer || path === "") resources.set(base, schema)
+    for (const key of ["$anchor", "$dynamicAnchor"]) {
+      if (typeof schema[key] === "string") anchors.add(`${base}#${schema[key]}`)
+    }
+    for (const key of ["$ref", "$dynamicRef"]) {
+      if (typeof schema[key] === "string") references.push([schema[key], base, `${path}/${key}`])
+    }
+    if (typeof schema.pattern === "string" && flagOf(schema.pattern) === undefined) {
+      found(`${path}/pattern`, `the pattern ${JSON.stringify(schema.pattern)} is no regular expression`)
+    }
+    for (const pattern of Object.keys(isObject(schema.patternProperties) ? schema.patternProperties : {})) {
+      if (flagOf(pattern) === "u") continue
+      found(`${path}/patternProperties`, `the pattern ${JSON.stringify(pattern)} is no expression with the flag u`)
+    }
+    for (const [place, one] of subschemasOf(schema)) visit(one, `${path}/${place}`, base)
+  }
+  visit(root, "", "plan:/schema")
+  for (const [reference, base, path] of references) {
+    const href = resolve(reference, base)
+    const [document = "", fragment = ""] = href?.split("#") ?? []
+    const resource = href === undefined ? undefined : resources.get(document)
+    if (resource === undefined) found(path, `refers to another document, ${reference}: put it into this one`)
+    else if (
+      fragment !== "" &&
+      !anchors.has(`${document}#${fragment}`) &&
+      target(`#${fragment}`, resource) === undefined
+    ) {
+      found(path, `refers to ${reference}, and there is none`)
+    }
+  }
+  return { problem, isMarked }
+}
