@@ -2,7 +2,7 @@
 import type { AnyPlan } from "../check/Plan.ts"
 import { annotationsOf, type Definition, type Shape } from "../Definition.ts"
 import { inputJsonSchema } from "../json/JsonShape.ts"
-import type { Json } from "../json/Keywords.ts"
+import { isObject, type Json, mapSubschemas } from "../json/Keywords.ts"
 import { readPlan } from "../json/Reader.ts"
 import { both, Comparison, renamesIn, type SchemaChange } from "./Comparison.ts"
 
@@ -63,7 +63,7 @@ const schemasOf = (definition: Definition): Readonly<Record<string, Described>> 
     const label = kind === "event" ? name : [kind, name].join(" ").trim()
     const aliases = (annotationsOf(shape.ast).aliases ?? []).map((alias) => `${kind} ${alias}`)
     const key = name === undefined ? kind : `${kind} ${name}`
-    return [key, { label: label ?? kind, alone: !name, schema: inputJsonSchema(shape), aliases }]
+    return [key, { label: label ?? kind, alone: !name, schema: modern(inputJsonSchema(shape)), aliases }]
   }
   const named = Object.entries({ event: events, page: pages, screen: screens }).flatMap(([kind, shapes]) =>
     Object.entries(shapes ?? {}).map(([name, shape]) => described(kind, name, shape))
@@ -73,6 +73,25 @@ const schemasOf = (definition: Definition): Readonly<Record<string, Described>> 
   )
   return Object.fromEntries([...named, ...unnamed])
 }
+
+/** The words of 2020-12 for those that draft-07 has others for. */
+const modern = (json: Json): Json =>
+  mapSubschemas(
+    json,
+    (schema) => {
+      const { additionalItems, dependencies, items } = schema
+      if (Array.isArray(items)) {
+        Object.assign(schema, { prefixItems: items, items: additionalItems })
+        delete schema.additionalItems
+      }
+      for (const [name, one] of Object.entries(isObject(dependencies) ? dependencies : {})) {
+        const key = Array.isArray(one) ? "dependentRequired" : "dependentSchemas"
+        schema[key] = { ...(schema[key] as object | undefined), [name]: one }
+      }
+      delete schema.dependencies
+    },
+    "all"
+  )
 
 /** A report of a difference for the reviewer of a pull request. */
 export const toMarkdown = ({ changes }: Difference): string => {

@@ -195,7 +195,7 @@ const annotated = (ast: SchemaAST.AST, given: Json, inside: ReadonlySet<SchemaAS
     )
   }
   const [values, ...more] = object?.indexSignatures ?? []
-  if (values !== undefined && more.length === 0) {
+  if (values !== undefined && more.length === 0 && isObject(json.additionalProperties)) {
     json.additionalProperties = inner(values.type, json.additionalProperties)
   }
   if (array !== undefined && Array.isArray(json.prefixItems)) {

@@ -222,7 +222,15 @@ const dataSchemaOf = ({ places, rules }: EventEntry): Json | undefined => {
   if (!isObject(found)) return undefined
   if (found === input) return input
   const shared = pick(input, (key) => ["$schema", "definitions", "$defs"].includes(key))
-  return { ...shared, ...found }
+  return { ...shared, ...withRequired(found) }
+}
+
+/** Where no other properties may be, one that is required and not described would be impossible: it may be anything. */
+const withRequired = (data: Json): Json => {
+  const properties = isObject(data.properties) ? data.properties : {}
+  const missing = listOf(data.required).filter((name) => !Object.hasOwn(properties, String(name)))
+  if (data.additionalProperties !== false || data.patternProperties !== undefined || missing.length === 0) return data
+  return { ...data, properties: { ...properties, ...Object.fromEntries(missing.map((name) => [String(name), {}])) } }
 }
 
 const aboutOf = ({ description, labels, version }: EventEntry): Schema.Annotations.Augment => {
