@@ -24,3 +24,4 @@ export {
 export { type OnViolation, type Policies, violationsTotal } from "./TrackingPlan/check/PlanCheck.ts"
 export type { Violation } from "./TrackingPlan/check/Violation.ts"
 export type { Definition, Shape, Shapes } from "./TrackingPlan/Definition.ts"
+export { type Observation, type ObserveOptions, observe } from "./TrackingPlan/observe/Observe.ts"

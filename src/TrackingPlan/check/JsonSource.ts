@@ -7,6 +7,8 @@ export interface JsonSource {
   /** The JSON Schema of what a call gives. */
   readonly schema: object
   readonly marks: () => Marks.Marks | undefined
+  /** How fields are marked; empty if none is. */
+  readonly policies: ReadonlySet<Marks.Policy | "default">
   /** The shape of what is sent, marked fields missing or hashed. */
   readonly sent: () => Shape
   /** How the event was written, by the format that it was read from. */

@@ -170,7 +170,7 @@ const sayEffect: CallMaker<Effect.Effect<void, CallError>> = (service, type, cal
   service.say(type, call, checks)
 
 /** The same client, with a further check around it. */
-const around = (service: AnalyticsService, check: Enrichment.Check): AnalyticsService => {
+export const around = (service: AnalyticsService, check: Enrichment.Check): AnalyticsService => {
   const checks = [...service.checks, check]
   const calls = Message.byType((type) => (call: unknown) => service.say(type, call, checks))
   return {

@@ -57,14 +57,14 @@ export const violationsTotal = Metric.counter("analytics_plan_violations_total",
 // Check
 // ---------------------------------------------------------------------------------------------------------------------
 
-const nameOf = (message: Message.Wire): string | undefined =>
+export const nameOf = (message: Message.Wire): string | undefined =>
   message.type === "track" ? message.event : "name" in message ? message.name : undefined
 
 /** The key of a call's data, by its type. */
 const dataKey = (type: Message.Type): "traits" | "properties" =>
   type === "identify" || type === "group" ? "traits" : "properties"
 
-const dataOf = (message: Message.Wire): unknown => (message as Message.Data)[dataKey(message.type)]
+export const dataOf = (message: Message.Wire): unknown => (message as Message.Data)[dataKey(message.type)]
 
 /** The words of the ecosystem for kinds of violations. */
 const words: { readonly [kind in Violation["kind"]]: string } = {
@@ -117,7 +117,7 @@ export class PlanCheck implements Enrichment.Check {
     if (hashKey !== undefined && (typeof this.key !== "string" || this.key === "")) {
       return invalid("hashKey", "must be a text that is not empty, or a Redacted one")
     }
-    const hashes = this.rules.all.some(({ marks }) => marks !== undefined && Marks.hashes(marks, pii))
+    const hashes = this.rules.all.some((rule) => rule.needsHash(pii))
     if (!hashes || this.hash !== undefined) return undefined
     return invalid(
       "hashKey",

@@ -13,7 +13,7 @@ import { annotationsOf, type Definition, isEmpty, isForeign, type Shape, type Sh
 import { mapParts } from "../pii/MapParts.ts"
 import * as Marks from "../pii/Marks.ts"
 import { toSent } from "../pii/Sent.ts"
-import { jsonSourceOf } from "./JsonSource.ts"
+import { type JsonSource, jsonSourceOf } from "./JsonSource.ts"
 import { explain, none, type Violation } from "./Violation.ts"
 
 type Outcome = Result.Result<unknown, ReadonlyArray<Violation>>
@@ -24,7 +24,6 @@ export class Rule {
   readonly name: string | undefined
   readonly version: string | undefined
   readonly deprecated: boolean | string
-  readonly marks: Marks.Marks | undefined
   /** Whether calls give data in the form of the wire: it is checked there, and nothing is encoded. */
   readonly isJson: boolean
   private readonly codec: Schema.Codec<unknown, unknown>
@@ -34,19 +33,34 @@ export class Rule {
   private decoded: Run | undefined
   private encoded: Run | undefined
   private sent: Run | undefined
+  private readonly source: JsonSource | undefined
+  private found: Marks.Marks | undefined
 
   constructor(shape: Shape, name: string | undefined, version: string | undefined) {
     if (holds(shape.ast, isForeign)) throw new Error(foreign)
     const annotations = annotationsOf(shape.ast)
-    const source = jsonSourceOf(shape.ast)
-    this.isJson = source !== undefined
+    this.source = jsonSourceOf(shape.ast)
+    this.isJson = this.source !== undefined
     this.codec = this.isJson ? (shape as unknown as typeof this.codec) : withObjects(Schema.toCodecJson(shape))
     this.options = { onExcessProperty: annotations.strict === true ? "error" : "ignore" }
     this.name = name
     this.version = annotations.planVersion ?? version
     this.deprecated = annotations.deprecated ?? false
-    this.marks = source === undefined ? Marks.marksOf(this.codec.ast) : source.marks()
+    if (!this.isJson) this.found = Marks.marksOf(this.codec.ast)
     this.clean = !this.isJson && holds(shape.ast, SchemaAST.isUndefined) ? withoutUndefined : undefined
+  }
+
+  /** What is marked as `pii`. */
+  get marks(): Marks.Marks | undefined {
+    if (this.source !== undefined && this.source.policies.size > 0) this.found ??= this.source.marks()
+    return this.found
+  }
+
+  /** Whether a key is needed, when marks without a policy of their own have this one. */
+  needsHash(policy: Marks.Policy): boolean {
+    const policies = this.source?.policies
+    if (policies !== undefined) return policies.has("hash") || (policies.has("default") && policy === "hash")
+    return this.found !== undefined && Marks.hashes(this.found, policy)
   }
 
   /** What is wrong with data from the wire. */
@@ -78,7 +92,7 @@ export class Rule {
   }
 
   private sentCodec(): Schema.Codec<unknown, unknown> {
-    const sent = jsonSourceOf(this.codec.ast)?.sent() as typeof this.codec | undefined
+    const sent = this.source?.sent() as typeof this.codec | undefined
     return sent ?? Schema.make(toSent(this.codec.ast))
   }
 

@@ -9,7 +9,7 @@ import { annotationsOf, isEmpty, type Shape } from "../Definition.ts"
 import type { Policy } from "../pii/Marks.ts"
 import { marksOfJson } from "./JsonMarks.ts"
 import { isObject, type Json, mapSubschemas, planKeywords } from "./Keywords.ts"
-import { inspect, type Problem } from "./Problems.ts"
+import { type Inspection, inspect, type Problem } from "./Problems.ts"
 import { inputSchema, outputSchema } from "./SentJson.ts"
 import { jsonSchemaCheck, type ValidatorOptions } from "./Validator.ts"
 
@@ -39,37 +39,37 @@ export interface ReadShape {
 
 /** A shape whose one check is this JSON Schema. */
 export const readShape = (
-  schema: Json,
+  json: Json,
   options: ValidatorOptions = {},
   about: Schema.Annotations.Augment = {},
   event?: JsonSource["event"]
 ): ReadShape => {
-  const { isMarked, problem } = inspect(schema)
-  const marked = isMarked ? readMarks(schema) : { marks: undefined, problem: undefined }
-  const source: JsonSource = {
-    schema,
-    event,
-    marks: () => marked.marks,
-    sent: () => readShape(withAnyMarked(schema), options).shape
-  }
-  const found = problem ?? marked.problem
-  const check = found === undefined ? jsonSchemaCheck(schema, source, options) : takesAll(source)
-  const shape = object.annotate(about).check(check) as unknown as Shape
-  return { shape, problem: found }
+  const first = inspect(json)
+  const schema = first.hasInput ? inputSchema(json) : json
+  const found = first.hasInput ? inspect(schema) : first
+  const source = sourceOf(schema, found, options, event)
+  const check =
+    found.problem === undefined
+      ? jsonSchemaCheck(schema, source, options)
+      : Schema.makeFilter(() => true, { [sourceKey]: source })
+  return { shape: object.annotate(about).check(check) as unknown as Shape, problem: found.problem }
 }
+
+const sourceOf = (
+  schema: Json,
+  { policies }: Inspection,
+  options?: ValidatorOptions,
+  event?: JsonSource["event"]
+): JsonSource => ({
+  schema,
+  event,
+  policies,
+  marks: () => marksOfJson(schema),
+  sent: () => readShape(withAnyMarked(schema), options).shape
+})
 
 /** Checked already to be JSON: a call is copied before it is checked. */
 const object = Schema.declare<Data>(isData, { expected: "an object", toCodecJson: () => undefined })
-
-const takesAll = (source: JsonSource) => Schema.makeFilter(() => true, { [sourceKey]: source })
-
-const readMarks = (schema: Json) => {
-  try {
-    return { marks: marksOfJson(schema), problem: undefined }
-  } catch (error) {
-    return { marks: undefined, problem: { path: "", problem: (error as Error).message } }
-  }
-}
 
 /** For data that were sent: marked fields may be missing, or be anything. */
 const withAnyMarked = (json: Json): Json =>
@@ -86,7 +86,7 @@ const withAnyMarked = (json: Json): Json =>
 
 /** A shape from a JSON Schema, draft-07 unless its `$schema` says 2020-12. Throws if it cannot be read. */
 export const fromJsonSchema = (json: object, options?: ValidatorOptions): Shape => {
-  const { problem, shape } = readShape(inputSchema(json as Json), options)
+  const { problem, shape } = readShape(json as Json, options)
   if (problem !== undefined) throw new Error(`${problem.path || "the schema"}: ${problem.problem}`)
   return shape
 }
@@ -96,11 +96,11 @@ export const fromJsonSchema = (json: object, options?: ValidatorOptions): Shape 
  * shape is exported as. Throws if it cannot be read.
  */
 export const conforms = (json: object | boolean, options?: ValidatorOptions): SchemaAST.Filter<unknown> => {
-  const { problem } = inspect(json)
+  const found = inspect(json)
+  const { problem } = found
   if (problem !== undefined) throw new Error(`${problem.path || "the schema"}: ${problem.problem}`)
-  const schema = isObject(json) ? json : { not: json === true ? false : {} }
-  const source: JsonSource = { schema, marks: () => marksOfJson(schema), sent: () => fromJsonSchema(schema) }
-  return jsonSchemaCheck(json as Json | boolean, source, options)
+  const schema = isObject(json) ? json : json === true ? {} : { not: {} }
+  return jsonSchemaCheck(schema, sourceOf(schema, found, options), options)
 }
 
 // ---------------------------------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
  * Why a JSON Schema cannot be read: a keyword whose value is none, a pattern that is no expression, a reference to another
  * document or to nothing.
  */
+import { isPolicy, type Policy } from "../pii/Marks.ts"
 import { isDraft07, isObject, type Json, subschemasOf, target } from "./Keywords.ts"
 
 export interface Problem {
@@ -13,8 +14,10 @@ export interface Problem {
 /** What a look at all of a schema has found. */
 export interface Inspection {
   readonly problem: Problem | undefined
-  /** Whether anything is marked as `pii`. */
-  readonly isMarked: boolean
+  /** How fields are marked as `pii`; empty if none is. */
+  readonly policies: ReadonlySet<Policy | "default">
+  /** Whether it was exported as what is sent, and says under `given` what a call has to give. */
+  readonly hasInput: boolean
 }
 
 const types = ["array", "boolean", "integer", "null", "number", "object", "string"]
@@ -60,13 +63,21 @@ const resolve = (reference: string, base: string): string | undefined =>
 /** Looks at every schema in a schema. */
 export const inspect = (root: unknown): Inspection => {
   let problem: Problem | undefined
-  let isMarked = false
+  let hasInput = false
+  const policies = new Set<Policy | "default">()
   const draft07 = isObject(root) && isDraft07(root)
   const resources = new Map<string, Json>()
   const anchors = new Set<string>()
   const references: Array<readonly [reference: string, base: string, path: string]> = []
   const found = (path: string, text: string) => {
     problem ??= { path, problem: text }
+  }
+  const mark = (pii: unknown, path: string) => {
+    if (pii === true) policies.add("default")
+    else if (isPolicy(pii)) policies.add(pii)
+    else if (pii !== false) return found(`${path}/pii`, 'must be true, false, "drop", "hash" or "keep"')
+    if (path === "" && pii !== false) found(path, "is marked as pii as a whole: mark its fields")
+    if (path.endsWith("/propertyNames")) found(path, "the names of a record are marked as pii: mark its values")
   }
   const visit = (schema: unknown, path: string, outer: string): void => {
     if (typeof schema === "boolean") return
@@ -75,7 +86,8 @@ export const inspect = (root: unknown): Inspection => {
       const [isValid, expected] = ruleOf.get(key) ?? []
       if (isValid !== undefined && !isValid(schema[key])) return found(`${path}/${key}`, `must be ${expected}`)
     }
-    isMarked ||= schema.pii !== undefined
+    hasInput ||= schema.given !== undefined
+    if (schema.pii !== undefined) mark(schema.pii, path)
     let base = outer
     // In draft-07 nothing beside a reference counts.
     const isAlone = draft07 && schema.$ref !== undefined
@@ -114,5 +126,5 @@ export const inspect = (root: unknown): Inspection => {
       found(path, `refers to ${reference}, and there is none`)
     }
   }
-  return { problem, isMarked }
+  return { problem, policies, hasInput }
 }

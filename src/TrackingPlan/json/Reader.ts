@@ -7,7 +7,6 @@ import * as Schema from "effect/Schema"
 import type { Definition, Shape } from "../Definition.ts"
 import { readShape } from "./JsonShape.ts"
 import { getOwn, isObject, type Json, listOf, pick } from "./Keywords.ts"
-import { inputSchema } from "./SentJson.ts"
 import type { ValidatorOptions } from "./Validator.ts"
 
 /** Why a plan, or an event of it, cannot be read. */
@@ -215,13 +214,12 @@ const newest = (entries: ReadonlyArray<EventEntry>): ReadonlyArray<EventEntry> =
 /** The JSON Schema of the data of an event, with the definitions that it may refer to. */
 const dataSchemaOf = ({ places, rules }: EventEntry): Json | undefined => {
   if (!isObject(rules)) return undefined
-  const input = inputSchema(rules)
   const at = (place: ReadonlyArray<string>) =>
-    place.reduce<unknown>((json, key) => getOwn(getOwn(json, "properties"), key), input)
+    place.reduce<unknown>((json, key) => getOwn(getOwn(json, "properties"), key), rules)
   const found = places.map(at).find((one) => isObject(one) && Object.keys(one).length > 0)
   if (!isObject(found)) return undefined
-  if (found === input) return input
-  const shared = pick(input, (key) => ["$schema", "definitions", "$defs"].includes(key))
+  if (found === rules) return rules
+  const shared = pick(rules, (key) => ["$schema", "definitions", "$defs"].includes(key))
   return { ...shared, ...withRequired(found) }
 }
 

@@ -19,7 +19,7 @@ export interface ValidatorOptions {
 
 /** The checks of this schema, for `Schema.check`. The schema has to be one that `inspect` has no problem with. */
 export const jsonSchemaCheck = (
-  json: Json | boolean,
+  json: Json,
   source: JsonSource | undefined,
   { formats = "annotation" }: ValidatorOptions = {}
 ): SchemaAST.Filter<unknown> => {
@@ -33,8 +33,8 @@ export const jsonSchemaCheck = (
   )
 }
 
-const makeValidator = (json: Json | boolean, asserts: boolean) => {
-  const schema = isObject(json) ? prepare(json, asserts) : json
+const makeValidator = (json: Json, asserts: boolean) => {
+  const schema = prepare(json, asserts)
   const compiled = Compile({}, schema)
   const isValid = compiled.IsAccelerated()
     ? (value: unknown): boolean => compiled.Check(value)
@@ -94,7 +94,7 @@ interface Names {
   readonly areData: boolean
 }
 
-const namesIn = (json: Json | boolean): Names => {
+const namesIn = (json: Json): Names => {
   const known = new Set<string>()
   let areData = false
   if (isObject(json)) {
