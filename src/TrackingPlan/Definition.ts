@@ -92,3 +92,7 @@ const base = baseOf(Schema.String.ast) as object
  * reasons that are not true.
  */
 export const isForeign = (ast: SchemaAST.AST): boolean => !Object.prototype.isPrototypeOf.call(base, ast)
+
+/** The cure for two copies. */
+export const oneEffect =
+  "Install effect once: `npm ls effect` shows its copies, `npm dedupe` removes them; a bundle needs one alias for effect"

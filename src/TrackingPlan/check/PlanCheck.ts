@@ -12,7 +12,7 @@ import { InvalidSetting, PlanViolation } from "../../AnalyticsError.ts"
 import * as Enrichment from "../../Enrichment.ts"
 import * as Json from "../../Json.ts"
 import type * as Message from "../../Message.ts"
-import type { Definition, NameIn } from "../Definition.ts"
+import { type Definition, type NameIn, oneEffect } from "../Definition.ts"
 import * as Marks from "../pii/Marks.ts"
 import type { Rule, Rules } from "./Rule.ts"
 import { none, type Violation } from "./Violation.ts"
@@ -98,7 +98,7 @@ export class PlanCheck implements Enrichment.Check {
     this.policies = policies
     this.context = context
     const { hashKey } = policies
-    const key: unknown = Redacted.isRedacted(hashKey) ? Redacted.value(hashKey) : hashKey
+    const key = keyOf(hashKey)
     this.key = key
     this.hash = typeof key !== "string" || key === "" ? undefined : Marks.makeHash(key)
   }
@@ -114,6 +114,7 @@ export class PlanCheck implements Enrichment.Check {
       oneOf("unplanned", unplanned, ["allow", "drop", "fail"]) ??
       oneOf("pii", pii, ["drop", "hash", "keep"])
     if (problem !== undefined) return problem
+    if (this.key === foreign) return invalid("hashKey", `is a Redacted of another copy of effect. ${oneEffect}`)
     if (hashKey !== undefined && (typeof this.key !== "string" || this.key === "")) {
       return invalid("hashKey", "must be a text that is not empty, or a Redacted one")
     }
@@ -240,6 +241,18 @@ export class PlanCheck implements Enrichment.Check {
         module: "effect-analytics"
       })
     )
+  }
+}
+
+const foreign = Symbol()
+
+const keyOf = (hashKey: unknown): unknown => {
+  if (!Redacted.isRedacted(hashKey)) return hashKey
+  try {
+    return Redacted.value(hashKey)
+  } catch {
+    // The value is kept by the copy of effect that has hidden it.
+    return foreign
   }
 }
 

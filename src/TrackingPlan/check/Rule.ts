@@ -9,7 +9,15 @@ import * as SchemaIssue from "effect/SchemaIssue"
 import * as SchemaParser from "effect/SchemaParser"
 import { isData } from "../../Json.ts"
 import type * as Message from "../../Message.ts"
-import { annotationsOf, type Definition, isEmpty, isForeign, type Shape, type Shapes } from "../Definition.ts"
+import {
+  annotationsOf,
+  type Definition,
+  isEmpty,
+  isForeign,
+  oneEffect,
+  type Shape,
+  type Shapes
+} from "../Definition.ts"
 import { mapParts } from "../pii/MapParts.ts"
 import * as Marks from "../pii/Marks.ts"
 import { toSent } from "../pii/Sent.ts"
@@ -37,7 +45,7 @@ export class Rule {
   private found: Marks.Marks | undefined
 
   constructor(shape: Shape, name: string | undefined, version: string | undefined) {
-    if (holds(shape.ast, isForeign)) throw new Error(foreign)
+    if (holds(shape.ast, isForeign)) throw new Error(`its Schema was made by another copy of effect. ${oneEffect}`)
     const annotations = annotationsOf(shape.ast)
     this.source = jsonSourceOf(shape.ast)
     this.isJson = this.source !== undefined
@@ -149,9 +157,6 @@ export class Rules {
     return [...named, ...Object.values(this.unnamed), this.context].filter((rule) => rule !== undefined)
   }
 }
-
-const foreign =
-  "its Schema was made by another copy of effect than the one that effect-analytics uses. Install effect once: `npm dedupe`, and `npm ls effect` shows the copies; in a bundle, mark effect as external or give it an alias"
 
 const isObject = Schema.makeFilter((value: unknown) => isData(value), { expected: "an object" })
 
