@@ -39,16 +39,28 @@ const makeValidator = (json: Json, asserts: boolean) => {
   const isValid = compiled.IsAccelerated()
     ? (value: unknown): boolean => compiled.Check(value)
     : (value: unknown): boolean => Check({}, schema, value)
-  let names: Names | undefined
-  return (value: unknown): ReadonlyArray<Schema.FilterIssue> => {
+  const names = namesIn(json)
+  const read = names.areInherited ? withoutPrototypes : (value: unknown) => value
+  return (given: unknown): ReadonlyArray<Schema.FilterIssue> => {
+    const value = read(given)
     if (isValid(value)) return []
     const errors = new AllErrors()
     ErrorSchema(Stack({}, schema), errors, "#", "", schema, value)
-    names ??= namesIn(json)
     const issues = explain(errors.GetErrors() as ReadonlyArray<unknown> as ReadonlyArray<ValidationError>, value, names)
     return issues.length > 0 ? issues : [valueIssue([], "a value that keeps the JSON Schema")]
   }
 }
+
+/** The validator takes what every object inherits (`toString`) for a property of the data. */
+const withoutPrototypes = (value: unknown): unknown =>
+  Array.isArray(value)
+    ? value.map(withoutPrototypes)
+    : isObject(value)
+      ? Object.assign(
+          Object.create(null),
+          ...Object.entries(value).map(([key, one]) => ({ __proto__: null, [key]: withoutPrototypes(one) }))
+        )
+      : value
 
 /** The validator stops after eight errors, unless it has all of them to find. */
 class AllErrors extends ErrorContext {
@@ -92,24 +104,28 @@ interface Names {
   readonly known: ReadonlySet<string>
   /** Whether names may be data at all: by pattern, or by a rule for names. */
   readonly areData: boolean
+  /** Whether one is that of a member of every object. */
+  readonly areInherited: boolean
 }
 
 const namesIn = (json: Json): Names => {
   const known = new Set<string>()
   let areData = false
-  if (isObject(json)) {
-    const visit = (schema: Record<string, unknown>) => {
-      for (const name of Object.keys(isObject(schema.properties) ? schema.properties : {})) known.add(name)
-      for (const name of listOf(schema.required)) known.add(String(name))
-      areData ||= schema.patternProperties !== undefined || schema.propertyNames !== undefined
+  const visit = (schema: Record<string, unknown>) => {
+    const { dependencies, dependentRequired, dependentSchemas, properties, required } = schema
+    for (const named of [properties, dependencies, dependentRequired, dependentSchemas]) {
+      for (const name of Object.keys(isObject(named) ? named : {})) known.add(name)
     }
-    mapSubschemas(json, visit, "all")
+    for (const name of [required, ...Object.values(isObject(dependentRequired) ? dependentRequired : {})].flatMap(
+      listOf
+    )) {
+      known.add(String(name))
+    }
+    areData ||= schema.patternProperties !== undefined || schema.propertyNames !== undefined
   }
-  return { known, areData }
+  mapSubschemas(json, visit, "all")
+  return { known, areData, areInherited: Array.from(known).some((name) => name in Object.prototype) }
 }
-
-/** Keywords whose errors come together with those of the schemas that they hold. */
-const groups = new Set(["if", "propertyNames"])
 
 const explain = (
   errors: ReadonlyArray<ValidationError>,
@@ -123,7 +139,8 @@ const explain = (
   return errors.flatMap((error) => {
     const { instancePath, keyword, params } = error
     if (isBelow(error) || (isNameOf(error) && keyword !== "propertyNames")) return []
-    if (groups.has(keyword) && keyword === "if" && errors.length > 1) return []
+    // What is wrong by `then` and `else` is an error of its own.
+    if (keyword === "if" && errors.length > 1) return []
     const path = pathOf(instancePath, root, names.known)
     switch (keyword) {
       case "required":
@@ -174,7 +191,7 @@ const valueIssue = (path: ReadonlyArray<string | number>, expected: string): Sch
 const expectations = new Map<string, SchemaAST.AST>()
 /** What is expected instead of a value of another type. */
 const expecting = (expected: string): SchemaAST.AST => {
-  const known = expectations.get(expected) ?? Schema.Unknown.annotate({ expected }).ast
+  const known = expectations.get(expected) ?? Schema.Unknown.annotate({ identifier: expected }).ast
   expectations.set(expected, known)
   return known
 }
