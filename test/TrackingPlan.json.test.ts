@@ -578,7 +578,7 @@ describe("PlanCode.generate", () => {
     }
   }
 
-  const sources = {
+  const sources: Record<string, string> & { readonly awkward: string; readonly shop: string } = {
     awkward: PlanCode.generate(awkward, { name: "awkward" }),
     shop: PlanCode.generate(withDefinitions),
     ecommerce: PlanCode.generate(PlanJson.toJson(Ecommerce.plan), { name: "ecommerce" }),
@@ -673,6 +673,76 @@ process.stdout.write(JSON.stringify([PlanJson.toJson(awkward)]))
     assert.match(source, /owner: "growth"/)
     assert.include(sources.awkward, "/** Two checks */")
     assert.match(sources.awkward, /description: "Two checks",\s+pii: true/)
+  })
+
+  it("what types cannot express has the widest type that is right, and is checked as JSON Schema", () => {
+    const rules = {
+      type: "object",
+      properties: {
+        id: { type: "string", pattern: "^[\\w-.]+$" },
+        price: { type: "number", multipleOf: 0.01, description: "In euros" },
+        open: {
+          type: "object",
+          properties: { a: { type: "string" } },
+          patternProperties: { "^n_": { type: "number" } }
+        },
+        closed: { type: "object", properties: { a: { type: "string" } }, additionalProperties: false },
+        pair: { type: "array", items: [{ type: "string" }, { type: "number" }] },
+        either: {
+          oneOf: [
+            { type: "string", minLength: 3 },
+            { type: "string", maxLength: 1 }
+          ]
+        },
+        any: { minimum: 3 },
+        not: { not: { type: "null" } }
+      },
+      dependencies: { id: ["price"] }
+    }
+    const json = { rules: { events: [event("Seen", rules)] } }
+    const source = PlanCode.generate(json)
+    assert.include(source, `import * as PlanJson from "effect-analytics/TrackingPlan/json"`)
+    assert.match(
+      source,
+      /\/\/ Checked, and not in the types: additionalProperties, dependencies, minimum, multipleOf, not, oneOf, pattern, patternProperties, prefixItems\./
+    )
+    assert.match(source, /\/\*\* In euros \*\/\n +price: Schema.optionalKey\(Schema.Finite.annotate/)
+    assert.include(source, "any: Schema.optionalKey(Schema.Json)")
+    sources.widest = source
+    const [again, found] = inFolder((folder) => {
+      const program = `import * as PlanJson from "effect-analytics/TrackingPlan/json"
+import { plan } from "./widest.ts"
+const violations = (properties) => plan.violations({ type: "track", event: "Seen", properties }).map(({ kind, path }) => [kind, ...path].join(" "))
+const right = { id: "a-b.c", price: 9.99, open: { a: "x", n_1: 1, more: [] }, closed: {}, pair: ["a"], either: "abc", any: "x", not: 1 }
+const wrong = { id: "a b", price: 0.005, open: { n_1: "1" }, closed: { b: 1 }, pair: [1], either: "ab", any: 1, not: null }
+const typed: Parameters<typeof plan.track<"Seen">>[1] = right
+process.stdout.write(JSON.stringify([PlanJson.toJson(plan), [violations(typed), violations({ id: "a" }), violations(wrong)]]))
+`
+      fs.writeFileSync(path.join(folder, "print.ts"), program)
+      return JSON.parse(execFileSync(process.execPath, [path.join(folder, "print.ts")], { encoding: "utf8" }))
+    })
+    assert.deepStrictEqual(PlanDiff.diff(json, again).changes, [])
+    assert.deepStrictEqual(found.slice(0, 2), [[], ["value properties"]])
+    assert.sameMembers(
+      found[2],
+      [
+        ...[
+          "value properties id",
+          "value properties price",
+          "type properties open *",
+          "unexpected properties closed b"
+        ],
+        ...["type properties pair 0", "type properties either", "value properties any", "value properties not"]
+      ].map((one) => one)
+    )
+  }, 60_000)
+
+  it("an event that cannot be read is a comment, and takes any object", () => {
+    const remote = event("Seen", { type: "object", properties: { a: { $ref: "https://example.com/*/a.json" } } })
+    const source = PlanCode.generate({ rules: { events: [remote, event("Good", { type: "object" })] } })
+    assert.include(source, "/* Not checked, since it cannot be read: /properties/a/$ref: refers to another document")
+    assert.include(source, "Good: ")
+    assert.throws(() => PlanCode.generate({ rules: { events: [remote] } }, { strict: true }), "Seen/properties/a/$ref")
   })
 
   it("what it is made from can't break out of it", () => {

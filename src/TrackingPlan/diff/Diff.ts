@@ -2,7 +2,7 @@
 import type { AnyPlan } from "../check/Plan.ts"
 import { annotationsOf, type Definition, type Shape } from "../Definition.ts"
 import { inputJsonSchema } from "../json/JsonShape.ts"
-import { isObject, type Json, mapSubschemas } from "../json/Keywords.ts"
+import { isObject, type Json, mapSubschemas, pick, planKeywords } from "../json/Keywords.ts"
 import { readPlan } from "../json/Reader.ts"
 import { both, Comparison, renamesIn, type SchemaChange } from "./Comparison.ts"
 
@@ -61,9 +61,15 @@ const schemasOf = (definition: Definition): Readonly<Record<string, Described>> 
   const { context, events, groupTraits, pages, screens, traits } = definition
   const described = (kind: string, name: string | undefined, shape: Shape): readonly [string, Described] => {
     const label = kind === "event" ? name : [kind, name].join(" ").trim()
-    const aliases = (annotationsOf(shape.ast).aliases ?? []).map((alias) => `${kind} ${alias}`)
+    const annotations = annotationsOf(shape.ast)
+    // What is said of an event is kept beside its schema, or in it.
+    const about = pick(annotations as Json, (key) => key === "description" || planKeywords.includes(key))
+    const aliases = (annotations.aliases ?? []).map((alias) => `${kind} ${alias}`)
     const key = name === undefined ? kind : `${kind} ${name}`
-    return [key, { label: label ?? kind, alone: !name, schema: modern(inputJsonSchema(shape)), aliases }]
+    return [
+      key,
+      { label: label ?? kind, alone: !name, schema: { ...modern(inputJsonSchema(shape)), ...about }, aliases }
+    ]
   }
   const named = Object.entries({ event: events, page: pages, screen: screens }).flatMap(([kind, shapes]) =>
     Object.entries(shapes ?? {}).map(([name, shape]) => described(kind, name, shape))

@@ -105,7 +105,11 @@ const message = (format: Format, json: unknown, index: number, event: unknown = 
   const invalid = (problem: string) => new InvalidPlan({ event: label, path: "", problem })
   if (!isObject(json) || (type === "track" && !isNamed)) return invalid("every event must be an object with a name")
   if (known === undefined) return invalid(`eventType must be one of ${eventTypes.join(", ")}`)
-  const about = { description: description ?? getOwn(rules, "description"), labels, version }
+  const about = {
+    description: description ?? getOwn(rules, "description"),
+    labels: labels ?? getOwn(rules, "labels"),
+    version
+  }
   return { type: known, name: isNamed ? name : "", label, rules, places: inMessage[known], ...about, format, json }
 }
 

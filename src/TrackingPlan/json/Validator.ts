@@ -139,8 +139,8 @@ const explain = (
   return errors.flatMap((error) => {
     const { instancePath, keyword, params } = error
     if (isBelow(error) || (isNameOf(error) && keyword !== "propertyNames")) return []
-    // What is wrong by `then` and `else` is an error of its own.
-    if (keyword === "if" && errors.length > 1) return []
+    // What is wrong by `else` is an error of its own; of `then` the validator says no more.
+    if (keyword === "if" && params.failingKeyword === "else") return []
     const path = pathOf(instancePath, root, names.known)
     switch (keyword) {
       case "required":
@@ -217,6 +217,8 @@ const wordsOf = (keyword: string, params: Readonly<Record<string, unknown>>): st
       return `a multiple of ${params.multipleOf}`
     case "uniqueItems":
       return "elements that differ"
+    case "if":
+      return "a value that keeps the rule under then"
     case "not":
       return "a value that the plan does not exclude"
     case "dependencies":

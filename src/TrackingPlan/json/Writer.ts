@@ -123,12 +123,13 @@ const eventOf = (written: Written, format: Format, options: Options): Json => {
   const sent = (rules: unknown) => (isObject(rules) ? outputSchema(inputSchema(rules), options.pii as Policy) : rules)
   if (format === "segment-api") {
     if (read !== undefined) return { ...read, jsonSchema: sent(read.jsonSchema ?? read.json_schema) }
-    const { description: _, name: __, labels: ___, eventType: ____, rules, ...rest } = described(written, options)
+    const { description, labels, version, rules } = described(written, options)
+    const about = { ...(description === undefined ? {} : { description }), ...(labels === undefined ? {} : { labels }) }
     return {
       type: type === "context" ? "COMMON" : type.toUpperCase(),
       ...(name === "" ? {} : { key: name }),
-      ...rest,
-      jsonSchema: rules
+      ...(version === undefined ? {} : { version }),
+      jsonSchema: { ...(rules as Json), ...about }
     }
   }
   if (format === "amplitude") return read ?? amplitudeEvent(written, options)
