@@ -10,7 +10,14 @@ import { make, type Plan } from "./check/Plan.ts"
 import type { Definition } from "./Definition.ts"
 import { type InvalidPlan, type ReadDefinition, type ReadOptions, readPlan, readSchemas } from "./json/Reader.ts"
 
-export { conforms, type Dialect, fromJsonSchema, type JsonSchemaOptions, toJsonSchema } from "./json/JsonShape.ts"
+export {
+  conforms,
+  type Dialect,
+  fromJsonSchema,
+  type JsonSchemaOptions,
+  toJsonSchema,
+  typed
+} from "./json/JsonShape.ts"
 export { InvalidPlan, type ReadOptions } from "./json/Reader.ts"
 export type { ValidatorOptions } from "./json/Validator.ts"
 export { type EventJson, type PlanJson, type PlanJsonOptions, toJson, toSchemas } from "./json/Writer.ts"

@@ -18,10 +18,6 @@ export interface JsonSource {
 /** The annotation that has it. */
 export const sourceKey = "effect-analytics/JsonSource"
 
-/** Of a shape whose check is the JSON Schema as a whole. */
-export const jsonSourceOf = (ast: SchemaAST.AST): JsonSource | undefined =>
-  ast._tag === "Declaration" ? sourceIn(ast) : undefined
-
-/** Of any part whose check is a JSON Schema. */
-export const sourceIn = ({ checks }: SchemaAST.AST): JsonSource | undefined =>
-  checks?.map(({ annotations }) => annotations?.[sourceKey]).find((one) => one !== undefined) as JsonSource | undefined
+/** Of a shape that was read from JSON. */
+export const jsonSourceOf = ({ _tag, checks }: SchemaAST.AST): JsonSource | undefined =>
+  _tag === "Declaration" ? (checks?.[0].annotations?.[sourceKey] as JsonSource | undefined) : undefined

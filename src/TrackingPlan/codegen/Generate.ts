@@ -118,23 +118,16 @@ class Module {
     const { schema } = writer.bare({ type: "object", ...json })
     const strict = isClosed && json.additionalProperties === false ? { strict: true } : {}
     const described = annotated(schema, { ...json, ...about, ...strict })
-    if (writer.unexpressed.size === 0 && !this.isUnexpressed(json)) return described
+    for (const [, , text] of definitionsOf(json)) {
+      for (const keyword of this.unexpressedOf.get(text) ?? []) writer.unexpressed.add(keyword)
+    }
+    if (writer.unexpressed.size === 0) return described
     this.needsJson = true
-    const keywords = Array.from(new Set([...writer.unexpressed, ...this.unexpressedIn(json)]))
-      .sort()
-      .join(", ")
-    return `${described}.check(\n  // Checked, and not in the types: ${keywords.replace(/\s/g, " ")}.\n  PlanJson.conforms(${quoted(json)})\n)`
+    const keywords = Array.from(writer.unexpressed).sort().join(", ").replace(/\s/g, " ")
+    return block("PlanJson.typed(", [described, `// Checked, and not in the types: ${keywords}.\n${quoted(json)}`], ")")
   }
 
   private readonly unexpressedOf = new Map<string, ReadonlySet<string>>()
-
-  private unexpressedIn(json: Json): ReadonlyArray<string> {
-    return definitionsOf(json).flatMap(([, , text]) => Array.from(this.unexpressedOf.get(text) ?? []))
-  }
-
-  private isUnexpressed(json: Json): boolean {
-    return this.unexpressedIn(json).length > 0
-  }
 
   /** The constant of a definition; it is written before the first that refers to it. */
   private constant(reference: string, root: Json, isClosed: boolean): Constant | undefined {

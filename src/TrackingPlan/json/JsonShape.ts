@@ -4,7 +4,7 @@ import * as Schema from "effect/Schema"
 import * as SchemaAST from "effect/SchemaAST"
 import type * as SchemaRepresentation from "effect/SchemaRepresentation"
 import { type Data, isData } from "../../Json.ts"
-import { type JsonSource, sourceIn, sourceKey } from "../check/JsonSource.ts"
+import { type JsonSource, jsonSourceOf, sourceKey } from "../check/JsonSource.ts"
 import { annotationsOf, isEmpty, type Shape } from "../Definition.ts"
 import type { Policy } from "../pii/Marks.ts"
 import { marksOfJson } from "./JsonMarks.ts"
@@ -92,9 +92,16 @@ export const fromJsonSchema = (json: object, options?: ValidatorOptions): Shape 
 }
 
 /**
- * A JSON Schema as a check of a shape: what generated code has where types cannot express all rules. It is then what the
- * shape is exported as. Throws if it cannot be read.
+ * A shape that is checked by a JSON Schema, with the types of a Schema: what generated code has where types cannot express
+ * all rules. Throws if the JSON Schema cannot be read.
  */
+export const typed = <S extends Shape>(types: S, json: object, options?: ValidatorOptions): S => {
+  const { problem, shape } = readShape(json as Json, options, annotationsOf(types.ast))
+  if (problem !== undefined) throw new Error(`${problem.path || "the schema"}: ${problem.problem}`)
+  return shape as S
+}
+
+/** A JSON Schema as one check of any Schema. Throws if it cannot be read. */
 export const conforms = (json: object | boolean, options?: ValidatorOptions): SchemaAST.Filter<unknown> => {
   const found = inspect(json)
   const { problem } = found
@@ -121,7 +128,7 @@ export const toJsonSchema = (
 
 /** The JSON Schema of what a call is given, in its form on the wire. */
 export const inputJsonSchema = (shape: Shape, dialect: Dialect = "draft-2020-12"): Json => {
-  const read = sourceIn(shape.ast)
+  const read = jsonSourceOf(shape.ast)
   if (read !== undefined) return read.schema as Json
   const strict = annotationsOf(shape.ast).strict === true
   const document = Schema.toJsonSchemaDocument(shape, {
