@@ -1,8 +1,14 @@
 /** A first plan from what a program sends. */
 import * as fs from "node:fs"
+import { createServer } from "node:http"
+import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as FetchHttpClient from "effect/http/FetchHttpClient"
+import * as HttpServer from "effect/http/HttpServer"
 import * as Layer from "effect/Layer"
+import * as Shop from "../examples/Shop.ts"
+import * as Visitors from "../examples/visitors.ts"
 import * as Analytics from "../src/Analytics.ts"
 import * as AnalyticsTest from "../src/AnalyticsTest.ts"
 import * as PlanCode from "../src/TrackingPlan/codegen.ts"
@@ -84,6 +90,37 @@ describe("TrackingPlan.observe", () => {
       assert.notInclude(JSON.stringify(observed.toJson()), secret)
       assert.include(PlanCode.generate(observed.toJson()), '"Order Completed": Schema.Struct({')
     }).pipe(Effect.provide(Layer.provideMerge(observed.layer, AnalyticsTest.layer())))
+  })
+
+  it.live("writes the first plan of the example shop, which all that it sends keeps", () => {
+    const observed = TrackingPlan.observe({ name: "Tea" })
+    const server = NodeHttpServer.layer(createServer, { host: "127.0.0.1", port: 0 })
+    const visits = Effect.gen(function* () {
+      const { address } = yield* HttpServer.HttpServer
+      yield* Visitors.visit({ url: HttpServer.formatAddress(address), requests: 120, onAnswer: () => {} })
+    }).pipe(Effect.provide(Layer.provideMerge(Shop.layer, server)))
+    return Effect.gen(function* () {
+      yield* visits
+      yield* (yield* Analytics.Analytics).flush
+      const messages = yield* (yield* AnalyticsTest.Sent).messages
+      const plan = PlanJson.fromJson(observed.toJson(), { strict: true })
+      assert.includeMembers(Object.keys(plan.definition.events ?? {}), [
+        "Products Searched",
+        "Product Viewed",
+        "Signed Up"
+      ])
+      for (const message of messages) assert.deepStrictEqual(plan.violations(message), [])
+      const viewed = { type: "track", event: "Product Viewed", properties: { sku: 1 } }
+      assert.sameMembers(
+        plan.violations(viewed).map(({ kind, path }) => `${kind} ${path.join(".")}`),
+        ["required properties.price", "type properties.sku"]
+      )
+      const source = PlanCode.generate(observed.toJson())
+      assert.match(
+        source,
+        /"Product Viewed": Schema\.Struct\(\{\n +sku: Schema\.String,\n +price: Schema\.Finite\n +\}\)/
+      )
+    }).pipe(Effect.provide([Layer.provideMerge(observed.layer, AnalyticsTest.layer()), FetchHttpClient.layer]))
   })
 
   it("records messages that were kept elsewhere, here those of the documentation", () => {
