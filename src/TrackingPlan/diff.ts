@@ -1,5 +1,5 @@
 /**
- * What changed between two tracking plans, and whom it breaks: those who make the calls, or those who read the data. With
+ * The changes between two tracking plans, and whom they break: callers or consumers of the data. With
  * a report in Markdown for a pull request. Plans and the JSON of plans compare with each other.
  */
 export type { Broken } from "./diff/Comparison.ts"

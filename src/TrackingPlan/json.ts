@@ -2,7 +2,7 @@
  * Tracking plans as JSON: read from and written to the formats of Segment Protocols, RudderStack, Avo, Amplitude and single
  * JSON Schemas (draft-07 and 2020-12).
  *
- * This entry needs the package `typebox`, an optional peer, whose validator checks what a plan from JSON says.
+ * This entry needs the package `typebox`, an optional peer, whose validator checks calls by a plan from JSON.
  */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -34,7 +34,7 @@ export interface ReadPlan extends Plan<Definition> {
  * event with several versions the newest.
  *
  * Throws an `InvalidPlan` for what is no plan, and with `strict: true` for the first event that cannot be read. The patterns
- * in it are run on what is sent: read plans of people whom you trust.
+ * in it run on the data of calls: read plans only from sources that you trust.
  */
 export const fromJson = (json: unknown, options?: ReadOptions): ReadPlan => withProblems(readPlan(json, options))
 

@@ -1,4 +1,4 @@
-/** What a shape that was read from JSON knows beside its check: the JSON Schema, and what follows from it. */
+/** The JSON Schema of a shape that was read from JSON, and what follows from it. */
 import type * as SchemaAST from "effect/SchemaAST"
 import type { Shape } from "../Definition.ts"
 import type * as Marks from "../pii/Marks.ts"

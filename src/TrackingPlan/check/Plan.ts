@@ -1,5 +1,5 @@
 /**
- * A tracking plan: what is said of users, by name and shape, known to the compiler and checked when it runs.
+ * A tracking plan: the calls of a program by name and shape, known to the compiler and checked at run time.
  *
  * A planned call is given what the program knows (a `DateTime`, a branded id) and sends its JSON form. `layer` puts the
  * plan around a client, so that calls which know nothing of the plan are checked as well.
@@ -30,13 +30,13 @@ type DataIn<S, Name extends string> = S extends Shapes
       : never
     : never
   : never
-/** What is given for data: nothing where there are no fields, though TypeScript has everything for a `{}`. */
+/** The data that a call takes: no properties for a shape without fields, though TypeScript allows any for `{}`. */
 type GivenFor<Data> = Data extends unknown
   ? [keyof Data] extends [never]
     ? { readonly [key: string]: never }
     : Data
   : never
-/** What is given for the data of a shape. Where it may be one of several, what suits them all. */
+/** The data that a call takes for a shape. For one of several names: data that suits them all. */
 type GivenIn<S, Name extends string> = (
   Name extends unknown
     ? (given: GivenFor<DataIn<S, Name>>) => void
@@ -44,7 +44,7 @@ type GivenIn<S, Name extends string> = (
 ) extends (given: infer All) => void
   ? All
   : never
-/** What is given for one shape; any data, if it is not planned. */
+/** The data that a call takes for one shape; any data, if it is not planned. */
 type GivenOf<S> = S extends Shape ? GivenFor<S["Type"]> : Json.Data
 
 /** The names of the events of a plan. */
@@ -62,19 +62,19 @@ type ContextOf<D extends Definition> = D["context"] extends Shape
   ? Json.Data & Partial<D["context"]["Encoded"]>
   : Json.Data
 
-/** What the plan gives is not given a second time. */
+/** The call without the fields that the plan sets. */
 type Rest<Call, D extends Definition> = Call extends unknown
   ? Omit<Call, "event" | "name" | "properties" | "traits" | "context"> & { readonly context?: ContextOf<D> | undefined }
   : never
 
-/** Whom a call is about, and what else it says: always, or where something around it says so. */
+/** The other fields of a call, its identity among them; optional where an identity is around the call. */
 type About<Type extends Message.Type, D extends Definition, Identity> = Identity extends "around"
   ? Type extends "group" | "alias"
     ? [call: Rest<Message.Anonymous<Message.Calls[Type]>, D>]
     : [call?: Rest<Message.Anonymous<Message.Calls[Type]>, D>]
   : [call: Rest<Message.Calls[Type], D>]
 
-/** The calls of a plan. `Identity` is `"named"` where each call names whom it is about. */
+/** The calls of a plan. `Identity` is `"named"` where each call has its identity. */
 export interface Calls<D extends Definition, Answer, Identity extends "named" | "around" = "named"> {
   readonly track: <Name extends EventName<D>>(
     event: Name,
@@ -117,13 +117,13 @@ export type CallMaker<Answer> = (
 
 /**
  * Any plan, whatever is in it: for functions that export plans, compare them or put them around a client. It has no calls,
- * and no policies by name, since nobody knows its names.
+ * and no policies by name, since its names are unknown.
  */
 export interface AnyPlan {
   readonly definition: Definition
   /** Puts the plan around a client. */
   readonly layer: (policies?: UnnamedPolicies) => Layer.Layer<Analytics, InvalidSetting, Analytics>
-  /** What is wrong with a message as it is on the wire. A name that is not in the plan is a violation as well. */
+  /** The violations of a message as it is on the wire. A name that is not in the plan is a violation as well. */
   readonly violations: (message: Message.Data) => ReadonlyArray<Violation>
   /** Why the layer could not be made with these policies. */
   readonly problem: (policies: UnnamedPolicies) => InvalidSetting | undefined
@@ -186,7 +186,7 @@ export const around = (service: AnalyticsService, check: Enrichment.Check): Anal
 /** A call of a plan, in the words of all: `name` is of an event, page or screen. */
 type CallFn<Answer> = (type: Message.Type, name: string | undefined, data: unknown, rest: object | undefined) => Answer
 
-/** The calls of a plan, each for its type. What is different about `identified` is what it asks of the types. */
+/** The calls of a plan, each for its type. `identified` differs in its types. */
 const callsOf = <Answer>(makeCall: CallFn<Answer>) => {
   const named = (type: Message.Type) => (name: string, data: unknown, rest?: object) => makeCall(type, name, data, rest)
   const unnamed = (type: Message.Type) => (data: unknown, rest?: object) => makeCall(type, undefined, data, rest)
@@ -222,7 +222,7 @@ export const make = <const D extends Definition>(definition: D): Plan<D> => {
   /** For calls to a client that does not have the plan around it. */
   const bare = new PlanCheck(rules, {}, Context.empty())
 
-  /** The checks of a client, this plan among them; `know` says what is known to it already. */
+  /** The checks of a client, this plan among them; `know` adds facts about the data to it. */
   const checksOf = ({ checks }: AnalyticsService, know: (planCheck: PlanCheck) => Enrichment.Check) => {
     const isOurs = (check: Enrichment.Check): check is PlanCheck => (check as Partial<PlanCheck>).rules === rules
     return checks.some(isOurs) ? checks.map((check) => (isOurs(check) ? know(check) : check)) : [...checks, know(bare)]

@@ -1,8 +1,8 @@
 /**
- * A plan's rules and what is to be done when they are broken: what every call to a client has to pass.
+ * Checks every call to a client by the rules of a plan, and applies the policies for violations.
  *
  * A message that breaks the plan fails, is dropped, or is sent with its violations in `context.protocols.violations`; each
- * is counted. Fields marked as `pii` never pass as they are, unless the policy says so.
+ * is counted. Fields marked as `pii` pass unchanged only by the policy `keep`.
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -18,8 +18,8 @@ import type { Rule, Rules } from "./Rule.ts"
 import { none, type Violation } from "./Violation.ts"
 
 /**
- * What becomes of a call that breaks the plan: it fails with `PlanViolation`; is dropped, and the observer is told
- * (`Filtered`, with the violation: logged, or told to `onError`); or is sent and flagged in its context.
+ * The policy for a call that breaks the plan: it fails with `PlanViolation`; is dropped, and the observer gets `Filtered` with
+ * the violation (logged, or passed to `onError`); or is sent and flagged in its context.
  */
 export type OnViolation = "fail" | "drop" | "flag"
 
@@ -39,9 +39,9 @@ export interface Policies<D extends Definition = Definition> {
   readonly traits?: OnViolation | undefined
   /** The policy of `group`. */
   readonly groupTraits?: OnViolation | undefined
-  /** What becomes of events, pages and screens that are not in the plan. @default "allow" */
+  /** The policy for events, pages and screens that are not in the plan. @default "allow" */
   readonly unplanned?: "allow" | "drop" | "fail" | undefined
-  /** What becomes of fields marked with `pii: true`. @default "drop" */
+  /** The policy for fields marked with `pii: true`. @default "drop" */
   readonly pii?: Marks.Policy | undefined
   /** The key of the hash. Without it and a layer, what is to be hashed is dropped. */
   readonly hashKey?: Redacted.Redacted | string | undefined
@@ -79,11 +79,11 @@ const actions: ReadonlyArray<OnViolation> = ["fail", "drop", "flag"]
 
 const unplanned: Violation = { kind: "unplanned", path: [], expected: "it is not in the plan" }
 
-/** What is named in a plan, by the setting that has its policies, and the call that it is about. */
+/** The calls that have names, by the setting with their policies. */
 const named = { events: "track", pages: "page", screens: "screen" } as const
 
 export class PlanCheck implements Enrichment.Check {
-  /** Whose plan this is. */
+  /** The rules of the plan. Two checks of one plan have the same. */
   readonly rules: Rules
   private readonly policies: Policies
   private readonly key: unknown
@@ -152,7 +152,7 @@ export class PlanCheck implements Enrichment.Check {
       Marks.apply(rule.marks, dataOf(message), pii, this.hash)
     const marks = this.rules.context?.marks
     if (marks === undefined) return message
-    // What is in a context may be shared with other calls.
+    // A context may be shared with other calls.
     const context = structuredClone(message.context)
     Marks.apply(marks, context, pii, this.hash)
     return { ...message, context }
@@ -266,7 +266,7 @@ const oneOf = (setting: string, value: unknown, known: ReadonlyArray<string>): I
 const stopWith = (policy: "fail" | "drop", violation: PlanViolation): PlanViolation | Enrichment.Drop =>
   policy === "fail" ? violation : new Enrichment.Drop({ reason: violation.message, violation })
 
-/** What we put into a context ourselves breaks no plan. */
+/** Keys that the library puts into a context are no violations. */
 const isTheirs = ({ kind, path }: Violation): boolean =>
   !(kind === "unexpected" && path.length === 1 && (path[0] === "library" || path[0] === "protocols"))
 

@@ -58,7 +58,7 @@ export class Rule {
     this.clean = !this.isJson && holds(shape.ast, SchemaAST.isUndefined) ? withoutUndefined : undefined
   }
 
-  /** What is marked as `pii`. */
+  /** The fields that are marked as `pii`. */
   get marks(): Marks.Marks | undefined {
     if (this.source !== undefined && this.source.policies.size > 0) this.found ??= this.source.marks()
     return this.found
@@ -71,7 +71,7 @@ export class Rule {
     return this.found !== undefined && Marks.hashes(this.found, policy)
   }
 
-  /** What is wrong with data from the wire. */
+  /** The violations in data from the wire. */
   violations(data: unknown): ReadonlyArray<Violation> {
     const result = this.decode(data)
     return Result.isSuccess(result) ? none : result.failure
@@ -140,7 +140,7 @@ export class Rules {
     this.context = one(context, "context")
   }
 
-  /** The rule for a call; `undefined` if the plan says nothing of such calls. */
+  /** The rule for a call; `undefined` if the plan has none for such calls. */
   find(type: Message.Type, name: string | undefined): Rule | "unplanned" | undefined {
     const named = this.named[type]
     if (named === undefined) return this.unnamed[type]

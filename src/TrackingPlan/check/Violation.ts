@@ -18,7 +18,7 @@ export const none: ReadonlyArray<Violation> = []
 
 const format = SchemaIssue.makeFormatterDefault()
 
-/** All that an issue says of data that a Schema was asked about. */
+/** The violations in an issue. */
 export const explain = (ast: SchemaAST.AST, issue: SchemaIssue.Issue): ReadonlyArray<Violation> => {
   const found: Array<Violation> = []
   collect(issue, [], [], (kind, path, rest, expected) => {
@@ -89,7 +89,7 @@ const withoutData = (ast: SchemaAST.AST, path: Path, kind: Violation["kind"]): P
   })
 }
 
-/** What a key that is named by a Schema holds. */
+/** The Schemas of a key that is named. */
 const typesAt = (ast: SchemaAST.AST, key: string | number): ReadonlyArray<SchemaAST.AST> => {
   if (SchemaAST.isObjects(ast)) {
     return ast.propertySignatures.filter(({ name }) => String(name) === String(key)).map(({ type }) => type)
@@ -98,7 +98,7 @@ const typesAt = (ast: SchemaAST.AST, key: string | number): ReadonlyArray<Schema
   return element === undefined ? [] : [element]
 }
 
-/** What keys hold that are not named. */
+/** The Schemas of keys that are not named. */
 const restOf = (ast: SchemaAST.AST): ReadonlyArray<SchemaAST.AST> =>
   SchemaAST.isObjects(ast) ? ast.indexSignatures.map(({ type }) => type) : SchemaAST.isArrays(ast) ? ast.rest : []
 

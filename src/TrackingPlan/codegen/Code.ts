@@ -31,7 +31,7 @@ const keyOf = (name: string): string =>
 export const entry = (key: string, value: string, docs: ReadonlyArray<string> = []): string =>
   [...docs, `${keyOf(key)}: ${value}`].join("\n")
 
-/** What a reader of code has to know of an event or a field. */
+/** The docstring of an event or a field. */
 export const docstring = ({ deprecated, description, since }: Json): ReadonlyArray<string> => {
   const lines = [
     ...(typeof description === "string" ? description.trim().split(/\r?\n/) : []),
@@ -55,7 +55,7 @@ export const annotated = (schema: string, about: Json): string => {
   return entries.length === 0 ? schema : `${schema}.annotate({ ${entries.join(", ")} })`
 }
 
-/** Keywords that are expressed, or that say nothing of values. */
+/** Keywords that are expressed, or that do not restrict values. */
 const expressed = new Set([
   ...["$schema", "$id", "$comment", "$ref", "$defs", "definitions", "type", "enum", "const", "anyOf", "oneOf", "given"],
   ...["properties", "required", "additionalProperties", "items", "additionalItems", "prefixItems", ...annotations],
@@ -247,7 +247,7 @@ export class CodeWriter {
     )
     const type = `{ ${fields.map((field) => field.type).join("; ")} }`
     if (isObject(others)) this.unexpressed.add("additionalProperties")
-    // What a check says of other properties the compiler must not forbid.
+    // Other properties, which a check may allow, must compile.
     if (!isOpen && !isObject(others)) return { schema: struct, type }
     return {
       schema: `Schema.StructWithRest(${struct}, [Schema.Record(Schema.String, Schema.Json)])`,

@@ -13,7 +13,7 @@ import { type ReadOptions, readPlan } from "../json/Reader.ts"
 import { annotated, block, CodeWriter, docstring, entry, isIdentifier, quoted } from "./Code.ts"
 
 export interface GenerateOptions extends Pick<ReadOptions, "strict"> {
-  /** What the plan is called in the module. @default "plan" */
+  /** The name of the plan in the module. @default "plan" */
   readonly name?: string | undefined
 }
 
@@ -162,7 +162,7 @@ class Module {
   }
 }
 
-/** The definitions of a document: pointer, name, and the text that tells it from others. */
+/** The definitions of a document: pointer, name, and a text that identifies it among all events. */
 const definitionsOf = (root: Json): ReadonlyArray<readonly [pointer: string, name: string, text: string]> =>
   (["definitions", "$defs"] as const).flatMap((key) => {
     const all = isObject(root[key]) ? root[key] : {}
@@ -184,7 +184,7 @@ const refersTo = (schema: Json, reference: string, root: Json, seen = new Set<st
   })
 }
 
-/** Whether every object of a document takes no other properties than those that it names: what `strict` says of a shape. */
+/** Whether every object of a document is closed, as `strict` means it. */
 const closes = (root: Json): boolean => {
   let isClosed = root.additionalProperties === false
   mapSubschemas(

@@ -1,10 +1,10 @@
 /**
- * All that a JSON Schema gives a choice of, each without references and alternatives: what two schemas are compared by.
+ * The alternatives of a JSON Schema, each without references and further alternatives. Schemas are compared by these.
  */
 import { isDraft07, isObject, type Json, listOf, pick, target, typeOf, typesOf, valuesOf } from "../json/Keywords.ts"
 import { descriptive, lowerBounds, text, typeOfKeyword, upperBounds } from "./Restrictions.ts"
 
-/** What both allow; what the first says counts more. */
+/** The schema of what both allow; descriptions of the first win. */
 const intersect = (first: Json, second: Json): Json => {
   if (Object.keys(first).length === 0) return second
   const all = new Map(Object.entries(first))
@@ -53,7 +53,7 @@ const joined = (all: ReadonlyArray<Json>): ReadonlyArray<Json> => {
   return Array.from(found.values())
 }
 
-/** The schemas of one side. What is found is kept, so that the same schema is the same object wherever it is met. */
+/** The schemas of one side. Results are kept, so that the same schema is the same object wherever it occurs. */
 export class Side {
   readonly root: Json
   private readonly known = new Map<Json, ReadonlyArray<Json>>()
@@ -62,7 +62,7 @@ export class Side {
     this.root = root
   }
 
-  /** All that a schema gives a choice of, without references on the way; recursion ends at `inside`. */
+  /** The alternatives of a schema; recursion ends at `inside`. */
   choices(json: Json, inside: ReadonlyArray<string> = []): ReadonlyArray<Json> {
     const before = this.known.get(json)
     if (before !== undefined) return before

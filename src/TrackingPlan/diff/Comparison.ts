@@ -1,5 +1,5 @@
 /**
- * What changed between two JSON Schemas, and which changes break those who read the data or make the calls.
+ * The changes between two JSON Schemas, and which of them break callers or consumers of the data.
  */
 import { getOwn, isObject, type Json, listOf, pick, typesOf, valuesOf } from "../json/Keywords.ts"
 import { Side } from "./Choices.ts"
@@ -22,7 +22,7 @@ import {
   upperBounds
 } from "./Restrictions.ts"
 
-/** Whom a change breaks: those who make the calls, or those who read the data. */
+/** Callers make the calls; consumers read the data. */
 export type Broken = "callers" | "consumers"
 
 /** A change. */
@@ -33,13 +33,13 @@ export interface SchemaChange {
   readonly breaking: boolean
   /** A rule that is `loosened` breaks nobody here; consumers may meet values that they have not seen before. */
   readonly breaks: ReadonlyArray<Broken>
-  /** What it was and what it is, in words. */
+  /** The values before and after, in words. */
   readonly detail: string
 }
 
 export const both: ReadonlyArray<Broken> = ["callers", "consumers"]
 
-/** Whom a change of this kind breaks, if it breaks. What is required or tighter refuses calls, and harms no data. */
+/** A breaking change of this kind breaks these. A tighter rule refuses calls, and does not change data. */
 const brokenBy = (kind: SchemaChange["kind"]): ReadonlyArray<Broken> =>
   kind === "added" || kind === "tightened" ? ["callers"] : both
 
@@ -58,7 +58,7 @@ const below = (path: string, all: ReadonlyArray<SchemaChange>): ReadonlyArray<Sc
 export class Comparison {
   private readonly before: Side
   private readonly after: Side
-  /** What was found of a pair; of one that is being compared, nothing yet: what refers to itself ends here. */
+  /** The changes of a pair; none while it is being compared, so that recursion ends. */
   private readonly found = new Map<Json, Map<Json, ReadonlyArray<SchemaChange>>>()
 
   constructor(before: Json, after: Json) {
@@ -87,7 +87,7 @@ export class Comparison {
     return this.once(before, after, () => this.choose(this.before.choices(before), this.after.choices(after)))
   }
 
-  /** Pairs those that are most alike. What is lost breaks, what is gained doesn't. */
+  /** Pairs the alternatives that are most alike. A lost alternative breaks, a new one does not. */
   private choose(was: ReadonlyArray<Json>, is: ReadonlyArray<Json>): ReadonlyArray<SchemaChange> {
     const detail = `was ${nameOfTypes(was)}, is ${nameOfTypes(is)}`
     if (was.length > 1 || is.length > 1) {
@@ -127,7 +127,7 @@ export class Comparison {
     return areTypesIn(from, to) || areTypesIn(to, from)
   }
 
-  /** Whether two of several may be the same one: they are not if what tells them apart differs. */
+  /** Whether two alternatives may be the same one: not if a discriminating value differs. */
   private alike(was: Json, is: Json): boolean {
     if (!this.comparable(was, is) || areDisjoint([was], [is])) return false
     const [from, to] = [propertiesOf(was), propertiesOf(is)]
@@ -159,7 +159,7 @@ export class Comparison {
     const [from, to] = [was.pii ?? false, is.pii ?? false]
     if (from === to) return all
     const detail = `pii was ${text(was.pii)}, is ${text(is.pii)}`
-    // What is dropped or hashed is lost to those who read it.
+    // Consumers lose a field that is dropped or hashed.
     const kept = to === false || to === "keep"
     return [...all, kept ? change("described", false, detail) : change("tightened", true, detail, "", ["consumers"])]
   }

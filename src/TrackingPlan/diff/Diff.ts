@@ -1,4 +1,4 @@
-/** What changed between two plans, and which changes break those who read the data or make the calls. */
+/** The changes between two plans, and which of them break callers or consumers of the data. */
 import type { AnyPlan } from "../check/Plan.ts"
 import { annotationsOf, type Definition, type Shape } from "../Definition.ts"
 import { inputJsonSchema } from "../json/JsonShape.ts"
@@ -33,7 +33,7 @@ export const diff = (before: AnyPlan | object, after: AnyPlan | object): Differe
   for (const [key, { alone, label: event, schema }] of Object.entries(is)) {
     const old = oldNames.get(key)
     const before = was[old ?? key]
-    // Data that needed no rules before does now.
+    // Data without rules had no restrictions before.
     if (before === undefined) add(event, "added", alone ? ["callers"] : [], "is added")
     else {
       if (old !== undefined) add(event, "renamed", both, `was ${before.label}`)
@@ -47,12 +47,12 @@ const read = (plan: AnyPlan | object): Definition =>
   "definition" in plan ? plan.definition : readPlan(plan).definition
 
 interface Described {
-  /** What people call it. An event may have the same label as a page, or as the traits. */
+  /** Its name in reports. An event may have the same label as a page, or as the traits. */
   readonly label: string
   /** Whether it is about all calls of its kind, or all others. */
   readonly alone: boolean
   readonly schema: Json
-  /** What it was called before, as a key. */
+  /** Its earlier names, as keys. */
   readonly aliases: ReadonlyArray<string>
 }
 
@@ -62,7 +62,7 @@ const schemasOf = (definition: Definition): Readonly<Record<string, Described>> 
   const described = (kind: string, name: string | undefined, shape: Shape): readonly [string, Described] => {
     const label = kind === "event" ? name : [kind, name].join(" ").trim()
     const annotations = annotationsOf(shape.ast)
-    // What is said of an event is kept beside its schema, or in it.
+    // The annotations of an event are kept beside its schema, or in it.
     const about = pick(annotations as Json, (key) => key === "description" || planKeywords.includes(key))
     const aliases = (annotations.aliases ?? []).map((alias) => `${kind} ${alias}`)
     const key = name === undefined ? kind : `${kind} ${name}`

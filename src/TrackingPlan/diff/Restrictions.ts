@@ -1,7 +1,7 @@
-/** What the keywords of a JSON Schema say of the values that it lets pass. */
+/** The keywords of a JSON Schema, by how they restrict values. */
 import { isObject, type Json, listOf, planKeywords, typesOf, valuesOf } from "../json/Keywords.ts"
 
-/** Keywords that say something about a schema, and restrict nothing. */
+/** Keywords that describe a schema, and restrict nothing. */
 export const descriptive = [
   "title",
   "description",
@@ -15,7 +15,7 @@ export const lowerBounds = ["minimum", "exclusiveMinimum", "minLength", "minItem
 export const upperBounds = ["maximum", "exclusiveMaximum", "maxLength", "maxItems", "maxProperties"]
 /** With them fewer values are left than without. */
 export const restrictive = ["pattern", "format", "multipleOf", "uniqueItems"]
-/** What has a comparison of its own, or is of no importance. */
+/** Keywords with a comparison of their own, or of no importance. */
 const compared = [
   ...["$schema", "$id", "$comment", "$defs", "definitions", "pii", "type", "enum", "const"],
   ...["properties", "required", "items", "prefixItems", "additionalProperties"]
@@ -49,11 +49,11 @@ export const propertiesOf = (json: Json): Json => {
 
 export const isRequired = (json: Json, name: string): boolean => listOf(json.required).includes(name)
 
-/** What is true without a word about it: everything, nothing, or a schema. */
+/** The value of a keyword whose default is `true`: everything, nothing, or a schema. */
 export const open = (value: unknown): boolean | Json =>
   value === false ? false : isObject(value) && Object.keys(value).length > 0 ? value : true
 
-// What is an integer is a number as well.
+// An integer is a number.
 const has = (types: ReadonlyArray<string>, type: string): boolean =>
   types.length === 0 || types.includes(type) || (type === "integer" && types.includes("number"))
 

@@ -2,7 +2,7 @@
 import * as Marks from "../pii/Marks.ts"
 import { isObject, type Json, listOf, target, typesOf } from "./Keywords.ts"
 
-/** What of the same value is said elsewhere. */
+/** Keywords whose schemas hold for the same value. */
 const sameValue = ["allOf", "anyOf", "oneOf", "if", "then", "else"]
 
 /** The marks of a schema; `undefined` if it has none. Throws if the whole is marked, or the names of a record. */
@@ -27,7 +27,7 @@ const read = (json: unknown, root: Json, known: Map<unknown, Marks.Node>): Marks
   const whole: Marks.Node = {
     ...node(undefined),
     policies: Marks.policyOf(schema.pii),
-    // What only refers elsewhere has the forms of that.
+    // A schema that only refers to others has their forms.
     forms: types.length === 0 && isChoice ? [] : forms
   }
   known.set(json, whole)

@@ -23,7 +23,7 @@ const dialects: { readonly [dialect in Dialect]: string } = {
 export interface JsonSchemaOptions {
   /** A schema that was read from JSON keeps its own. @default "draft-2020-12", and "draft-07" for whole plans */
   readonly dialect?: Dialect | undefined
-  /** What the layer does with fields that are marked with `pii: true`. @default "drop" */
+  /** The policy of the layer for fields that are marked with `pii: true`. @default "drop" */
   readonly pii?: Policy | undefined
 }
 
@@ -92,8 +92,7 @@ export const fromJsonSchema = (json: object, options?: ValidatorOptions): Shape 
 }
 
 /**
- * A shape that is checked by a JSON Schema, with the types of a Schema: what generated code has where types cannot express
- * all rules. Throws if the JSON Schema cannot be read.
+ * A shape that is checked by a JSON Schema, with the types of a Schema: generated code has them where types cannot express all rules. Throws if the JSON Schema cannot be read.
  */
 export const typed = <S extends Shape>(types: S, json: object, options?: ValidatorOptions): S => {
   const { problem, shape } = readShape(json as Json, options, annotationsOf(types.ast))
@@ -158,7 +157,7 @@ const asts = (ast: SchemaAST.AST): ReadonlyMap<string, SchemaAST.AST> => {
   // A set visits what is added on the way, too.
   for (const one of all) {
     const name = SchemaAST.resolveIdentifier(one)
-    // What has another form on the wire has another name there.
+    // A Schema with another form on the wire has another name there.
     const wire = name !== undefined && one.encoding !== undefined ? `${name}Encoded` : name
     if (wire !== undefined && !named.has(wire) && !SchemaAST.isSuspend(one)) named.set(wire, one)
     if (SchemaAST.isObjects(one)) {
@@ -218,7 +217,7 @@ const annotated = (ast: SchemaAST.AST, given: Json, inside: ReadonlySet<SchemaAS
   return json
 }
 
-/** One more schema that says nothing else needs no `allOf`. */
+/** An `allOf` with one schema is merged into the schema around it. */
 const flattened = (json: Json): Json => {
   const { allOf, ...rest } = json
   const [only, ...more] = Array.isArray(allOf) ? allOf : []

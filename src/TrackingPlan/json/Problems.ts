@@ -11,12 +11,12 @@ export interface Problem {
   readonly problem: string
 }
 
-/** What a look at all of a schema has found. */
+/** The facts of a schema that reading it needs. */
 export interface Inspection {
   readonly problem: Problem | undefined
   /** How fields are marked as `pii`; empty if none is. */
   readonly policies: ReadonlySet<Policy | "default">
-  /** Whether it was exported as what is sent, and says under `given` what a call has to give. */
+  /** Whether it describes what is sent, with what a call gives under `given`. */
   readonly hasInput: boolean
 }
 

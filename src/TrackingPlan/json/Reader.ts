@@ -65,7 +65,7 @@ const inMessage = {
   context: [["context"]]
 }
 
-/** The formats, each with what tells it and how its events are read. */
+/** The events of a plan, by the format that it is in. */
 const entriesOf = (plan: Json): ReadonlyArray<EventEntry | InvalidPlan> | undefined => {
   const { events, properties, rules } = plan
   if (Array.isArray(rules)) return rules.map((rule, index) => message("segment-api", rule, index, fromApi(rule)))
@@ -223,8 +223,11 @@ const dataSchemaOf = ({ places, rules }: EventEntry): Json | undefined => {
   const found = places.map(at).find((one) => isObject(one) && Object.keys(one).length > 0)
   if (!isObject(found)) return undefined
   if (found === rules) return rules
-  const shared = pick(rules, (key) => ["$schema", "definitions", "$defs"].includes(key))
-  return { ...shared, ...withRequired(found) }
+  const data = withRequired(found)
+  const shared = (["definitions", "$defs"] as const).flatMap((key) =>
+    isObject(rules[key]) ? [[key, { ...rules[key], ...(data[key] as object | undefined) }] as const] : []
+  )
+  return { ...pick(rules, (key) => key === "$schema" || key === "$id"), ...data, ...Object.fromEntries(shared) }
 }
 
 /** Where no other properties may be, one that is required and not described would be impossible: it may be anything. */

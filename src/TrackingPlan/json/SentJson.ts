@@ -1,6 +1,6 @@
 /**
- * What of a JSON Schema is sent, once its marked fields (`pii`) were dropped or hashed: what is dropped is not required, and
- * what is hashed is a text. What a call is given stays known under `given`, so that a plan comes back as it went.
+ * The JSON Schema of the data that is sent: a field that is dropped (`pii`) is not required, one that is hashed is a string. The
+ * schema of what a call gives is kept under `given`, so that a plan survives a round trip.
  */
 import { isPolicy, type Policy, strictest } from "../pii/Marks.ts"
 import { isObject, type Json, listOf, mapSubschemas, pick, planKeywords, target, typesOf } from "./Keywords.ts"
@@ -34,7 +34,7 @@ export const outputSchema = (json: Json, policy: Policy): Json => {
   })
 }
 
-/** The way back: what a call is given. */
+/** The way back: the schema of what a call gives. */
 export const inputSchema = (json: Json): Json =>
   mapSubschemas(
     json,
@@ -74,7 +74,7 @@ const marksOf = (schema: Json, root: Json, seen = new Set<Json>()): Set<unknown>
   return marks
 }
 
-/** What else is said of the same value. */
+/** The other schemas of the same value. */
 const partsOf = ({ $ref, allOf, anyOf, oneOf }: Json, root: Json): ReadonlyArray<Json> =>
   [...[allOf, anyOf, oneOf].flatMap(listOf), typeof $ref === "string" ? target($ref, root) : undefined].filter(isObject)
 
@@ -90,7 +90,7 @@ const hashed = (schema: Json, root: Json): Json => {
   return isText ? schema : instead(schema, isNullable(schema, root) ? ["string", "null"] : "string", "hash")
 }
 
-/** What is said about a value, and not of its form. */
+/** Keywords that describe a value, and do not restrict it. */
 const about = ["title", "description", ...planKeywords]
 
 const instead = (schema: Json, type: string | ReadonlyArray<string>, policy: Policy): Json => ({

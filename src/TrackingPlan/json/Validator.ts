@@ -13,7 +13,7 @@ import { isDraft07, isObject, type Json, listOf, mapSubschemas } from "./Keyword
 import { flagOf } from "./Problems.ts"
 
 export interface ValidatorOptions {
-  /** Whether a `format` is checked, or only says what a value is meant to be. @default "annotation" */
+  /** Whether a `format` is checked, or only describes a value. @default "annotation" */
   readonly formats?: "annotation" | "assertion" | undefined
 }
 
@@ -51,7 +51,7 @@ const makeValidator = (json: Json, asserts: boolean) => {
   }
 }
 
-/** The validator takes what every object inherits (`toString`) for a property of the data. */
+/** The validator mistakes inherited members (`toString`) for properties of the data. */
 const withoutPrototypes = (value: unknown): unknown =>
   Array.isArray(value)
     ? value.map(withoutPrototypes)
@@ -139,7 +139,7 @@ const explain = (
   return errors.flatMap((error) => {
     const { instancePath, keyword, params } = error
     if (isBelow(error) || (isNameOf(error) && keyword !== "propertyNames")) return []
-    // What is wrong by `else` is an error of its own; of `then` the validator says no more.
+    // Errors within `else` are listed as well; errors within `then` are not.
     if (keyword === "if" && params.failingKeyword === "else") return []
     const path = pathOf(instancePath, root, names.known)
     switch (keyword) {
@@ -189,7 +189,7 @@ const valueIssue = (path: ReadonlyArray<string | number>, expected: string): Sch
 })
 
 const expectations = new Map<string, SchemaAST.AST>()
-/** What is expected instead of a value of another type. */
+/** A Schema whose name is what is expected. */
 const expecting = (expected: string): SchemaAST.AST => {
   const known = expectations.get(expected) ?? Schema.Unknown.annotate({ identifier: expected }).ast
   expectations.set(expected, known)
@@ -202,7 +202,7 @@ const text = (values: unknown): string =>
     .map((one) => JSON.stringify(one))
     .join(" | ")
 
-/** What is in `params` is of the schema, and never of the value. */
+/** `params` are facts of the schema, never of the value. */
 const wordsOf = (keyword: string, params: Readonly<Record<string, unknown>>): string => {
   switch (keyword) {
     case "const":

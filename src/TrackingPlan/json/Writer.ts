@@ -39,14 +39,14 @@ export interface PlanJsonOptions extends JsonSchemaOptions {
   readonly format?: Exclude<Format, "schemas"> | undefined
 }
 
-/** What a shape is written from. */
+/** A shape, and the event that it is of. */
 interface Written {
   readonly type: EventType | "context"
   readonly name: string
   readonly shape: Shape
 }
 
-/** A plan as JSON, in the format of Segment Protocols if no other is asked for. */
+/** A plan as JSON, in the format of Segment Protocols by default. */
 export function toJson(
   plan: Pick<AnyPlan, "definition">,
   options?: PlanJsonOptions & { readonly format?: "segment" | "rudderstack" }
@@ -149,7 +149,7 @@ const described = (written: Written, options: Options): Json => {
   const rules = rulesOf(written, options)
   const key = dataKey(written.type)
   const data: Record<string, unknown> = { ...(rules.properties as Record<string, object>)[key] }
-  // These are about the event, and said there.
+  // These describe the event, and are written there.
   for (const word of ["description", ...planKeywords]) delete data[word]
   return {
     name: written.name,
@@ -179,7 +179,7 @@ const rulesOf = ({ shape, type }: Written, options: Options): Json => {
 /** The versions of the ecosystem are numbers. */
 const numeric = (version: string): number | string => (/^\d+$/.test(version) ? Number(version) : version)
 
-/** What Amplitude has no word for is left out: it is the widest that it can say. */
+/** Rules that Amplitude cannot express are left out. */
 const amplitudeEvent = ({ name, shape }: Written, options: Options): Json => {
   const schema = toJsonSchema(shape, options)
   const required = listOf(schema.required)

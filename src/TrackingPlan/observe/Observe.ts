@@ -1,5 +1,5 @@
 /**
- * Which events a program sends, with which shapes: a first plan from real traffic, or from the messages of tests.
+ * Records the events of a program and their shapes: a first plan from real traffic, or from the messages of tests.
  *
  * Names and types are kept, values never. Memory is bounded: beyond the limits names are not kept either.
  */
@@ -12,15 +12,15 @@ import { around } from "../check/Plan.ts"
 import { dataOf, nameOf } from "../check/PlanCheck.ts"
 
 export interface ObserveOptions {
-  /** What the plan is called. */
+  /** The name of the plan. */
   readonly name?: string | undefined
-  /** As many events, pages and screens are told apart; others are not recorded. @default 1_000 */
+  /** The number of events, pages and screens that are recorded; later ones are not. @default 1_000 */
   readonly maxEvents?: number | undefined
   /** An object with more names than this is a record: its names are data, and are forgotten. @default 200 */
   readonly maxProperties?: number | undefined
 }
 
-/** What was seen so far. */
+/** The messages so far. */
 export interface Observation {
   /** Puts the recorder around a client: all its calls are recorded, and sent as they are. */
   readonly layer: Layer.Layer<Analytics, never, Analytics>

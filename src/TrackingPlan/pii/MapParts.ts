@@ -17,7 +17,7 @@ export const mapParts = (
 ): SchemaAST.AST => {
   const before = known.get(ast)
   if (before !== undefined) return before
-  // What is suspended refers to this one while it is being made.
+  // A suspended Schema may refer to this one while it is being made.
   known.set(ast, new SchemaAST.Suspend(() => made))
   const made = mapInside(ast, change, (one) => mapParts(one, change, known))
   known.set(ast, made)
