@@ -2,7 +2,7 @@
  * The Schema of a JSON Schema, as TypeScript. What a Schema cannot express has the widest type that is right, and is named:
  * the shape as a whole is then checked by its JSON Schema as well.
  */
-import { getOwn, isObject, type Json, listOf, typesOf, valuesOf } from "../json/Keywords.ts"
+import { conditional, getOwn, isObject, type Json, listOf, typesOf, valuesOf } from "../json/Keywords.ts"
 import { flagOf } from "../json/Problems.ts"
 
 /** Code for a value, and its type. */
@@ -55,13 +55,8 @@ export const annotated = (schema: string, about: Json): string => {
   return entries.length === 0 ? schema : `${schema}.annotate({ ${entries.join(", ")} })`
 }
 
-/** Keywords that are expressed, or that do not restrict values. */
-const expressed = new Set([
-  ...["$schema", "$id", "$comment", "$ref", "$defs", "definitions", "type", "enum", "const", "anyOf", "oneOf", "given"],
-  ...["properties", "required", "additionalProperties", "items", "additionalItems", "prefixItems", ...annotations],
-  ...["minLength", "maxLength", "pattern", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"],
-  ...["minItems", "maxItems", "nameMapping", "id", "readOnly", "writeOnly"]
-])
+/** Keywords that a Schema has no check for, beside conditional ones. */
+const unchecked = ["multipleOf", "uniqueItems", "minProperties", "maxProperties"]
 
 const checks: { readonly [type: string]: Readonly<Record<string, string>> } = {
   string: { minLength: "isMinCodePoints", maxLength: "isMaxCodePoints" },
@@ -98,7 +93,7 @@ export class CodeWriter {
 
   /** Without them. */
   bare(json: Json): Code {
-    const lost = Object.keys(json).filter((key) => !expressed.has(key) && !key.startsWith("x-"))
+    const lost = Object.keys(json).filter((key) => conditional.has(key) || unchecked.includes(key))
     for (const key of lost) this.unexpressed.add(key)
     const isOpen = lost.length > 0
     if (typeof json.$ref === "string") return this.reference(json.$ref)

@@ -1,7 +1,7 @@
 /**
  * The changes between two JSON Schemas, and which of them break callers or consumers of the data.
  */
-import { getOwn, isObject, type Json, listOf, pick, typesOf, valuesOf } from "../json/Keywords.ts"
+import { conditional, getOwn, isObject, type Json, listOf, typesOf, valuesOf } from "../json/Keywords.ts"
 import { Side } from "./Choices.ts"
 import {
   areDisjoint,
@@ -139,7 +139,6 @@ export class Comparison {
   }
 
   private member(was: Json, is: Json): ReadonlyArray<SchemaChange> {
-    const rest = (json: Json) => text(pick(json, (key) => !known.has(key)))
     return [
       ...this.described(was, is),
       ...this.types(was, is),
@@ -147,8 +146,20 @@ export class Comparison {
       ...this.limits(was, is),
       ...this.fields(was, is),
       ...this.elements(was, is),
-      ...(rest(was) === rest(is) ? [] : [change("retyped", true, `was ${rest(was)}, is ${rest(is)}`)])
+      ...this.rest(was, is)
     ]
+  }
+
+  /** Other keywords: one more is tighter, one less is looser. A keyword that JSON Schema does not have restricts nothing. */
+  private rest(was: Json, is: Json): ReadonlyArray<SchemaChange> {
+    const keys = new Set([...Object.keys(was), ...Object.keys(is)].filter((key) => !known.has(key)))
+    return Array.from(keys).flatMap((key) => {
+      const [from, to] = [was[key], is[key]]
+      if (text(from) === text(to)) return []
+      if (!conditional.has(key)) return [change("described", false, `${key} was ${text(from)}, is ${text(to)}`)]
+      if (from === undefined || to === undefined) return [this.narrowed(to === undefined, from, to, key)]
+      return [change("retyped", true, `was ${text({ [key]: from })}, is ${text({ [key]: to })}`)]
+    })
   }
 
   private described(was: Json, is: Json): ReadonlyArray<SchemaChange> {

@@ -6,6 +6,13 @@ export type Json = JsonSchema.JsonSchema
 /** The annotations of plans that are keywords in JSON Schema, beside those that effect knows. */
 export const planKeywords = ["aliases", "deprecated", "owner", "pii", "planVersion", "since"]
 
+/** Keywords that restrict values by other schemas or properties, beside those that describe objects and arrays. */
+export const conditional = new Set([
+  ...["not", "if", "then", "else", "allOf", "contains", "minContains", "maxContains", "reference", "$dynamicRef"],
+  ...["patternProperties", "propertyNames", "dependencies", "dependentRequired", "dependentSchemas"],
+  ...["unevaluatedItems", "unevaluatedProperties"]
+])
+
 export const isObject = (value: unknown): value is Json =>
   typeof value === "object" && value !== null && !Array.isArray(value)
 
