@@ -710,10 +710,11 @@ process.stdout.write(JSON.stringify([PlanJson.toJson(awkward)]))
     assert.include(source, `import * as PlanJson from "effect-analytics/TrackingPlan/json"`)
     assert.match(
       source,
-      /\/\/ Checked, and not in the types: additionalProperties, dependencies, minimum, multipleOf, not, oneOf, pattern, patternProperties, prefixItems\./
+      /\/\/ Checked, and not in the types: additionalProperties, dependencies, not, pattern, patternProperties\./
     )
-    assert.match(source, /\/\*\* In euros \*\/\n +price: Schema.optionalKey\(Schema.Finite.annotate/)
-    assert.include(source, "any: Schema.optionalKey(Schema.Json)")
+    assert.match(source, /\/\*\* In euros \*\/\n +price: Schema.optionalKey\(Schema.Finite.check/)
+    assert.include(source, "id: Schema.optionalKey(Schema.String)")
+    assert.include(source, "not: Schema.optionalKey(Schema.Json)")
     const [again, found] = inFolder((folder) => {
       const program = `import * as PlanJson from "effect-analytics/TrackingPlan/json"
 import { widest as plan } from "./widest.ts"

@@ -1,9 +1,20 @@
 /**
- * The Schema of a JSON Schema, as TypeScript. What a Schema cannot express has the widest type that is right, and is named:
- * the shape as a whole is then checked by its JSON Schema as well.
+ * The Schema of a JSON Schema, as TypeScript. Effect's importer translates values; objects, references and choices are written
+ * here, with a docstring for each field. A rule that has no Schema gets the widest type that is right, and its keyword is
+ * named: the event is then checked by its JSON Schema.
  */
-import { conditional, getOwn, isObject, type Json, listOf, typesOf, valuesOf } from "../json/Keywords.ts"
-import { flagOf } from "../json/Problems.ts"
+import * as JsonSchema from "effect/JsonSchema"
+import * as SchemaRepresentation from "effect/SchemaRepresentation"
+import {
+  conditional,
+  getOwn,
+  isDraft07,
+  isObject,
+  type Json,
+  listOf,
+  mapSubschemas,
+  typesOf
+} from "../json/Keywords.ts"
 
 /** Code for a value, and its type. */
 interface Code {
@@ -55,33 +66,55 @@ export const annotated = (schema: string, about: Json): string => {
   return entries.length === 0 ? schema : `${schema}.annotate({ ${entries.join(", ")} })`
 }
 
-/** Keywords that a Schema has no check for, beside conditional ones. */
-const unchecked = ["multipleOf", "uniqueItems", "minProperties", "maxProperties"]
+/** The code of effect's importer; `undefined` for a schema that it does not translate. */
+const imported = (json: Json, isOld: boolean): Code | undefined => {
+  try {
+    const bare = mapSubschemas(json, (schema) => annotations.forEach((key) => void delete schema[key]), "all")
+    const document = isOld ? JsonSchema.fromSchemaDraft07(bare) : JsonSchema.fromSchemaDraft2020_12(bare)
+    const { ast } = SchemaRepresentation.fromJsonSchemaDocument(document, { patterns: "apply" })
+    const [code] = SchemaRepresentation.toCodeDocument(SchemaRepresentation.toRepresentations([ast])).codes
+    const schema = code?.runtime.replace(/\.annotate\(\{ "expected": "(?:[^"\\]|\\.)*" \}\)/g, "")
+    return code === undefined || schema === undefined ? undefined : { schema, type: code.Type }
+  } catch {
+    return undefined
+  }
+}
 
-const checks: { readonly [type: string]: Readonly<Record<string, string>> } = {
-  string: { minLength: "isMinCodePoints", maxLength: "isMaxCodePoints" },
-  number: {
-    minimum: "isGreaterThanOrEqualTo",
-    exclusiveMinimum: "isGreaterThan",
-    maximum: "isLessThanOrEqualTo",
-    exclusiveMaximum: "isLessThan"
-  },
-  array: { minItems: "isMinLength", maxItems: "isMaxLength" }
+const widest: Readonly<Record<string, Code>> = {
+  string: { schema: "Schema.String", type: "string" },
+  number: { schema: "Schema.Finite", type: "number" },
+  integer: { schema: "Schema.Int", type: "number" },
+  boolean: { schema: "Schema.Boolean", type: "boolean" },
+  null: { schema: "Schema.Null", type: "null" },
+  array: { schema: "Schema.Array(Schema.Json)", type: "ReadonlyArray<Schema.Json>" },
+  object: { schema: "Schema.Record(Schema.String, Schema.Json)", type: "{ readonly [name: string]: Schema.Json }" }
+}
+
+/** Whether a schema has fields or references, which are written here. */
+const isStructured = (json: unknown): boolean => {
+  let found = false
+  const look = (schema: Json) => {
+    found ||= typeof schema.$ref === "string" || (isObject(schema.properties) && schema.properties !== undefined)
+  }
+  mapSubschemas({ items: json }, look, "all")
+  return found
 }
 
 /** Writes the schemas of one document. */
 export class CodeWriter {
-  /** The keywords that types cannot express. */
+  /** The keywords that types do not express. */
   readonly unexpressed = new Set<string>()
   private readonly constantOf: (
     reference: string
   ) => { readonly name: string; readonly isRecursive: boolean } | undefined
   /** Whether all objects take no other properties. */
   private readonly isClosed: boolean
+  private readonly isOld: boolean
 
-  constructor(constantOf: CodeWriter["constantOf"], isClosed: boolean) {
+  constructor(root: Json, constantOf: CodeWriter["constantOf"], isClosed: boolean) {
     this.constantOf = constantOf
     this.isClosed = isClosed
+    this.isOld = isDraft07(root)
   }
 
   /** With its annotations. */
@@ -93,160 +126,114 @@ export class CodeWriter {
 
   /** Without them. */
   bare(json: Json): Code {
-    const lost = Object.keys(json).filter((key) => conditional.has(key) || unchecked.includes(key))
-    for (const key of lost) this.unexpressed.add(key)
-    const isOpen = lost.length > 0
-    if (typeof json.$ref === "string") return this.reference(json.$ref)
-    const choice = json.anyOf ?? json.oneOf
-    if (Array.isArray(choice)) return this.choice(json, choice)
-    const values = valuesOf(json)
-    if (values !== undefined) return this.values(values)
+    const known = (...keys: ReadonlyArray<string>) =>
+      Object.keys(json).every((key) => keys.includes(key) || annotations.includes(key) || !restricts(key))
     const types = typesOf(json)
-    if (types.length > 1) return this.union(types.map((type) => this.bare({ ...json, type })))
-    switch (types[0]) {
-      case "string":
-        return { schema: this.checked("Schema.String", "string", json), type: "string" }
-      case "number":
-        return { schema: this.checked("Schema.Finite", "number", json), type: "number" }
-      case "integer":
-        return { schema: this.checked("Schema.Int", "number", json), type: "number" }
-      case "boolean":
-        return { schema: "Schema.Boolean", type: "boolean" }
-      case "null":
-        return { schema: "Schema.Null", type: "null" }
-      case "array":
-        return this.array(json)
-      case "object":
-        return this.object(json, isOpen)
-      default:
-        // Without a type a keyword holds for some values only.
-        for (const key of Object.keys(json))
-          if (!annotations.includes(key) && !key.startsWith("$")) this.unexpressed.add(key)
-        return anything
+    if (typeof json.$ref === "string" && (this.isOld || known("$ref"))) return this.reference(json.$ref)
+    if (types.length === 1 && types[0] === "object" && json.enum === undefined && json.const === undefined) {
+      return this.object(json)
     }
+    if (!isStructured(json)) return imported(json, this.isOld) ?? this.wide(json)
+    if (known("type", "items") && types[0] === "array" && types.length === 1 && isObject(json.items)) {
+      const { schema, type } = this.write(json.items)
+      return { schema: `Schema.Array(${schema})`, type: `ReadonlyArray<${type}>` }
+    }
+    const choice = json.anyOf ?? json.oneOf
+    if ((known("anyOf") || known("oneOf")) && Array.isArray(choice)) {
+      const kinds = choice.map((one) => (isObject(one) ? typesOf(one).join() : ""))
+      const areDisjoint = new Set(kinds).size === kinds.length && !kinds.includes("")
+      if (json.oneOf !== undefined && !areDisjoint) this.unexpressed.add("oneOf")
+      return union(choice.map((one) => this.write(one)))
+    }
+    if (types.length > 1 && json.enum === undefined) return union(types.map((type) => this.bare({ ...json, type })))
+    return this.wide(json)
+  }
+
+  private wide(json: Json): Code {
+    for (const key of Object.keys(json)) if (key !== "type" && restricts(key)) this.unexpressed.add(key)
+    const types = typesOf(json)
+    return types.length === 0 ? anything : union(types.map((type) => widest[type] ?? anything))
   }
 
   private reference(reference: string): Code {
     const constant = this.constantOf(reference)
-    if (constant === undefined) {
-      this.unexpressed.add("$ref")
-      return anything
-    }
+    if (constant === undefined) return this.wide({ $ref: reference })
     const { isRecursive, name } = constant
     return isRecursive
       ? { schema: `Schema.suspend((): Schema.Codec<${name}> => ${name})`, type: name }
       : { schema: name, type: `typeof ${name}.Type` }
   }
 
-  private choice(json: Json, members: ReadonlyArray<unknown>): Code {
-    const beside = Object.keys(json).filter(
-      (key) => !["anyOf", "oneOf", ...annotations].includes(key) && !key.startsWith("$") && key !== "definitions"
-    )
-    const kinds = members.map((one) => (isObject(one) ? typesOf(one).join() : ""))
-    const areApart = new Set(kinds).size === kinds.length && !kinds.includes("")
-    if (beside.length > 0 || (json.anyOf !== undefined && json.oneOf !== undefined)) {
-      for (const key of ["anyOf", "oneOf"]) if (json[key] !== undefined) this.unexpressed.add(key)
-      const { anyOf: _, oneOf: __, ...rest } = json
-      return rest.type === "object" || rest.properties !== undefined ? this.object(rest, true) : anything
-    }
-    if (json.oneOf !== undefined && !areApart) this.unexpressed.add("oneOf")
-    return this.union(members.map((one) => this.write(one)))
-  }
-
-  private union(members: ReadonlyArray<Code>): Code {
-    const [only, ...more] = members
-    if (only !== undefined && more.length === 0) return only
-    return {
-      schema: block(
-        "Schema.Union([",
-        members.map(({ schema }) => schema),
-        "])"
-      ),
-      type: members.map(({ type }) => type).join(" | ")
-    }
-  }
-
-  private values(values: ReadonlyArray<unknown>): Code {
-    if (values.some((value) => typeof value === "object" && value !== null)) {
-      this.unexpressed.add("enum")
-      return anything
-    }
-    const literals = values.filter((value) => value !== null)
-    const type = values.map((value) => quoted(value)).join(" | ")
-    const list = literals.length === 0 ? [] : [`Schema.Literals([${literals.map(quoted).join(", ")}])`]
-    const members = [...list, ...(values.includes(null) ? ["Schema.Null"] : [])]
-    return { schema: members.length === 1 ? String(members[0]) : `Schema.Union([${members.join(", ")}])`, type }
-  }
-
-  private checked(schema: string, kind: string, json: Json): string {
-    const made = Object.entries(checks[kind] ?? {}).flatMap(([keyword, check]) =>
-      typeof json[keyword] === "number" ? [`Schema.${check}(${json[keyword]})`] : []
-    )
-    if (kind === "string" && typeof json.pattern === "string") {
-      if (flagOf(json.pattern) === "u") made.push(`Schema.isPattern(new RegExp(${quoted(json.pattern)}, "u"))`)
-      else this.unexpressed.add("pattern")
-    }
-    return made.length === 0 ? schema : `${schema}.check(${made.join(", ")})`
-  }
-
-  private array(json: Json): Code {
-    const elements = Array.isArray(json.items) ? json.items : listOf(json.prefixItems)
-    const rest = Array.isArray(json.items) ? json.additionalItems : json.items
-    if (elements.length === 0) {
-      const { schema, type } = this.write(rest)
-      return { schema: this.checked(`Schema.Array(${schema})`, "array", json), type: `ReadonlyArray<${type}>` }
-    }
-    const isExact = json.minItems === elements.length && (rest === false || json.maxItems === elements.length)
-    if (!isExact) {
-      this.unexpressed.add("prefixItems")
-      return { schema: "Schema.Array(Schema.Json)", type: "ReadonlyArray<Schema.Json>" }
-    }
-    const all = elements.map((element) => this.write(element))
-    return {
-      schema: block(
-        "Schema.Tuple([",
-        all.map(({ schema }) => schema),
-        "])"
-      ),
-      type: `readonly [${all.map(({ type }) => type).join(", ")}]`
-    }
-  }
-
-  private object(json: Json, isOpen: boolean): Code {
+  private object(json: Json): Code {
+    const lost = Object.keys(json).filter((key) => restricts(key) && !ofObjects.includes(key))
+    for (const key of lost) this.unexpressed.add(key)
     const required = listOf(json.required).map(String)
     const described: Json = isObject(json.properties) ? json.properties : {}
     const names = Array.from(new Set([...Object.keys(described), ...required]))
     const others = json.additionalProperties
     if (others === false && !this.isClosed) this.unexpressed.add("additionalProperties")
     if (names.length === 0 && others !== false) {
-      const { schema, type } = this.write(isObject(others) ? others : true)
+      const { schema, type } = this.write(isObject(others) && lost.length === 0 ? others : true)
       return { schema: `Schema.Record(Schema.String, ${schema})`, type: `{ readonly [name: string]: ${type} }` }
     }
     const fields = names.map((name) => {
       const field = getOwn(described, name) ?? {}
       const { schema, type } = this.write(field)
       const isRequired = required.includes(name)
+      const value = isRequired ? schema : `Schema.optionalKey(${schema})`
       return {
-        schema: entry(
-          name,
-          isRequired ? schema : `Schema.optionalKey(${schema})`,
-          isObject(field) ? docstring(field) : []
-        ),
+        schema: entry(name, value, isObject(field) ? docstring(field) : []),
         type: `readonly ${keyOf(name)}${isRequired ? "" : "?"}: ${type}`
       }
     })
     const struct = block(
       "Schema.Struct({",
-      fields.map(({ schema }) => schema),
+      fields.map((field) => field.schema),
       "})"
     )
     const type = `{ ${fields.map((field) => field.type).join("; ")} }`
     if (isObject(others)) this.unexpressed.add("additionalProperties")
     // Other properties, which a check may allow, must compile.
-    if (!isOpen && !isObject(others)) return { schema: struct, type }
+    if (lost.length === 0 && !isObject(others)) return { schema: struct, type }
     return {
       schema: `Schema.StructWithRest(${struct}, [Schema.Record(Schema.String, Schema.Json)])`,
       type: `${type} & { readonly [name: string]: Schema.Json }`
     }
+  }
+}
+
+const ofObjects = ["type", "properties", "required", "additionalProperties"]
+
+/** Keywords that restrict values. */
+const restrictive = new Set([
+  ...conditional,
+  ...ofObjects,
+  ...[
+    "$ref",
+    "enum",
+    "const",
+    "anyOf",
+    "oneOf",
+    "items",
+    "prefixItems",
+    "additionalItems",
+    "uniqueItems",
+    "multipleOf"
+  ],
+  ...["minLength", "maxLength", "minItems", "maxItems", "minProperties", "maxProperties", "pattern"],
+  ...["minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"]
+])
+const restricts = (key: string): boolean => restrictive.has(key)
+
+const union = (members: ReadonlyArray<Code>): Code => {
+  const [only, ...more] = members
+  if (only !== undefined && more.length === 0) return only
+  return {
+    schema: block(
+      "Schema.Union([",
+      members.map(({ schema }) => schema),
+      "])"
+    ),
+    type: members.map(({ type }) => type).join(" | ")
   }
 }

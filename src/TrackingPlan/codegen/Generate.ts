@@ -114,7 +114,7 @@ class Module {
       )
     }
     const isClosed = closes(json)
-    const writer = new CodeWriter((reference) => this.constant(reference, json, isClosed), isClosed)
+    const writer = new CodeWriter(json, (reference) => this.constant(reference, json, isClosed), isClosed)
     const { schema } = writer.bare({ type: "object", ...json })
     const strict = isClosed && json.additionalProperties === false ? { strict: true } : {}
     const described = annotated(schema, { ...json, ...about, ...strict })
@@ -139,7 +139,7 @@ class Module {
     if (known !== undefined) return known
     const constant = { name: this.nameFor(original), isRecursive: refersTo(found, reference, root) }
     this.known.set(key, constant)
-    const writer = new CodeWriter((inner) => this.constant(inner, root, isClosed), isClosed)
+    const writer = new CodeWriter(root, (inner) => this.constant(inner, root, isClosed), isClosed)
     const { schema, type } = writer.bare(found)
     this.unexpressedOf.set(key, writer.unexpressed)
     const code = annotated(schema, { ...found, identifier: original })
