@@ -4,6 +4,7 @@ import * as fs from "node:fs"
 import * as path from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import * as Schema from "effect/Schema"
+import * as PlanCode from "../src/TrackingPlan/codegen.ts"
 import * as PlanJson from "../src/TrackingPlan/json.ts"
 import cases from "./jsonSchemaCases.json" with { type: "json" }
 import { drafts, runSuite } from "./jsonSchemaSuite.ts"
@@ -59,6 +60,30 @@ describe("JSON Schema, as a property of an event", () => {
     })
     assert.strictEqual(stderr, "")
     assert.deepStrictEqual(JSON.parse(stdout), { canGenerate: false, wrong: [] })
+  }, 60_000)
+
+  it("with the same verdicts by a generated plan", () => {
+    const events = (cases as unknown as ReadonlyArray<Case>).map(([, draft, schema], index) => {
+      const a = typeof schema === "boolean" || "$id" in schema ? schema : { $id: "https://example.com/a", ...schema }
+      const properties = { type: "object", properties: { a } }
+      return { name: `${index}`, rules: { $schema: drafts[draft], properties: { properties } } }
+    })
+    const program = `${PlanCode.generate({ rules: { events } })}
+      import * as fs from "node:fs"
+      const wrong = []
+      JSON.parse(fs.readFileSync("test/jsonSchemaCases.json", "utf8")).forEach(([name, , , valid, invalid], index) => {
+        const verdict = (a) => plan.violations({ type: "track", event: String(index), properties: { a } })
+        // An integer is a safe one for effect.
+        const isSafe = (one) => !Number.isInteger(one) || Number.isSafeInteger(one)
+        if (!valid.filter(isSafe).every((one) => verdict(one).length === 0) || invalid.some((one) => verdict(one).length === 0)) wrong.push(name)
+      })
+      process.stdout.write(JSON.stringify(wrong))
+    `
+    const args = ["--conditions=effect-analytics-source", "--input-type=module-typescript", "--eval", program]
+    const cwd = path.resolve(import.meta.dirname, "..")
+    const { stderr, stdout } = spawnSync(process.execPath, args, { encoding: "utf8", cwd })
+    assert.strictEqual(stderr, "")
+    assert.deepStrictEqual(JSON.parse(stdout), [])
   }, 60_000)
 
   it("a format says what a value is meant to be, or is checked", () => {

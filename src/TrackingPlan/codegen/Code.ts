@@ -90,11 +90,14 @@ const widest: Readonly<Record<string, Code>> = {
   object: { schema: "Schema.Record(Schema.String, Schema.Json)", type: "{ readonly [name: string]: Schema.Json }" }
 }
 
-/** Whether a schema has fields or references, which are written here. */
+/**
+ * Whether a schema has fields or references, which are written here, or names by pattern: effect writes those expressions
+ * without the flag `u`.
+ */
 const isStructured = (json: unknown): boolean => {
   let found = false
   const look = (schema: Json) => {
-    found ||= typeof schema.$ref === "string" || (isObject(schema.properties) && schema.properties !== undefined)
+    found ||= typeof schema.$ref === "string" || isObject(schema.properties) || isObject(schema.patternProperties)
   }
   mapSubschemas({ items: json }, look, "all")
   return found
