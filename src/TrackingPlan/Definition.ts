@@ -4,7 +4,7 @@
  */
 import * as Schema from "effect/Schema"
 import * as SchemaAST from "effect/SchemaAST"
-import type * as Json from "../Json.ts"
+import type * as Json from "../internal/Json.ts"
 
 /**
  * A Schema of an object. A call gives its `Type` and sends its JSON form (`Schema.toCodecJson`): a `DateTime`

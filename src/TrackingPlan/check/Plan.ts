@@ -8,11 +8,14 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Result from "effect/Result"
+import { Analytics, type Service as AnalyticsService } from "../../Analytics.ts"
 import { type CallError, type InvalidSetting, PlanViolation } from "../../AnalyticsError.ts"
-import { Analytics, type Service as AnalyticsService } from "../../Client.ts"
+import * as Call from "../../Call.ts"
 import type * as Enrichment from "../../Enrichment.ts"
-import type * as Json from "../../Json.ts"
-import * as Message from "../../Message.ts"
+import type { Check } from "../../internal/Check.ts"
+import type * as Json from "../../internal/Json.ts"
+import * as Submitter from "../../internal/Submitter.ts"
+import type * as Message from "../../Message.ts"
 import type { Definition, NameIn, Shape, Shapes } from "../Definition.ts"
 import { PlanCheck, type Policies } from "./PlanCheck.ts"
 import { type Rule, Rules } from "./Rule.ts"
@@ -68,11 +71,11 @@ type Rest<Call, D extends Definition> = Call extends unknown
   : never
 
 /** The other fields of a call, its identity among them; optional where an identity is around the call. */
-type About<Type extends Message.Type, D extends Definition, Identity> = Identity extends "around"
+type About<Type extends Call.Type, D extends Definition, Identity> = Identity extends "around"
   ? Type extends "group" | "alias"
-    ? [call: Rest<Message.Anonymous<Message.Calls[Type]>, D>]
-    : [call?: Rest<Message.Anonymous<Message.Calls[Type]>, D>]
-  : [call: Rest<Message.Calls[Type], D>]
+    ? [call: Rest<Call.WithOptionalIdentity<Call.Calls[Type]>, D>]
+    : [call?: Rest<Call.WithOptionalIdentity<Call.Calls[Type]>, D>]
+  : [call: Rest<Call.Calls[Type], D>]
 
 /** The calls of a plan. `Identity` is `"named"` where each call has its identity. */
 export interface Calls<D extends Definition, Answer, Identity extends "named" | "around" = "named"> {
@@ -110,9 +113,9 @@ export interface Planned<D extends Definition>
 /** How a call is made: `service` is the client, `checks` what the call has to pass. */
 export type CallMaker<Answer> = (
   service: AnalyticsService,
-  type: Message.Type,
+  type: Call.Type,
   call: unknown,
-  checks: ReadonlyArray<Enrichment.Check>
+  checks: ReadonlyArray<Check>
 ) => Answer
 
 /**
@@ -124,7 +127,7 @@ export interface AnyPlan {
   /** Puts the plan around a client. */
   readonly layer: (policies?: UnnamedPolicies) => Layer.Layer<Analytics, InvalidSetting, Analytics>
   /** The violations of a message as it is on the wire. A name that is not in the plan is a violation as well. */
-  readonly violations: (message: Message.Data) => ReadonlyArray<Violation>
+  readonly violations: (message: Call.Data) => ReadonlyArray<Violation>
   /** Why the layer could not be made with these policies. */
   readonly problem: (policies: UnnamedPolicies) => InvalidSetting | undefined
 }
@@ -167,29 +170,33 @@ export interface Plan<D extends Definition = Definition>
 // ---------------------------------------------------------------------------------------------------------------------
 
 const sayEffect: CallMaker<Effect.Effect<void, CallError>> = (service, type, call, checks) =>
-  service.say(type, call, checks)
+  Submitter.over(service).submit(type, call, { checks })
 
 /** The same client, with a further check around it. */
-export const around = (service: AnalyticsService, check: Enrichment.Check): AnalyticsService => {
-  const checks = [...service.checks, check]
-  const calls = Message.byType((type) => (call: unknown) => service.say(type, call, checks))
-  return {
-    ...service,
-    ...calls,
-    identified: calls as AnalyticsService["identified"],
-    checks,
-    say: (type, call, others = checks) => service.say(type, call, others),
-    callUnsafe: (type, call, surroundings, others = checks) => service.callUnsafe(type, call, surroundings, others)
-  }
+export const around = (service: AnalyticsService, check: Check): AnalyticsService => {
+  const submitter = Submitter.over(service)
+  const checks = [...submitter.checks, check]
+  const calls = Call.byType((type) => (call: unknown) => submitter.submit(type, call, { checks }))
+  const { flush, close, stats } = service
+  return Submitter.attach(
+    { ...calls, flush, close, stats },
+    {
+      ...submitter,
+      checks,
+      submit: (type, call, options) => submitter.submit(type, call, { checks, ...options }),
+      submitUnsafe: (type, call, callContext, isNested, others = checks) =>
+        submitter.submitUnsafe(type, call, callContext, isNested, others)
+    }
+  )
 }
 
 /** A call of a plan, in the words of all: `name` is of an event, page or screen. */
-type CallFn<Answer> = (type: Message.Type, name: string | undefined, data: unknown, rest: object | undefined) => Answer
+type CallFn<Answer> = (type: Call.Type, name: string | undefined, data: unknown, rest: object | undefined) => Answer
 
 /** The calls of a plan, each for its type. `identified` differs in its types. */
 const callsOf = <Answer>(makeCall: CallFn<Answer>) => {
-  const named = (type: Message.Type) => (name: string, data: unknown, rest?: object) => makeCall(type, name, data, rest)
-  const unnamed = (type: Message.Type) => (data: unknown, rest?: object) => makeCall(type, undefined, data, rest)
+  const named = (type: Call.Type) => (name: string, data: unknown, rest?: object) => makeCall(type, name, data, rest)
+  const unnamed = (type: Call.Type) => (data: unknown, rest?: object) => makeCall(type, undefined, data, rest)
   const calls = {
     track: named("track"),
     page: named("page"),
@@ -202,7 +209,7 @@ const callsOf = <Answer>(makeCall: CallFn<Answer>) => {
 }
 
 /** The same call as one that knows nothing of the plan. */
-const untyped = (type: Message.Type, name: string | undefined, data: unknown, rest: object | undefined): object => {
+const untyped = (type: Call.Type, name: string | undefined, data: unknown, rest: object | undefined): object => {
   switch (type) {
     case "track":
       return { ...rest, event: name, properties: data }
@@ -223,8 +230,10 @@ export const make = <const D extends Definition>(definition: D): Plan<D> => {
   const bare = new PlanCheck(rules, {}, Context.empty())
 
   /** The checks of a client, this plan among them; `know` adds facts about the data to it. */
-  const checksOf = ({ checks }: AnalyticsService, know: (planCheck: PlanCheck) => Enrichment.Check) => {
-    const isOurs = (check: Enrichment.Check): check is PlanCheck => (check as Partial<PlanCheck>).rules === rules
+  const checksOf = (service: AnalyticsService, know: (planCheck: PlanCheck) => Check) => {
+    const { checks } = Submitter.over(service)
+    // Whatever evaluation of the module the check comes from: it is ours if its rules are.
+    const isOurs = (check: Check): check is PlanCheck => (check as Partial<PlanCheck>).rules === rules
     return checks.some(isOurs) ? checks.map((check) => (isOurs(check) ? know(check) : check)) : [...checks, know(bare)]
   }
 

@@ -9,9 +9,11 @@ import * as Effect from "effect/Effect"
 import * as Metric from "effect/Metric"
 import * as Redacted from "effect/Redacted"
 import { InvalidSetting, PlanViolation } from "../../AnalyticsError.ts"
-import * as Enrichment from "../../Enrichment.ts"
-import * as Json from "../../Json.ts"
+import type { Data, Type } from "../../Call.ts"
+import type { Check } from "../../internal/Check.ts"
+import * as Json from "../../internal/Json.ts"
 import type * as Message from "../../Message.ts"
+import * as Transform from "../../Transform.ts"
 import { type Definition, type NameIn, oneEffect } from "../Definition.ts"
 import * as Marks from "../pii/Marks.ts"
 import type { Rule, Rules } from "./Rule.ts"
@@ -61,10 +63,10 @@ export const nameOf = (message: Message.Wire): string | undefined =>
   message.type === "track" ? message.event : "name" in message ? message.name : undefined
 
 /** The key of a call's data, by its type. */
-const dataKey = (type: Message.Type): "traits" | "properties" =>
+const dataKey = (type: Type): "traits" | "properties" =>
   type === "identify" || type === "group" ? "traits" : "properties"
 
-export const dataOf = (message: Message.Wire): unknown => (message as Message.Data)[dataKey(message.type)]
+export const dataOf = (message: Message.Wire): unknown => (message as Data)[dataKey(message.type)]
 
 /** The words of the ecosystem for kinds of violations. */
 const words: { readonly [kind in Violation["kind"]]: string } = {
@@ -82,7 +84,7 @@ const unplanned: Violation = { kind: "unplanned", path: [], expected: "it is not
 /** The calls that have names, by the setting with their policies. */
 const named = { events: "track", pages: "page", screens: "screen" } as const
 
-export class PlanCheck implements Enrichment.Check {
+export class PlanCheck implements Check {
   /** The rules of the plan. Two checks of one plan have the same. */
   readonly rules: Rules
   private readonly policies: Policies
@@ -90,7 +92,7 @@ export class PlanCheck implements Enrichment.Check {
   private readonly hash: Marks.Hash | undefined
   private readonly context: Context.Context<never>
   private readonly warned = new Set<Rule>()
-  private readonly known = new Map<Rule, Enrichment.Check>()
+  private readonly known = new Map<Rule, Check>()
 
   /** `context` is what is around the plan: what is around a call counts more. */
   constructor(rules: Rules, policies: Policies, context: Context.Context<never>) {
@@ -139,7 +141,7 @@ export class PlanCheck implements Enrichment.Check {
     return undefined
   }
 
-  judge(message: Message.Wire, caller: Context.Context<never>): ReturnType<Enrichment.Check["judge"]> {
+  check(message: Message.Wire, caller: Context.Context<never>): ReturnType<Check["check"]> {
     const rule = this.rules.find(message.type, nameOf(message))
     if (rule === "unplanned") return this.checkUnplanned(message, caller)
     return this.evaluate(message, rule, rule === undefined ? none : rule.violations(dataOf(message)), caller)
@@ -159,18 +161,18 @@ export class PlanCheck implements Enrichment.Check {
   }
 
   /** The same for a call of which it is known what is wrong with its data: they were encoded by the rule, or could not be. */
-  knowing(rule: Rule, violations: ReadonlyArray<Violation>): Enrichment.Check {
+  knowing(rule: Rule, violations: ReadonlyArray<Violation>): Check {
     const known = violations.length === 0 ? this.known.get(rule) : undefined
     if (known !== undefined) return known
-    const check: Enrichment.Check = {
-      judge: (message, caller) => this.evaluate(message, rule, violations, caller),
+    const check: Check = {
+      check: (message, caller) => this.evaluate(message, rule, violations, caller),
       redact: (message) => this.redact(message)
     }
     if (violations.length === 0) this.known.set(rule, check)
     return check
   }
 
-  private checkUnplanned(message: Message.Wire, caller: Context.Context<never>): ReturnType<Enrichment.Check["judge"]> {
+  private checkUnplanned(message: Message.Wire, caller: Context.Context<never>): ReturnType<Check["check"]> {
     const { unplanned: policy = "allow" } = this.policies
     if (policy === "allow") return this.evaluate(message, undefined, none, caller)
     this.count("(unplanned)", unplanned, policy, caller)
@@ -196,7 +198,7 @@ export class PlanCheck implements Enrichment.Check {
     rule: Rule | undefined,
     inData: ReadonlyArray<Violation>,
     caller: Context.Context<never>
-  ): ReturnType<Enrichment.Check["judge"]> {
+  ): ReturnType<Check["check"]> {
     const violations = this.located(message, inData)
     if (rule !== undefined && rule.deprecated !== false) this.warn(message, rule, rule.deprecated, caller)
     if (violations.length === 0) return undefined
@@ -263,8 +265,8 @@ const oneOf = (setting: string, value: unknown, known: ReadonlyArray<string>): I
     ? undefined
     : invalid(setting, `must be one of ${known.join(", ")}`)
 
-const stopWith = (policy: "fail" | "drop", violation: PlanViolation): PlanViolation | Enrichment.Drop =>
-  policy === "fail" ? violation : new Enrichment.Drop({ reason: violation.message, violation })
+const stopWith = (policy: "fail" | "drop", violation: PlanViolation): PlanViolation | Transform.Drop =>
+  policy === "fail" ? violation : Transform.dropViolation(violation.message, violation)
 
 /** Keys that the library puts into a context are no violations. */
 const isTheirs = ({ kind, path }: Violation): boolean =>

@@ -7,8 +7,8 @@ import * as Schema from "effect/Schema"
 import * as SchemaAST from "effect/SchemaAST"
 import * as SchemaIssue from "effect/SchemaIssue"
 import * as SchemaParser from "effect/SchemaParser"
-import { isData } from "../../Json.ts"
-import type * as Message from "../../Message.ts"
+import type { Type } from "../../Call.ts"
+import { isData } from "../../internal/Json.ts"
 import {
   annotationsOf,
   type Definition,
@@ -117,8 +117,8 @@ export class Rule {
 const others = ""
 
 export class Rules {
-  private readonly named: { readonly [type in Message.Type]?: ReadonlyMap<string, Rule> | undefined }
-  private readonly unnamed: { readonly [type in Message.Type]?: Rule | undefined }
+  private readonly named: { readonly [type in Type]?: ReadonlyMap<string, Rule> | undefined }
+  private readonly unnamed: { readonly [type in Type]?: Rule | undefined }
   readonly context: Rule | undefined
 
   constructor({ context, events, groupTraits, pages, screens, traits, version }: Definition) {
@@ -141,14 +141,14 @@ export class Rules {
   }
 
   /** The rule for a call; `undefined` if the plan has none for such calls. */
-  find(type: Message.Type, name: string | undefined): Rule | "unplanned" | undefined {
+  find(type: Type, name: string | undefined): Rule | "unplanned" | undefined {
     const named = this.named[type]
     if (named === undefined) return this.unnamed[type]
     return (name === undefined ? undefined : named.get(name)) ?? named.get(others) ?? "unplanned"
   }
 
   /** Whether the plan has a rule for this name, and not only one for all others. */
-  has(type: Message.Type, name: string): boolean {
+  has(type: Type, name: string): boolean {
     return this.named[type]?.has(name) === true
   }
 

@@ -5,8 +5,8 @@
  */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import { Analytics } from "../../Client.ts"
-import { type Data, isData } from "../../Json.ts"
+import { Analytics } from "../../Analytics.ts"
+import { type Data, isData } from "../../internal/Json.ts"
 import type * as Message from "../../Message.ts"
 import { around } from "../check/Plan.ts"
 import { dataOf, nameOf } from "../check/PlanCheck.ts"
@@ -51,7 +51,7 @@ export const observe = ({ maxEvents = 1_000, maxProperties = 200, name }: Observ
       Analytics,
       Effect.map(Analytics, (service) =>
         around(service, {
-          judge: (message) => {
+          check: (message) => {
             record(message)
             return undefined
           },
