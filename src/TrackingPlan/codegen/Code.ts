@@ -175,6 +175,8 @@ export class CodeWriter {
     const names = Array.from(new Set([...Object.keys(described), ...required]))
     const others = json.additionalProperties
     if (others === false && !this.isClosed) this.unexpressed.add("additionalProperties")
+    // An object literal cannot have this property, nor can a value that is built by assignment.
+    if (names.includes("__proto__")) this.unexpressed.add("properties")
     if (names.length === 0 && others !== false) {
       const { schema, type } = this.write(isObject(others) && lost.length === 0 ? others : true)
       return { schema: `Schema.Record(Schema.String, ${schema})`, type: `{ readonly [name: string]: ${type} }` }
