@@ -163,14 +163,17 @@ class Module {
 }
 
 /** The definitions of a document: pointer, name, and a text that identifies it among all events. */
-const definitionsOf = (root: Json): ReadonlyArray<readonly [pointer: string, name: string, text: string]> =>
-  (["definitions", "$defs"] as const).flatMap((key) => {
+const definitionsOf = (root: Json): ReadonlyArray<readonly [pointer: string, name: string, text: string]> => {
+  const isClosed = closes(root)
+  return (["definitions", "$defs"] as const).flatMap((key) => {
     const all = isObject(root[key]) ? root[key] : {}
     return Object.keys(all).map((name) => {
       const token = name.replaceAll("~", "~0").replaceAll("/", "~1")
-      return [`#/${key}/${token}`, name, `${name} ${JSON.stringify(all)}`] as const
+      // Whether objects are closed decides what types express of a definition.
+      return [`#/${key}/${token}`, name, `${name} ${isClosed} ${JSON.stringify(all)}`] as const
     })
   })
+}
 
 /** Whether a schema refers to itself, by whatever way. */
 const refersTo = (schema: Json, reference: string, root: Json, seen = new Set<string>()): boolean => {
