@@ -193,6 +193,14 @@ describe("PlanDiff.diff lets pass what breaks nobody", () => {
     assert.deepStrictEqual(changes(named, inline), [])
   })
 
+  it("a type without a value in the list is no alternative", () => {
+    const either = (values: ReadonlyArray<unknown>) => json({ a: { type: ["string", "null"], enum: values } })
+    assert.deepStrictEqual(told(PlanDiff.diff(either(["x"]), either(["x"]))), [])
+    assert.deepStrictEqual(told(PlanDiff.diff(either(["x"]), either(["x", null]))), [
+      "keeps Paid a loosened: was string, is string or null"
+    ])
+  })
+
   it("references with odd names in the JSON of plans", () => {
     const odd = (type: string) =>
       json(

@@ -32,11 +32,13 @@ const intersect = (first: Json, second: Json): Json => {
 const byType = (json: Json): ReadonlyArray<Json> => {
   const types = typesOf(json)
   if (types.length < 2) return [json]
-  return types.map((type) => {
+  return types.flatMap((type) => {
     const kind = type === "integer" ? "number" : type
     const one = pick(json, (key) => (typeOfKeyword.get(key) ?? kind) === kind && key !== "enum" && key !== "const")
     const values = valuesOf(json)?.filter((value) => typeOf(value) === kind)
-    return { ...one, type, ...(values === undefined ? {} : { enum: values }) }
+    if (values === undefined) return [{ ...one, type }]
+    // A type without a value in the list is no alternative.
+    return values.length === 0 ? [] : [{ ...one, type, enum: values }]
   })
 }
 
