@@ -602,7 +602,8 @@ describe("PlanCode.generate", () => {
     },
     dependencies: { id: ["price"] }
   }
-  const widest = { rules: { events: [event("Seen", widestRules)] } }
+  const list = { type: "array", items: { type: "string" } }
+  const widest = { rules: { events: [event("Seen", widestRules), event("No object", list)] } }
 
   const sources = {
     awkward: PlanCode.generate(awkward, { name: "awkward" }),

@@ -115,7 +115,9 @@ class Module {
     }
     const isClosed = closes(json)
     const writer = new CodeWriter(json, (reference) => this.constant(reference, json, isClosed), isClosed)
-    const { schema } = writer.bare({ type: "object", ...json })
+    // The data of a call is an object, whatever else the schema allows.
+    if (json.type !== undefined && json.type !== "object") writer.unexpressed.add("type")
+    const { schema } = writer.bare({ ...json, type: "object" })
     const strict = isClosed && json.additionalProperties === false ? { strict: true } : {}
     const described = annotated(schema, { ...json, ...about, ...strict })
     for (const [, , text] of definitionsOf(json)) {
