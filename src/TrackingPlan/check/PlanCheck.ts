@@ -8,11 +8,12 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Metric from "effect/Metric"
 import * as Redacted from "effect/Redacted"
-import { InvalidSetting, PlanViolation } from "../../AnalyticsError.ts"
+import { type InvalidSetting, PlanViolation } from "../../AnalyticsError.ts"
 import type { Data, Type } from "../../Call.ts"
 import type { Check } from "../../internal/Check.ts"
 import * as Json from "../../internal/Json.ts"
 import type * as Message from "../../Message.ts"
+import { invalid, oneOf } from "../../Settings.ts"
 import * as Transform from "../../Transform.ts"
 import { type Definition, type NameIn, oneEffect } from "../Definition.ts"
 import * as Marks from "../pii/Marks.ts"
@@ -107,38 +108,40 @@ export class PlanCheck implements Check {
 
   /** Why the policies can't work: they are none, or there are fields to hash, and no key or no way to. */
   get problem(): InvalidSetting | undefined {
-    const { groupTraits, hashKey, onViolation, pii = "drop", traits, unplanned } = this.policies
-    const problem =
-      this.problemOfNames ??
-      oneOf("onViolation", onViolation, actions) ??
-      oneOf("traits", traits, actions) ??
-      oneOf("groupTraits", groupTraits, actions) ??
-      oneOf("unplanned", unplanned, ["allow", "drop", "fail"]) ??
-      oneOf("pii", pii, ["drop", "hash", "keep"])
-    if (problem !== undefined) return problem
-    if (this.key === foreign) return invalid("hashKey", `is a Redacted of another copy of effect. ${oneEffect}`)
-    if (hashKey !== undefined && (typeof this.key !== "string" || this.key === "")) {
-      return invalid("hashKey", "must be a text that is not empty, or a Redacted one")
+    try {
+      this.verify()
+      return undefined
+    } catch (error) {
+      const problem = error as InvalidSetting
+      if (problem._tag === "InvalidSetting") return problem
+      throw error
     }
-    const hashes = this.rules.all.some((rule) => rule.needsHash(pii))
-    if (!hashes || this.hash !== undefined) return undefined
-    return invalid(
+  }
+
+  private verify(): void {
+    for (const setting of ["events", "pages", "screens"] as const) {
+      const policies = this.policies[setting] ?? {}
+      if (!Json.isData(policies)) invalid(setting, "must be an object")
+      for (const [name, value] of Object.entries(policies)) {
+        if (!this.rules.has(named[setting], name)) invalid(setting, `${name} is not in the plan`)
+        oneOf(`${setting}.${name}`, value as OnViolation, "fail", actions)
+      }
+    }
+    for (const setting of ["onViolation", "traits", "groupTraits"] as const) {
+      oneOf(setting, this.policies[setting], "fail", actions)
+    }
+    const { hashKey, pii = "drop", unplanned } = this.policies
+    oneOf("unplanned", unplanned, "allow", ["allow", "drop", "fail"])
+    oneOf("pii", pii, "drop", ["drop", "hash", "keep"])
+    if (this.key === foreign) invalid("hashKey", `is a Redacted of another copy of effect. ${oneEffect}`)
+    if (hashKey !== undefined && (typeof this.key !== "string" || this.key === "")) {
+      invalid("hashKey", "must be a text that is not empty, or a Redacted one")
+    }
+    if (this.hash !== undefined || !this.rules.all.some((rule) => rule.needsHash(pii))) return
+    invalid(
       "hashKey",
       hashKey === undefined ? "is needed to hash what is marked as pii" : "can't be used: there is no node:crypto"
     )
-  }
-
-  private get problemOfNames(): InvalidSetting | undefined {
-    for (const setting of ["events", "pages", "screens"] as const) {
-      const policies = this.policies[setting] ?? {}
-      if (!Json.isData(policies)) return invalid(setting, "must be an object")
-      for (const [name, value] of Object.entries(policies)) {
-        if (!this.rules.has(named[setting], name)) return invalid(setting, `${name} is not in the plan`)
-        const problem = oneOf(`${setting}.${name}`, value, actions)
-        if (problem !== undefined) return problem
-      }
-    }
-    return undefined
   }
 
   check(message: Message.Wire, caller: Context.Context<never>): ReturnType<Check["check"]> {
@@ -257,13 +260,6 @@ const keyOf = (hashKey: unknown): unknown => {
     return foreign
   }
 }
-
-const invalid = (setting: string, problem: string): InvalidSetting => new InvalidSetting({ setting, problem })
-
-const oneOf = (setting: string, value: unknown, known: ReadonlyArray<string>): InvalidSetting | undefined =>
-  value === undefined || known.some((one) => one === value)
-    ? undefined
-    : invalid(setting, `must be one of ${known.join(", ")}`)
 
 const stopWith = (policy: "fail" | "drop", violation: PlanViolation): PlanViolation | Transform.Drop =>
   policy === "fail" ? violation : Transform.dropViolation(violation.message, violation)
