@@ -49,21 +49,22 @@ const others = ["if", "then", "else", "not", "contains", "propertyNames", "uneva
 const positive = new Set(parts)
 const all = new Set([...parts, ...others])
 
-/** The schemas that a schema holds, each with its path from there. */
-export const subschemasOf = (schema: Json): Array<readonly [path: string, subschema: unknown]> => {
-  const found: Array<readonly [string, unknown]> = []
+/** Calls with each schema that a schema holds, its keyword, and its name or place. */
+export const eachSubschema = (
+  schema: Json,
+  visit: (subschema: unknown, keyword: string, name?: string | number) => void
+): void => {
   for (const key of Object.keys(schema)) {
     const value = schema[key]
     if (all.has(key)) {
-      if (Array.isArray(value)) value.forEach((one, index) => void found.push([`${key}/${index}`, one]))
-      else found.push([key, value])
+      if (Array.isArray(value)) value.forEach((one, index) => void visit(one, key, index))
+      else visit(value, key)
     } else if (named.has(key) && isObject(value)) {
       for (const name of Object.keys(value)) {
-        if (key !== "dependencies" || !Array.isArray(value[name])) found.push([`${key}/${name}`, value[name]])
+        if (key !== "dependencies" || !Array.isArray(value[name])) visit(value[name], key, name)
       }
     }
   }
-  return found
 }
 
 /**

@@ -3,7 +3,7 @@
  * document or to nothing.
  */
 import { isPolicy, type Policy } from "../pii/Marks.ts"
-import { isDraft07, isObject, type Json, subschemasOf, target } from "./Keywords.ts"
+import { eachSubschema, isDraft07, isObject, type Json, target } from "./Keywords.ts"
 
 export interface Problem {
   /** A JSON pointer within the schema. */
@@ -60,34 +60,46 @@ export const flagOf = (pattern: string): "u" | "" | undefined =>
 const resolve = (reference: string, base: string): string | undefined =>
   URL.canParse(reference, base) ? new URL(reference, base).href : undefined
 
+/** A place in a schema; its path is made when it is needed. */
+interface Place {
+  readonly outer: Place | undefined
+  readonly keyword: string
+  readonly name?: string | number | undefined
+}
+
+const root: Place = { outer: undefined, keyword: "" }
+
+const pathOf = ({ keyword, name, outer }: Place): string =>
+  outer === undefined ? "" : `${pathOf(outer)}/${keyword}${name === undefined ? "" : `/${name}`}`
+
 /** Looks at every schema in a schema. */
-export const inspect = (root: unknown): Inspection => {
+export const inspect = (json: unknown): Inspection => {
   let problem: Problem | undefined
   let hasInput = false
   const policies = new Set<Policy | "default">()
-  const draft07 = isObject(root) && isDraft07(root)
+  const draft07 = isObject(json) && isDraft07(json)
   const resources = new Map<string, Json>()
   const anchors = new Set<string>()
-  const references: Array<readonly [reference: string, base: string, path: string]> = []
-  const found = (path: string, text: string) => {
-    problem ??= { path, problem: text }
+  const references: Array<readonly [reference: string, base: string, at: Place]> = []
+  const found = (at: Place, text: string, key?: string) => {
+    problem ??= { path: pathOf(key === undefined ? at : { outer: at, keyword: key }), problem: text }
   }
-  const mark = (pii: unknown, path: string) => {
+  const mark = (pii: unknown, at: Place) => {
     if (pii === true) policies.add("default")
     else if (isPolicy(pii)) policies.add(pii)
-    else if (pii !== false) return found(`${path}/pii`, 'must be true, false, "drop", "hash" or "keep"')
-    if (path === "" && pii !== false) found(path, "is marked as pii as a whole: mark its fields")
-    if (path.endsWith("/propertyNames")) found(path, "the names of a record are marked as pii: mark its values")
+    else if (pii !== false) return found(at, 'must be true, false, "drop", "hash" or "keep"', "pii")
+    if (at === root && pii !== false) found(at, "is marked as pii as a whole: mark its fields")
+    if (at?.keyword === "propertyNames") found(at, "the names of a record are marked as pii: mark its values")
   }
-  const visit = (schema: unknown, path: string, outer: string): void => {
+  const visit = (schema: unknown, at: Place, outer: string): void => {
     if (typeof schema === "boolean") return
-    if (!isObject(schema)) return found(path, "must be an object, true or false")
+    if (!isObject(schema)) return found(at, "must be an object, true or false")
     for (const key of Object.keys(schema)) {
       const [isValid, expected] = ruleOf.get(key) ?? []
-      if (isValid !== undefined && !isValid(schema[key])) return found(`${path}/${key}`, `must be ${expected}`)
+      if (isValid !== undefined && !isValid(schema[key])) return found(at, `must be ${expected}`, key)
     }
     hasInput ||= schema.given !== undefined
-    if (schema.pii !== undefined) mark(schema.pii, path)
+    if (schema.pii !== undefined) mark(schema.pii, at)
     let base = outer
     // In draft-07 nothing beside a reference counts.
     const isAlone = draft07 && schema.$ref !== undefined
@@ -96,34 +108,34 @@ export const inspect = (root: unknown): Inspection => {
       if (schema.$id.startsWith("#")) anchors.add(id)
       else base = id.replace(/#$/, "")
     }
-    if (base !== outer || path === "") resources.set(base, schema)
+    if (base !== outer || at === root) resources.set(base, schema)
     for (const key of ["$anchor", "$dynamicAnchor"]) {
       if (typeof schema[key] === "string") anchors.add(`${base}#${schema[key]}`)
     }
     for (const key of ["$ref", "$dynamicRef"]) {
-      if (typeof schema[key] === "string") references.push([schema[key], base, `${path}/${key}`])
+      if (typeof schema[key] === "string") references.push([schema[key], base, { outer: at, keyword: key }])
     }
     if (typeof schema.pattern === "string" && flagOf(schema.pattern) === undefined) {
-      found(`${path}/pattern`, `the pattern ${JSON.stringify(schema.pattern)} is no regular expression`)
+      found(at, `the pattern ${JSON.stringify(schema.pattern)} is no regular expression`, "pattern")
     }
     for (const pattern of Object.keys(isObject(schema.patternProperties) ? schema.patternProperties : {})) {
       if (flagOf(pattern) === "u") continue
-      found(`${path}/patternProperties`, `the pattern ${JSON.stringify(pattern)} is no expression with the flag u`)
+      found(at, `the pattern ${JSON.stringify(pattern)} is no expression with the flag u`, "patternProperties")
     }
-    for (const [place, one] of subschemasOf(schema)) visit(one, `${path}/${place}`, base)
+    eachSubschema(schema, (one, keyword, name) => visit(one, { outer: at, keyword, name }, base))
   }
-  visit(root, "", "plan:/schema")
-  for (const [reference, base, path] of references) {
+  visit(json, root, "plan:/schema")
+  for (const [reference, base, at] of references) {
     const href = resolve(reference, base)
     const [document = "", fragment = ""] = href?.split("#") ?? []
     const resource = href === undefined ? undefined : resources.get(document)
-    if (resource === undefined) found(path, `refers to another document, ${reference}: put it into this one`)
+    if (resource === undefined) found(at, `refers to another document, ${reference}: put it into this one`)
     else if (
       fragment !== "" &&
       !anchors.has(`${document}#${fragment}`) &&
       target(`#${fragment}`, resource) === undefined
     ) {
-      found(path, `refers to ${reference}, and there is none`)
+      found(at, `refers to ${reference}, and there is none`)
     }
   }
   return { problem, policies, hasInput }
