@@ -13,7 +13,8 @@ const order = [
     "internal/Json",
     "internal/Time",
     "internal/Callback",
-    "internal/Log"
+    "internal/Log",
+    "internal/WeakCollection"
   ],
   ...["MessageId", "RequestContext", "Call", "Message", "Transform", "internal/Check", "Enrichment"],
   ...["Outcome", "Metrics", "Observer", "internal/LossLog", "internal/Diagnostics", "internal/Notifier"],
@@ -28,6 +29,8 @@ const order = [
     "internal/FakeServer",
     "AnalyticsTest",
     "plainTest",
+    "Collector",
+    "Debugger",
     "index"
   ]
 ]
@@ -101,7 +104,17 @@ module.exports = {
       from: { path: "^src/index[.]ts$" },
       to: {
         reachable: true,
-        path: at("SqlOutbox", "RequestMiddleware", "internal/FakeServer", "AnalyticsTest", "plainTest")
+        path: at(
+          ...[
+            "SqlOutbox",
+            "RequestMiddleware",
+            "internal/FakeServer",
+            "AnalyticsTest",
+            "plainTest",
+            "Collector",
+            "Debugger"
+          ]
+        )
       }
     },
     {
@@ -118,7 +131,7 @@ module.exports = {
       from: { path: "^src/", pathNot: "^src/TrackingPlan/json/Validator[.]ts$" },
       to: { path: installed("typebox/") }
     },
-    onlyImportedBy("http", "Transport", "Analytics", "AnalyticsTest", "RequestMiddleware"),
+    onlyImportedBy("http", "Transport", "Analytics", "AnalyticsTest", "RequestMiddleware", "Collector", "Debugger"),
     onlyImportedBy("net", "RequestContext"),
     onlyImportedBy("sql", "SqlOutbox"),
     {
@@ -136,13 +149,16 @@ module.exports = {
       "optional-peers",
       "An optional peer may be missing; import it",
       { path: installed("@effect/(platform-node|sql-pg)/") },
-      "SqlOutbox"
+      "SqlOutbox",
+      "Collector"
     ),
     only(
       "node-builtins",
       "The core runs wherever effect does; import Node's own modules",
       { dependencyTypes: ["core"] },
-      "SqlOutbox"
+      "SqlOutbox",
+      "Collector",
+      "Debugger"
     ),
     {
       name: "effect-is-the-only-dependency",
