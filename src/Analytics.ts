@@ -203,7 +203,7 @@ export const layerFromConfig: Layer.Layer<Analytics, Config.ConfigError | Invali
   /* @__PURE__ */ Layer.suspend(() =>
     Layer.unwrap(
       Effect.map(
-        Effect.all([Config.Redacted(Settings.variableOf("writeKey")), Settings.config]),
+        Effect.all([Config.Redacted(Settings.variableOf("writeKey")), Settings.config()]),
         ([writeKey, settings]) =>
           Layer.catch(layer({ ...settings, writeKey }), ({ problem, setting }) =>
             Layer.effectContext(Effect.fail(new InvalidSetting({ setting: Settings.variableOf(setting), problem })))

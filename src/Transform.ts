@@ -2,9 +2,10 @@
  * The function of the program that may change or drop a message before it is encoded: for redaction, sampling, consent.
  */
 import type { PlanViolation } from "./AnalyticsError.ts"
-import type * as Message from "./CallTypes.ts"
+import type { Wire } from "./CallTypes.ts"
 import { ignoreThrows } from "./internal/Callback.ts"
 import * as Json from "./internal/Json.ts"
+import * as Message from "./Message.ts"
 
 const brand = Symbol.for("effect-analytics/Drop")
 
@@ -38,14 +39,44 @@ export const isDrop = (value: unknown): value is Drop => typeof value === "objec
  * call is refused: a message that was to be redacted is never sent as it is. It must not call the client: such calls are
  * refused.
  */
-export type Transform = (message: Mutable<Message.Wire>) => Message.Wire | Drop
+export type Transform = (message: Mutable<Wire>) => Wire | Drop
 
 type Mutable<M> = M extends unknown ? { -readonly [Key in keyof M]: M[Key] } : never
+
+/** One transform of several, applied in order; the first drop ends it. */
+export const compose =
+  (...transforms: ReadonlyArray<Transform>): Transform =>
+  (message) => {
+    let current: Wire = message
+    for (const transform of transforms) {
+      const answer = transform(current as Mutable<Wire>)
+      if (isDrop(answer)) return answer
+      current = answer
+    }
+    return current
+  }
+
+/** Removes these fields from the traits and properties of every message: `redact(["email", "phone"])`. */
+export const redact =
+  (fields: ReadonlyArray<string>): Transform =>
+  (message) => {
+    for (const data of [message.type === "alias" ? {} : "traits" in message ? message.traits : message.properties]) {
+      for (const field of fields) delete (data as Record<string, unknown>)[field]
+    }
+    return message
+  }
+
+/** Keeps a share of the users, from 0 to 1: all messages of a user, or none. Dropped ones are reported as `sampled`. */
+export const sample =
+  (share: number): Transform =>
+  (message) =>
+    // The hash of a user is the same in every process.
+    (Message.userOf(message) >>> 0) / 2 ** 32 < share ? message : drop("sampled")
 
 /** Applies a transform. `onThrow` gets what it throws. */
 export const apply = (
   transform: Transform,
-  message: Message.Wire,
+  message: Wire,
   onThrow: (cause: unknown) => void
 ): Json.Data | Drop | Json.JsonError => {
   // A copy: parts of a message, such as the context in scope, belong to other messages as well.
@@ -53,7 +84,7 @@ export const apply = (
   if (Json.isJsonError(own)) return own
   let answer: unknown
   try {
-    answer = transform(own as Message.Wire)
+    answer = transform(own as Wire)
   } catch (cause) {
     onThrow(cause)
     return new Json.JsonError("was not sent: transform threw", [])

@@ -34,7 +34,16 @@ import type * as Outbox from "./Outbox.ts"
 import { type Outcome as AnyOutcome, failureOf as failureIn, type Stats } from "./Outcome.ts"
 import type { CallError, DeliveryError, Outcome } from "./plain/Outcome.ts"
 import type { PlanSettings } from "./plain/Plan.ts"
-import { type DurationInput, flag, invalid, millis, optionalFunction, Settings as Schema } from "./Settings.ts"
+import {
+  type DurationInput,
+  flag,
+  fromVariables,
+  invalid,
+  millis,
+  optionalFunction,
+  Settings as Schema,
+  variableOf
+} from "./Settings.ts"
 import type * as TrackingPlan from "./TrackingPlan.ts"
 import * as Transport from "./Transport.ts"
 
@@ -44,7 +53,7 @@ export type { Identity } from "./Enrichment.ts"
 export type { Stats } from "./Outcome.ts"
 export type * from "./plain/Outcome.ts"
 export type { JsonPlan, OnViolation, PlanSettings } from "./plain/Plan.ts"
-export { drop, type Transform } from "./Transform.ts"
+export { compose, drop, redact, sample, type Transform } from "./Transform.ts"
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Settings
@@ -156,7 +165,7 @@ export type IdentifiedCalls<Answer = boolean> = {
 
 /** The end of the message of a confirmed call. */
 export interface Confirmation {
-  /** Whether the API has answered 2xx for the message. */
+  /** Whether the API has answered 2xx for the message; `true` also for a message that was dropped on purpose. */
   readonly delivered: boolean
   /** If it is not delivered: why the call was not accepted, or the message dropped. */
   readonly reason?: Failure["reason"]
@@ -220,9 +229,31 @@ type Submit<Answer> = (
 
 /** Makes a client. Throws an `InvalidSetting` that names a setting that cannot work. */
 export const createAnalytics: {
+  /** With settings from the environment: `ANALYTICS_WRITE_KEY`, `ANALYTICS_HOST`, `ANALYTICS_BATCH_SIZE`, …. */
+  (): Client
   (settings: DurableSettings | WaitingSettings): AsyncClient
   (settings: Settings & { readonly outbox?: undefined }): Client
-} = (settings: unknown): never => createRecorded(settings as AnySettings) as never
+} = (settings?: unknown): never =>
+  create(settings === undefined ? fromEnvironment() : (settings as AnySettings), createAnalytics) as never
+
+/** @internal Makes a client for a function that is called by the program: the stack of an error begins at its caller. */
+export const create = (settings: AnySettings, callee: (...args: never) => unknown): AnyClient => {
+  try {
+    return createRecorded(settings)
+  } catch (error) {
+    if (error instanceof Error) Error.captureStackTrace?.(error, callee)
+    throw error
+  }
+}
+
+/** The settings in `ANALYTICS_WRITE_KEY`, `ANALYTICS_HOST`, …. */
+const fromEnvironment = (): AnySettings => {
+  const { process } = globalThis as { readonly process?: { readonly env?: Readonly<Record<string, string>> } }
+  const environment = process?.env ?? {}
+  const writeKey = environment[variableOf("writeKey")]
+  if (writeKey === undefined) return invalid(variableOf("writeKey"), "is not set, and no settings are given")
+  return { ...fromVariables(environment), writeKey }
+}
 
 /** @internal Makes a client whose outcomes are recorded, those of calls that callbacks make included. */
 export const createRecorded = (settings: AnySettings, record: (outcome: AnyOutcome) => void = () => {}): AnyClient => {
@@ -335,7 +366,7 @@ export const createRecorded = (settings: AnySettings, record: (outcome: AnyOutco
 const check = (settings: AnySettings): void => {
   if (!isData(settings)) return invalid("settings", "must be an object")
   for (const [name, value] of Object.entries(settings)) {
-    if (value !== undefined && !names.has(name)) return invalid(name, "is no setting")
+    if (value !== undefined && !names.has(name)) return invalid(name, notASetting(name))
   }
   const { fetch, logger, onError, onOutcome, outbox, plan } = settings
   if (outbox !== undefined) {
@@ -375,6 +406,29 @@ const check = (settings: AnySettings): void => {
  * would give verdicts that are not true.
  */
 const isForeign = (layer: object): boolean => Object.getPrototypeOf(layer) !== Object.getPrototypeOf(Layer.empty)
+/** Settings of other SDKs, and what they are called here. */
+const otherNames: Readonly<Record<string, keyof AnySettings>> = {
+  flushAt: "batchSize",
+  maxEventsInBatch: "batchSize",
+  maxBatchSize: "batchSize",
+  disable: "stub",
+  enable: "stub",
+  httpClient: "fetch",
+  httpRequestTimeout: "requestTimeout",
+  timeout: "requestTimeout",
+  endpoint: "host",
+  dataPlaneUrl: "host",
+  dataplane: "host",
+  maxQueueLength: "maxQueueSize",
+  retryCount: "maxRetries",
+  errorHandler: "onError"
+}
+
+const notASetting = (name: string): string => {
+  const letters = (text: string) => text.replace(/[^a-z]/gi, "").toLowerCase()
+  const meant = otherNames[name] ?? Array.from(names).find((known) => letters(known) === letters(name))
+  return meant === undefined ? "is no setting" : `is no setting: it is called ${meant} here`
+}
 
 /** The names of all settings: a misspelled one, or one of another SDK, must not be ignored in silence. */
 const names: ReadonlySet<string> = new Set<string>([

@@ -16,6 +16,8 @@ export interface Sent {
   readonly requests: ReadonlyArray<FakeServer.Request>
   /** Answers the next requests: `respond(503, 503, 200)`. After these it is 200 again. */
   readonly respond: (...answers: ReadonlyArray<FakeServer.Answer>) => void
+  /** Forgets requests and answers: between two tests that share the client. `await flush()` first. */
+  readonly reset: () => void
 }
 
 export interface TestClient extends Client, Sent {}
@@ -57,7 +59,11 @@ export const createRecordedTest = (
     get requests() {
       return [...server.requests]
     },
-    respond: (...answers: ReadonlyArray<FakeServer.Answer>) => void server.script.push(...answers)
+    respond: (...answers: ReadonlyArray<FakeServer.Answer>) => void server.script.push(...answers),
+    reset: () => {
+      server.requests.length = 0
+      server.script.length = 0
+    }
   }
   return { client: recorded, server }
 }
@@ -76,7 +82,7 @@ const fetchFrom =
     return FakeServer.toResponse(answer === "never" ? 200 : answer)
   }
 
-/** Resolves after a time, or never; rejects when the signal says so. */
+/** Resolves after a time, or never; rejects when the signal aborts. */
 const until = (signal: AbortSignal | undefined, after: number | undefined): Promise<void> =>
   new Promise((resolve, reject) => {
     const timer = after === undefined ? undefined : setTimeout(resolve, after)

@@ -8,7 +8,7 @@ import {
   type AnySettings,
   type AsyncClient,
   type Client,
-  createRecorded,
+  create,
   type DurableSettings,
   type Settings,
   type WaitingSettings
@@ -50,4 +50,4 @@ export const createAnalytics: {
   <D extends TrackingPlan.Definition>(
     settings: WithoutPlan<Settings> & { readonly outbox?: undefined } & PlanSettings<D>
   ): PlannedClient<D>
-} = (settings: unknown): never => createRecorded(settings as AnySettings) as never
+} = (settings: unknown): never => create(settings as AnySettings, createAnalytics) as never

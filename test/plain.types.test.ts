@@ -14,6 +14,7 @@ import type * as Message from "../src/Message.ts"
 import type * as EffectOutcome from "../src/Outcome.ts"
 import type * as Plain from "../src/plain.ts"
 import type { DurationInput } from "../src/Settings.ts"
+import type * as PlanJson from "../src/TrackingPlan/json.ts"
 import type * as TrackingPlan from "../src/TrackingPlan.ts"
 
 /** What a Schema of a call accepts; a `DateTime` by what it is made of. */
@@ -82,6 +83,7 @@ describe("types of the plain face", () => {
   it("policies of a plan are those of TrackingPlan", () => {
     type Policies = Omit<Required<TrackingPlan.Policies>, "hashKey" | "events" | "pages" | "screens">
     expectTypeOf<Pick<Required<Plain.PlanSettings>, keyof Policies>>().toEqualTypeOf<Policies>()
+    expectTypeOf<PlanJson.InvalidPlan>().toExtend<Plain.JsonPlan["problems"][number]>()
     expectTypeOf<keyof Plain.PlanSettings>().toEqualTypeOf<keyof TrackingPlan.Policies | "plan">()
   })
 })

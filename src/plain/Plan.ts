@@ -3,9 +3,21 @@
  */
 declare const brand: unique symbol
 
+/** An event of a plan that cannot be read: its calls are planned, and not checked. */
+export interface PlanProblem extends Error {
+  readonly _tag: "InvalidPlan"
+  /** The event, or the part of the plan. */
+  readonly event: string
+  /** The place in its JSON Schema: a JSON pointer. Empty if it is the whole. */
+  readonly path: string
+  readonly problem: string
+}
+
 /** A tracking plan: `fromJson` of `effect-analytics/jsonPlan` reads it. */
 export interface JsonPlan {
   readonly [brand]: never
+  /** The events that cannot be read. The client logs a warning for each. */
+  readonly problems: ReadonlyArray<PlanProblem>
 }
 
 /**
