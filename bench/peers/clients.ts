@@ -19,6 +19,8 @@ export interface Client {
   /** What is installed for it, and the least that a program says to use it: for the bundle and the import. */
   readonly package?: string
   readonly program?: string
+  /** The other packages that it needs, where `package` does not depend on them. */
+  readonly beside?: ReadonlyArray<string>
   readonly entry?: string
   /** Requests at the same time where the scenario leaves it to the client. */
   readonly maxInFlight: number
@@ -43,11 +45,24 @@ const room = { maxQueueSize: 1_000_000, maxQueueBytes: 2 ** 31, batchSize: 100 }
 const floor = (make: (url: string, maxInFlight: number) => FloorClient) => async (options: Options) =>
   sync(make(`${options.host}/v1/batch`, options.maxInFlight).track)
 
-const plain = async ({ host, maxInFlight }: Options): Promise<Say> => {
-  const { createAnalytics }: typeof import("../../src/plain.ts") = await import(built("plain"))
-  const analytics = createAnalytics({ writeKey: "bench", host, maxInFlight, ...room })
-  return sync(analytics.track)
-}
+const plain =
+  (module: string) =>
+  async ({ host, maxInFlight }: Options): Promise<Say> => {
+    const { createAnalytics }: typeof import("../../src/plain.ts") = await import(module)
+    const analytics = createAnalytics({ writeKey: "bench", host, maxInFlight, ...room })
+    return sync(analytics.track)
+  }
+
+/** The plain client: as it is published, and from the modules that it is bundled of. */
+const plainClient = (name: string, entry: string, beside: ReadonlyArray<string>): Client => ({
+  name,
+  package: "effect-analytics",
+  beside,
+  program: `import { createAnalytics } from ${JSON.stringify(new URL(entry).pathname)}; globalThis.it = createAnalytics({ writeKey: "k" }).track`,
+  entry,
+  maxInFlight: 1,
+  start: plain(entry)
+})
 
 type Http = "fetch" | "undici" | "node:http"
 
@@ -166,17 +181,13 @@ const peer = (name: string, program: string, start: Client["start"]): Client => 
 export const clients: ReadonlyArray<Client> = [
   { name: "floor: node:http", maxInFlight: 4, start: floor(floorHttp) },
   { name: "floor: fetch", maxInFlight: 1, start: floor(floorFetch) },
-  {
-    name: "effect-analytics, plain",
-    package: "effect-analytics",
-    program: `import { createAnalytics } from ${JSON.stringify(new URL(built("plain")).pathname)}; globalThis.it = createAnalytics({ writeKey: "k" }).track`,
-    entry: built("plain"),
-    maxInFlight: 1,
-    start: plain
-  },
+  plainClient("effect-analytics, plain", built("bundled/plain"), []),
+  plainClient("effect-analytics, plain, as CommonJS", built("bundled/plain").replace(/js$/, "cjs"), []),
+  plainClient("effect-analytics, plain, from its modules", built("plain"), ["effect"]),
   {
     name: "effect-analytics, Effect over fetch",
     package: "effect-analytics",
+    beside: ["effect"],
     program: `import { layerFetch } from ${JSON.stringify(new URL(built("Analytics")).pathname)}; globalThis.it = layerFetch`,
     entry: built("Analytics"),
     maxInFlight: 1,

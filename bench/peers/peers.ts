@@ -282,10 +282,10 @@ const closure = (folder: string, base: string, known = new Set<string>()): Set<s
   return known
 }
 
-const installed = (name: string) => {
+const installed = (name: string, beside: ReadonlyArray<string> = []) => {
   const ours = name === "effect-analytics"
   const folders = ours
-    ? [`${root}node_modules/effect`]
+    ? beside.map((other) => `${root}node_modules/${other}`)
     : [...closure(`${here}node_modules/${name}`, `${here}node_modules`)]
   const own = ours
     ? JSON.parse(
@@ -328,7 +328,7 @@ const cold = async () => {
   const rows = []
   for (const client of who) {
     const { gzip, min } = await bundle(client.program as string)
-    const { megabytes, packages } = installed(client.package as string)
+    const { megabytes, packages } = installed(client.package as string, client.beside)
     const time = median(imports.get(client) as Array<number>)
     rows.push([client.name, number(time, 0), number(min, 0), number(gzip), number(megabytes), String(packages)])
   }
