@@ -38,6 +38,8 @@ const bundle = async (format: "esm" | "cjs", extension: string) => {
     format,
     entryFileNames: `[name]${extension}`,
     chunkFileNames: `chunks/[name]${extension}`,
+    // One file is read faster than several.
+    codeSplitting: { groups: [{ name: "shared", minShareCount: 2 }] },
     exports: "named",
     minify: true
   })
