@@ -1,0 +1,60 @@
+/**
+ * The command line, as a command of `effect/cli`: `bin.ts` runs it. The tree of files below `cli/` is the tree of commands.
+ */
+import * as CliConfig from "effect/cli/CliConfig"
+import * as CliOutput from "effect/cli/CliOutput"
+import * as Command from "effect/cli/Command"
+import * as GlobalFlag from "effect/cli/GlobalFlag"
+import * as Effect from "effect/Effect"
+import * as Logger from "effect/Logger"
+import * as Stdio from "effect/Stdio"
+import { alias } from "./cli/alias.ts"
+import { group } from "./cli/group.ts"
+import { identify } from "./cli/identify.ts"
+import { CommandError, usage } from "./cli/internal/Exit.ts"
+import * as Output from "./cli/internal/Output.ts"
+import { page } from "./cli/page.ts"
+import { screen } from "./cli/screen.ts"
+import { track } from "./cli/track.ts"
+import { library } from "./Message.ts"
+
+export { codeOf } from "./cli/internal/Exit.ts"
+
+export const cli = Command.make("effect-analytics").pipe(
+  Command.withDescription("Send, import and check analytics events, and see them arrive"),
+  Command.withExamples([
+    {
+      command: "effect-analytics check",
+      description: "Find out why nothing arrives"
+    }
+  ]),
+  Command.withSubcommands([{ group: "Send one event", commands: [track, identify, page, screen, group, alias] }]),
+  Command.withGlobalFlags([Output.Json])
+)
+
+/** Whether these arguments ask for JSON, whatever else is wrong with them. */
+const wantsJson = (args: ReadonlyArray<string>) => args.includes("--json")
+
+/** Help goes to stdout when it is asked for; what is wrong with a command goes to stderr, and names the help. */
+const presenter = (isJson: boolean): CliOutput.Presenter => ({
+  present: (event) => {
+    if (event._tag !== "InvalidInvocation") return CliOutput.defaultPresenter.present(event)
+    const message = event.errors.map((error) => error.message).join("\n")
+    return Output.error(usage(message, `See: ${event.commandPath.join(" ")} --help`), isJson)
+  }
+})
+
+/** Runs the command of these arguments, and reports its failure. The exit code is `codeOf` of how it exits. */
+export const run = Effect.gen(function* () {
+  const args = yield* Effect.flatMap(Stdio.Stdio, (stdio) => stdio.args)
+  const isJson = wantsJson(args)
+  return yield* Command.runWith(cli, { version: library.version })(args).pipe(
+    Effect.tapError((error) => (error instanceof CommandError ? Output.error(error, isJson) : Effect.void)),
+    Effect.provide([
+      CliConfig.layer({ builtIns: [GlobalFlag.Help, GlobalFlag.Version, GlobalFlag.Completions, GlobalFlag.LogLevel] }),
+      CliOutput.layerPresenter(presenter(isJson)),
+      // Results are on stdout.
+      Logger.layer([Logger.withConsoleError(Logger.formatLogFmt)])
+    ])
+  )
+})
