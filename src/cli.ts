@@ -11,6 +11,7 @@ import * as Stdio from "effect/Stdio"
 import { alias } from "./cli/alias.ts"
 import { group } from "./cli/group.ts"
 import { identify } from "./cli/identify.ts"
+import { importCommand } from "./cli/import.ts"
 import { CommandError, usage } from "./cli/internal/Exit.ts"
 import * as Output from "./cli/internal/Output.ts"
 import { page } from "./cli/page.ts"
@@ -28,7 +29,10 @@ export const cli = Command.make("effect-analytics").pipe(
       description: "Find out why nothing arrives"
     }
   ]),
-  Command.withSubcommands([{ group: "Send one event", commands: [track, identify, page, screen, group, alias] }]),
+  Command.withSubcommands([
+    { group: "Send one event", commands: [track, identify, page, screen, group, alias] },
+    { group: "Send many", commands: [importCommand] }
+  ]),
   Command.withGlobalFlags([Output.Json])
 )
 
