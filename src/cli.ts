@@ -15,6 +15,7 @@ import { importCommand } from "./cli/import.ts"
 import { CommandError, usage } from "./cli/internal/Exit.ts"
 import * as Output from "./cli/internal/Output.ts"
 import { page } from "./cli/page.ts"
+import { plan } from "./cli/plan.ts"
 import { screen } from "./cli/screen.ts"
 import { track } from "./cli/track.ts"
 import { library } from "./Message.ts"
@@ -31,7 +32,8 @@ export const cli = Command.make("effect-analytics").pipe(
   ]),
   Command.withSubcommands([
     { group: "Send one event", commands: [track, identify, page, screen, group, alias] },
-    { group: "Send many", commands: [importCommand] }
+    { group: "Send many", commands: [importCommand] },
+    { group: "Operate", commands: [plan] }
   ]),
   Command.withGlobalFlags([Output.Json])
 )

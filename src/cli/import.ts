@@ -189,7 +189,7 @@ const run = Effect.fnUntraced(function* (options: Options) {
     const records = Records.records(input, format, mapping, (bytes) => {
       read += bytes
     })
-    const all = Stream.fromAsyncIterable(records, (error) => unreadable(name, error))
+    const all = Stream.fromAsyncIterable(records, (error) => Input.unreadableFile(input, error))
     yield* Stream.runForEach(
       all,
       Effect.fnUntraced(function* (some) {
@@ -352,10 +352,5 @@ const paceOf = (rate: number): Effect.Effect<void> => {
   })
 }
 
-const codeOf = (error: unknown): string =>
-  typeof error === "object" && error !== null && "code" in error ? ` (${String(error.code)})` : ""
-
-const unreadable = (name: string, error: unknown): CommandError => failed(`${name} can't be read${codeOf(error)}`)
-
 const unwritable = (what: string, error: unknown): CommandError =>
-  failed(`${what} can't be written${codeOf(error)}`, "Give other places with --checkpoint and --rejected")
+  failed(`${what} can't be written${Input.codeOf(error)}`, "Give other places with --checkpoint and --rejected")

@@ -29,6 +29,8 @@ type Saved = typeof Saved.Type
 const decode = Schema.decodeUnknownOption(Saved)
 
 const headBytes = 64 * 1024
+/** What is in these files is for who made them. */
+const privateMode = 0o600
 const nothing: Counts = { records: 0, delivered: 0, rejected: 0, blank: 0 }
 
 export interface Options {
@@ -57,7 +59,7 @@ export class Checkpoint {
     this.before = saved?.counts ?? nothing
     this.rejectedBytes = saved?.rejectedBytes ?? 0
     // Made anew by a run that begins at the beginning; what a crashed run wrote after its checkpoint comes again.
-    this.rejected = Fs.openSync(options.rejectedFile, saved === undefined ? "w" : "a")
+    this.rejected = Fs.openSync(options.rejectedFile, saved === undefined ? "w" : "a", privateMode)
     Fs.ftruncateSync(this.rejected, this.rejectedBytes)
   }
 
@@ -87,7 +89,7 @@ export class Checkpoint {
     if (file === undefined) return
     const saved: Saved = { version: 1, head: this.head, settings, counts, rejectedBytes: this.rejectedBytes }
     const other = `${file}.new`
-    const handle = Fs.openSync(other, "w")
+    const handle = Fs.openSync(other, "w", privateMode)
     Fs.writeSync(handle, JSON.stringify(saved))
     Fs.fsyncSync(handle)
     Fs.closeSync(handle)

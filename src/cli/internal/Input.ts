@@ -43,3 +43,11 @@ export const unreadable = (path: string, error: PlatformError): CommandError => 
   const reason = reasons[error.reason._tag] ?? `can't be read or written (${error.reason._tag})`
   return failed(`${path} ${reason}`)
 }
+
+/** The code of an error of Node, such as ` (ENOENT)`. */
+export const codeOf = (error: unknown): string =>
+  typeof error === "object" && error !== null && "code" in error ? ` (${String(error.code)})` : ""
+
+/** The same for what Node's own streams throw. */
+export const unreadableFile = (path: string, error: unknown): CommandError =>
+  failed(`${path === "-" ? "stdin" : path} can't be read${codeOf(error)}`)
