@@ -14,6 +14,7 @@ import { identify } from "./cli/identify.ts"
 import { importCommand } from "./cli/import.ts"
 import { CommandError, usage } from "./cli/internal/Exit.ts"
 import * as Output from "./cli/internal/Output.ts"
+import { outbox } from "./cli/outbox.ts"
 import { page } from "./cli/page.ts"
 import { plan } from "./cli/plan.ts"
 import { screen } from "./cli/screen.ts"
@@ -33,7 +34,7 @@ export const cli = Command.make("effect-analytics").pipe(
   Command.withSubcommands([
     { group: "Send one event", commands: [track, identify, page, screen, group, alias] },
     { group: "Send many", commands: [importCommand] },
-    { group: "Operate", commands: [plan] }
+    { group: "Operate", commands: [plan, outbox] }
   ]),
   Command.withGlobalFlags([Output.Json])
 )
