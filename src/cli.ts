@@ -9,6 +9,7 @@ import * as Effect from "effect/Effect"
 import * as Logger from "effect/Logger"
 import * as Stdio from "effect/Stdio"
 import { alias } from "./cli/alias.ts"
+import { check } from "./cli/check.ts"
 import { group } from "./cli/group.ts"
 import { identify } from "./cli/identify.ts"
 import { importCommand } from "./cli/import.ts"
@@ -34,7 +35,7 @@ export const cli = Command.make("effect-analytics").pipe(
   Command.withSubcommands([
     { group: "Send one event", commands: [track, identify, page, screen, group, alias] },
     { group: "Send many", commands: [importCommand] },
-    { group: "Operate", commands: [plan, outbox] }
+    { group: "Operate", commands: [check, plan, outbox] }
   ]),
   Command.withGlobalFlags([Output.Json])
 )

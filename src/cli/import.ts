@@ -3,10 +3,10 @@
  * on after a crash where it was.
  */
 import * as Crypto from "node:crypto"
+import * as Console from "effect/Console"
 import * as Argument from "effect/cli/Argument"
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
-import * as Console from "effect/Console"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -51,7 +51,9 @@ const config = {
   type: optional(Flag.Literals("type", types), "The call, where a line does not say which"),
   ids: Flag.Literals("ids", ["content", "position"]).pipe(
     Flag.withDefault("content"),
-    Flag.withDescription("What a messageId is derived from, where a line has none; position: equal lines are different events")
+    Flag.withDescription(
+      "What a messageId is derived from, where a line has none; position: equal lines are different events"
+    )
   ),
   rate: optional(atLeastOne(Flag.Int("rate")), "Lines per second, at most"),
   concurrency: atLeastOne(Flag.Int("concurrency")).pipe(
@@ -66,9 +68,15 @@ const config = {
     Flag.withDefault(10),
     Flag.withDescription("Attempts after the first that failed, at most (default 10)")
   ),
-  checkpoint: optional(Flag.String("checkpoint"), "Where to keep how far it is. Default: FILE.checkpoint; none for stdin"),
+  checkpoint: optional(
+    Flag.String("checkpoint"),
+    "Where to keep how far it is. Default: FILE.checkpoint; none for stdin"
+  ),
   restart: toggle("restart", "Begin at the beginning, whatever the checkpoint says"),
-  rejected: optional(Flag.String("rejected"), "Where rejected lines go, with their reasons. Default: FILE.rejected.ndjson"),
+  rejected: optional(
+    Flag.String("rejected"),
+    "Where rejected lines go, with their reasons. Default: FILE.rejected.ndjson"
+  ),
   dryRun: toggle("dry-run", "Send nothing: check every line"),
   connection: Connection.flags
 }
@@ -78,7 +86,7 @@ export const importCommand = Command.make("import", config, (options) => run(opt
   Command.withExamples([
     {
       command: "effect-analytics import events.ndjson.gz --rate 5000",
-      description: "Each line is a call with its type: {\"type\":\"track\",\"userId\":\"u1\",\"event\":\"Signed Up\"}"
+      description: 'Each line is a call with its type: {"type":"track","userId":"u1","event":"Signed Up"}'
     },
     {
       command:
@@ -121,7 +129,9 @@ const run = Effect.fnUntraced(function* (options: Options) {
   )
   const { before } = checkpoint
   if (before.records > 0) {
-    yield* Console.error(`resuming after ${Output.count(before.records, "line")}: ${options.checkpoint ?? `${input}.checkpoint`}`)
+    yield* Console.error(
+      `resuming after ${Output.count(before.records, "line")}: ${options.checkpoint ?? `${input}.checkpoint`}`
+    )
   }
 
   const ledger = new Ledger(before, (entry) => checkpoint.reject(entry))
@@ -218,7 +228,15 @@ const run = Effect.fnUntraced(function* (options: Options) {
   const now = Effect.map(Time.elapsed, (time) => time - started)
   const draw = Effect.gen(function* () {
     const { records, rejected } = ledger.counts
-    const state = { read, total, skipped, records, recordsHere: records - before.records, rejected, elapsed: yield* now }
+    const state = {
+      read,
+      total,
+      skipped,
+      records,
+      recordsHere: records - before.records,
+      rejected,
+      elapsed: yield* now
+    }
     process.stderr.write(`\r${Progress.render(state)}\u001b[K`)
   })
   const isDrawn = (yield* Stdio.Stdio.use((stdio) => stdio.stderrIsTerminal)) && !(yield* Output.Json)
@@ -326,7 +344,8 @@ const sizeOf = Effect.fnUntraced(function* (input: string) {
   if (input === "-") return undefined
   const files = yield* FileSystem.FileSystem
   const { size, type } = yield* Effect.mapError(files.stat(input), (error) => Input.unreadable(input, error))
-  if (type === "Directory") return yield* usage(`${input} is a directory`, "Give a file, or pipe several into: import -")
+  if (type === "Directory")
+    return yield* usage(`${input} is a directory`, "Give a file, or pipe several into: import -")
   // A pipe has no size.
   return type === "File" ? Number(size) : undefined
 })

@@ -2,8 +2,9 @@
  * The memory of an import: how far it came, so that the same command goes on after a crash; and the side file of rejected
  * records, which is cut back to what the checkpoint knows, so that each of them is in it once.
  */
-import * as Fs from "node:fs"
+
 import * as Crypto from "node:crypto"
+import * as Fs from "node:fs"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import { type CommandError, failed, usage } from "../internal/Exit.ts"

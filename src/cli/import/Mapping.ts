@@ -41,7 +41,10 @@ const targetOf = (text: string): Target | CommandError => {
 }
 
 /** Reads the mapping; `type` is the call where a record does not say which. */
-export const make = (map: { readonly [target: string]: string } | undefined, type: string | undefined): Mapping | CommandError => {
+export const make = (
+  map: { readonly [target: string]: string } | undefined,
+  type: string | undefined
+): Mapping | CommandError => {
   const targets: Array<readonly [column: string, target: Target]> = []
   for (const [text, column] of Object.entries(map ?? {})) {
     const target = targetOf(text)
@@ -124,7 +127,8 @@ const valueOf = (kind: Kind, text: unknown): unknown => {
 const put = (call: { [field: string]: unknown }, path: ReadonlyArray<string>, value: unknown): boolean => {
   let place: { [field: string]: unknown } = call
   for (const key of path.slice(0, -1)) {
-    const next = (place[key] ??= {})
+    place[key] ??= {}
+    const next = place[key]
     if (typeof next !== "object" || next === null || Array.isArray(next)) return false
     place = next as { [field: string]: unknown }
   }

@@ -76,7 +76,8 @@ async function* linesOf(chunks: AsyncIterable<Buffer>, mapping: Mapping): AsyncG
   const end = (tail: Buffer): Record => {
     line++
     const bytes = restBytes + tail.length
-    const text = bytes > maxLineBytes ? undefined : (rest.length === 0 ? tail : Buffer.concat([...rest, tail])).toString()
+    const text =
+      bytes > maxLineBytes ? undefined : (rest.length === 0 ? tail : Buffer.concat([...rest, tail])).toString()
     rest = []
     restBytes = 0
     return text === undefined ? tooLong(line, bytes) : recordOf(line, text, mapping)

@@ -20,8 +20,7 @@ const byCode: { readonly [code: string]: string } = {
   CERT_NOT_YET_VALID: "The certificate is not valid yet. Look at the clock of this machine",
   ERR_TLS_CERT_ALTNAME_INVALID: "The certificate is for another host name. Look at --host",
   DEPTH_ZERO_SELF_SIGNED_CERT: "The certificate is self-signed. Trust its authority with NODE_EXTRA_CA_CERTS=ca.pem",
-  SELF_SIGNED_CERT_IN_CHAIN:
-    "A proxy may replace certificates. Trust its authority with NODE_EXTRA_CA_CERTS=ca.pem",
+  SELF_SIGNED_CERT_IN_CHAIN: "A proxy may replace certificates. Trust its authority with NODE_EXTRA_CA_CERTS=ca.pem",
   UNABLE_TO_VERIFY_LEAF_SIGNATURE:
     "The authority of the certificate is unknown. Trust it with NODE_EXTRA_CA_CERTS=ca.pem",
   UNABLE_TO_GET_ISSUER_CERT_LOCALLY:
@@ -39,7 +38,8 @@ export const adviceOn = (failure: {
   const { status } = failure
   if (status === undefined) return undefined
   if (byStatus[status] !== undefined) return byStatus[status]
-  if (status >= 300 && status < 400) return "The host redirects, and redirects are not followed. Give the address it points to as --host"
+  if (status >= 300 && status < 400)
+    return "The host redirects, and redirects are not followed. Give the address it points to as --host"
   if (status >= 500) return "The API has a problem of its own. Try again later"
   return undefined
 }

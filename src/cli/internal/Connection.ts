@@ -2,9 +2,10 @@
  * Where messages go: the flags of every command that sends, and the environment behind them. A flag wins over the
  * environment.
  */
+
+import * as Config from "effect/Config"
 import * as Argument from "effect/cli/Argument"
 import * as Flag from "effect/cli/Flag"
-import * as Config from "effect/Config"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import type * as Redacted from "effect/Redacted"
@@ -32,7 +33,10 @@ export const flags = {
   ),
   host: optional(Flag.String("host"), "Where the API is (ANALYTICS_HOST). Default: https://api.segment.io"),
   path: optional(Flag.String("path"), "The batch endpoint below the host (ANALYTICS_PATH). Default: /v1/batch"),
-  region: optional(Flag.Literals("region", ["us", "eu"]), "Where the workspace is, instead of a host (ANALYTICS_REGION)"),
+  region: optional(
+    Flag.Literals("region", ["us", "eu"]),
+    "Where the workspace is, instead of a host (ANALYTICS_REGION)"
+  ),
   allowInsecureHost: toggle(
     "allow-insecure-host",
     "Allow plain http to another machine (ANALYTICS_ALLOW_INSECURE_HOST)"
@@ -72,9 +76,7 @@ export interface Connection extends Omit<Transport.Options, "writeKey"> {
 
 /** The settings of a connection, found valid. The key may be missing: see `requireKey`. */
 export const read = Effect.fnUntraced(function* (given: Flags): Effect.fn.Return<Connection, CommandError> {
-  const known = yield* Effect.mapError(environment, (error) =>
-    usage(`the environment can't be read: ${error.message}`)
-  )
+  const known = yield* Effect.mapError(environment, (error) => usage(`the environment can't be read: ${error.message}`))
   // A host and a region exclude one another: the one that is a flag wins over the other in the environment.
   const host = given.host ?? (given.region === undefined ? Option.getOrUndefined(known.host) : undefined)
   const region = given.region ?? (given.host === undefined ? Option.getOrUndefined(known.region) : undefined)

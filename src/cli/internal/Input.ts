@@ -12,9 +12,7 @@ export const stdinText: Effect.Effect<string, CommandError, Stdio.Stdio> = Effec
 )
 
 /** All of a file as text; `-` is stdin. */
-export const text = (
-  path: string
-): Effect.Effect<string, CommandError, FileSystem.FileSystem | Stdio.Stdio> =>
+export const text = (path: string): Effect.Effect<string, CommandError, FileSystem.FileSystem | Stdio.Stdio> =>
   path === "-"
     ? stdinText
     : Effect.flatMap(FileSystem.FileSystem, (files) =>

@@ -5,15 +5,16 @@
 import * as Fs from "node:fs"
 import * as Path from "node:path"
 import { DatabaseSync } from "node:sqlite"
-import * as Flag from "effect/cli/Flag"
 import * as Config from "effect/Config"
 import * as Context from "effect/Context"
+import * as Flag from "effect/cli/Flag"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
 import * as SqlClient from "effect/sql/SqlClient"
+import * as Outcome from "../../Outcome.ts"
 import * as SqlOutbox from "../../SqlOutbox.ts"
 import { optional } from "./Connection.ts"
 import { type CommandError, failed, usage } from "./Exit.ts"
@@ -41,7 +42,10 @@ export const open = Effect.fnUntraced(function* (
   const known = yield* Effect.orDie(Config.option(Config.Redacted("ANALYTICS_OUTBOX")))
   const outbox = given.outbox ?? Option.getOrUndefined(known)
   if (outbox === undefined) {
-    return yield* usage("there is no outbox", "Give --outbox ./outbox/outbox.db or --outbox postgres://…, or set ANALYTICS_OUTBOX")
+    return yield* usage(
+      "there is no outbox",
+      "Give --outbox ./outbox/outbox.db or --outbox postgres://…, or set ANALYTICS_OUTBOX"
+    )
   }
   const where = Redacted.value(outbox)
   if (/^postgres(ql)?:/.test(where)) return yield* openPostgres(outbox, given.table ?? "analytics_outbox")
@@ -51,10 +55,13 @@ export const open = Effect.fnUntraced(function* (
 })
 
 const operationsOf = (name: string, layer: ReturnType<typeof SqlOutbox.layerSqlite>) =>
-  Effect.map(Effect.mapError(Layer.build(layer), problemOf), (services) => ({
+  // What an operator deletes on purpose is no loss that has to be reported.
+  Effect.map(Effect.mapError(Layer.build(Layer.provide(layer, quiet)), problemOf), (services) => ({
     ...Context.get(services, SqlOutbox.SqlOutbox),
     name
   }))
+
+const quiet = Outcome.layerObserver(() => Effect.void)
 
 /** What stands in the way of an operator. */
 export const problemOf = (error: { readonly message: string }): CommandError => failed(error.message)
@@ -89,7 +96,10 @@ const openPostgres = Effect.fnUntraced(function* (url: Redacted.Redacted<string>
   const address = Redacted.value(url)
   const name = URL.canParse(address) ? `${new URL(address).host}${new URL(address).pathname}` : "the database"
   const client = yield* Effect.mapError(Layer.build(layer({ url })), ({ reason }) =>
-    failed(`${name} can't be reached (${reason._tag})`, "Look at the host, the port, the user and the password of the URL")
+    failed(
+      `${name} can't be reached (${reason._tag})`,
+      "Look at the host, the port, the user and the password of the URL"
+    )
   )
   const sql = Context.get(client, SqlClient.SqlClient)
   const [found] = yield* Effect.mapError(

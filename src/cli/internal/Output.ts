@@ -4,9 +4,9 @@
  * Colours are for terminals, and `NO_COLOR` turns them off.
  */
 import { styleText } from "node:util"
+import * as Console from "effect/Console"
 import * as Flag from "effect/cli/Flag"
 import * as GlobalFlag from "effect/cli/GlobalFlag"
-import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import type { CommandError } from "./Exit.ts"
 
@@ -33,7 +33,8 @@ export const style = (name: Style, text: string): string => styleText(name, text
 
 /** Prints an error: what is wrong, and what to do about it. */
 export const error = ({ hint, kind, message }: CommandError, isJson: boolean): Effect.Effect<void> => {
-  if (isJson) return Console.error(JSON.stringify({ error: { kind, message, ...(hint === undefined ? {} : { hint }) } }))
+  if (isJson)
+    return Console.error(JSON.stringify({ error: { kind, message, ...(hint === undefined ? {} : { hint }) } }))
   const title = styleText(["bold", "red"], "error:", { stream: process.stderr })
   return Console.error(`${title} ${message}${hint === undefined ? "" : `\n  ${hint}`}`)
 }

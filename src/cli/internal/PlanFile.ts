@@ -8,7 +8,7 @@ import { pathToFileURL } from "node:url"
 import * as Effect from "effect/Effect"
 import type * as FileSystem from "effect/FileSystem"
 import type * as Stdio from "effect/Stdio"
-import * as TrackingPlan from "../../TrackingPlan.ts"
+import type * as TrackingPlan from "../../TrackingPlan.ts"
 import { type CommandError, failed, usage } from "./Exit.ts"
 import * as Input from "./Input.ts"
 
@@ -40,11 +40,16 @@ const ofModule = Effect.fnUntraced(function* (file: string, path: string) {
     return yield* usage(`${path} exports no tracking plan`, "Export one: export const plan = TrackingPlan.make({ … })")
   }
   if (others.length > 0) {
-    return yield* usage(`${path} exports several plans: ${plans.map(([name]) => name).join(", ")}`, "Give each a module of its own")
+    return yield* usage(
+      `${path} exports several plans: ${plans.map(([name]) => name).join(", ")}`,
+      "Give each a module of its own"
+    )
   }
   const library = yield* Effect.tryPromise({
     try: () =>
-      import(pathToFileURL(createRequire(file).resolve("effect-analytics/TrackingPlan")).href) as Promise<typeof TrackingPlan>,
+      import(pathToFileURL(createRequire(file).resolve("effect-analytics/TrackingPlan")).href) as Promise<
+        typeof TrackingPlan
+      >,
     catch: () => failed("effect-analytics is not installed beside the plan", "Run: npm install effect-analytics effect")
   })
   return library.toJson(first[1]) as unknown

@@ -6,13 +6,12 @@ import type * as Argument from "effect/cli/Argument"
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
 import * as Effect from "effect/Effect"
-import * as Layer from "effect/Layer"
 import * as Stdio from "effect/Stdio"
 import * as Analytics from "../../Analytics.ts"
 import type { Type } from "../../Message.ts"
-import * as Outcome from "../../Outcome.ts"
 import { limits } from "../../Settings.ts"
 import { adviceOn } from "./Advice.ts"
+import { outcomeOf } from "./Client.ts"
 import * as Connection from "./Connection.ts"
 import { type CommandError, Findings, failed, usage } from "./Exit.ts"
 import * as Input from "./Input.ts"
@@ -45,7 +44,6 @@ const options = {
   context: jsonText("context", "The context, as a JSON object"),
   integrations: jsonText("integrations", 'Which destinations get it, as in {"All":false,"Mixpanel":true}')
 }
-
 
 /** The flags of the data: `--property key=value` as often as needed, and `--properties` with JSON. */
 const dataFlags = (data: "properties" | "traits" | undefined) => {
@@ -120,8 +118,7 @@ const fromStdin: Effect.Effect<Call, CommandError, Stdio.Stdio> = Effect.gen(fun
     : yield* usage("stdin is not a JSON object", "One call is one object. For many of them: effect-analytics import -")
 })
 
-const isObject = (value: unknown): value is Call =>
-  typeof value === "object" && value !== null && !Array.isArray(value)
+const isObject = (value: unknown): value is Call => typeof value === "object" && value !== null && !Array.isArray(value)
 
 const valueOf = (text: string): unknown => {
   try {
@@ -135,20 +132,6 @@ const valueOf = (text: string): unknown => {
 // Sent, or shown
 // ---------------------------------------------------------------------------------------------------------------------
 
-/** Makes the call with a client, and answers with how it ended. */
-const outcomeOf = (type: Type, call: Call, client: Layer.Layer<Analytics.Analytics, unknown>) =>
-  Effect.suspend(() => {
-    const outcomes: Array<Outcome.Outcome> = []
-    const observer = Outcome.layerObserver((outcome) => Effect.sync(() => void outcomes.push(outcome)))
-    return Analytics.Analytics.use((analytics) =>
-      Effect.andThen(Effect.ignore(analytics[type](call as never)), analytics.flush)
-    ).pipe(
-      Effect.map(() => outcomes[0] as Outcome.Outcome),
-      Effect.provide(Layer.provide(client, observer)),
-      Effect.orDie
-    )
-  })
-
 const send = Effect.fnUntraced(function* (type: Type, call: Call, flags: Connection.Flags, maxRetries: number) {
   const connection = yield* Connection.withKey(flags)
   const outcome = yield* outcomeOf(type, call, Analytics.layerFetch({ ...connection, maxRetries }))
@@ -156,8 +139,9 @@ const send = Effect.fnUntraced(function* (type: Type, call: Call, flags: Connect
     case "Delivered": {
       const { messageId } = outcome.messages[0]
       const { attempts, status } = outcome
-      return yield* Output.result({ delivered: true, type, messageId, status, attempts }, () =>
-        `${Output.style("green", "delivered")} ${type} ${messageId} (status ${status})`
+      return yield* Output.result(
+        { delivered: true, type, messageId, status, attempts },
+        () => `${Output.style("green", "delivered")} ${type} ${messageId} (status ${status})`
       )
     }
     case "Dropped": {
@@ -200,4 +184,5 @@ const rehearse = Effect.fnUntraced(function* (type: Type, call: Call, flags: Con
   if (message === undefined) return yield* new Findings()
 })
 
-const line = ({ path, problem }: Problem): string => `  ${path === "" ? "" : `${Output.style("bold", path)}: `}${problem}`
+const line = ({ path, problem }: Problem): string =>
+  `  ${path === "" ? "" : `${Output.style("bold", path)}: `}${problem}`

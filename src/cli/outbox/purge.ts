@@ -8,8 +8,8 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import { optional, toggle } from "../internal/Connection.ts"
 import { failed, usage } from "../internal/Exit.ts"
-import * as Output from "../internal/Output.ts"
 import * as OutboxPlace from "../internal/OutboxPlace.ts"
+import * as Output from "../internal/Output.ts"
 
 const config = {
   place: OutboxPlace.flags,
@@ -40,8 +40,9 @@ export const purge = Command.make("purge", config, ({ dead, olderThan, place, us
     }
     if (user !== undefined) {
       const gone = yield* Effect.mapError(outbox.purgeUser(user), OutboxPlace.problemOf)
-      return yield* Output.result({ deleted: gone }, () =>
-        `deleted ${Output.count(gone.pending, "waiting message")} and ${Output.count(gone.dead, "dead letter")}`
+      return yield* Output.result(
+        { deleted: gone },
+        () => `deleted ${Output.count(gone.pending, "waiting message")} and ${Output.count(gone.dead, "dead letter")}`
       )
     }
     const gone = yield* Effect.mapError(outbox.purgeDead({ olderThan: age }), OutboxPlace.problemOf)

@@ -1,8 +1,8 @@
 /** `effect-analytics outbox retry`: dead letters wait again. */
 import * as Command from "effect/cli/Command"
 import * as Effect from "effect/Effect"
-import * as Output from "../internal/Output.ts"
 import * as OutboxPlace from "../internal/OutboxPlace.ts"
+import * as Output from "../internal/Output.ts"
 
 export const retry = Command.make("retry", OutboxPlace.flags, (flags) =>
   Effect.gen(function* () {

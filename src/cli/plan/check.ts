@@ -58,8 +58,9 @@ const run = Effect.fnUntraced(function* (options: Command.Command.Config.Infer<t
   const shapes = planned.length + Object.keys(pages ?? {}).length + Object.keys(screens ?? {}).length
   const title = `${name}${version === undefined ? "" : ` (version ${version})`}`
   if (Option.isNone(options.events)) {
-    return yield* Output.result({ plan: name, version, events: planned }, () =>
-      `${Output.style("green", "valid")} ${title}: ${Output.count(shapes, "event")}`
+    return yield* Output.result(
+      { plan: name, version, events: planned },
+      () => `${Output.style("green", "valid")} ${title}: ${Output.count(shapes, "event")}`
     )
   }
   const found = yield* checkAll(plan, options.events.value, options)
@@ -77,8 +78,9 @@ const run = Effect.fnUntraced(function* (options: Command.Command.Config.Infer<t
     },
     () =>
       [
-        ...found.violations.map(({ event, line, path, problem }) =>
-          `line ${line}  ${Output.style("bold", event)}  ${path === "" ? "" : `${path}: `}${problem}`
+        ...found.violations.map(
+          ({ event, line, path, problem }) =>
+            `line ${line}  ${Output.style("bold", event)}  ${path === "" ? "" : `${path}: `}${problem}`
         ),
         ...(found.total > maxShown ? [`… and ${found.total - maxShown} more`] : []),
         `${title}: ${Output.count(found.lines, "event")}, ${found.violating} ${found.violating === 1 ? "breaks" : "break"} the plan`,
@@ -146,10 +148,13 @@ const checkAll = Effect.fnUntraced(function* (
 
   yield* Effect.gen(function* () {
     const analytics = yield* Analytics.Analytics
-    const all = Stream.fromAsyncIterable(Records.records(path, "ndjson", mapping, () => {}), (error) =>
-      Input.unreadableFile(path, error)
+    const all = Stream.fromAsyncIterable(
+      Records.records(path, "ndjson", mapping, () => {}),
+      (error) => Input.unreadableFile(path, error)
     )
-    yield* Stream.runForEach(all, (some) => Effect.forEach(some, (record) => take(analytics, record), { discard: true }))
+    yield* Stream.runForEach(all, (some) =>
+      Effect.forEach(some, (record) => take(analytics, record), { discard: true })
+    )
     yield* analytics.flush
   }).pipe(
     Effect.provide(client),

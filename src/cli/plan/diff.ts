@@ -8,7 +8,9 @@ import * as Output from "../internal/Output.ts"
 import * as PlanFile from "../internal/PlanFile.ts"
 
 const config = {
-  before: Argument.String("before").pipe(Argument.withDescription("The plan as it was: JSON, a module, or - for stdin")),
+  before: Argument.String("before").pipe(
+    Argument.withDescription("The plan as it was: JSON, a module, or - for stdin")
+  ),
   after: Argument.String("after").pipe(Argument.withDescription("The plan as it is"))
 }
 

@@ -1,8 +1,9 @@
 /** `effect-analytics plan generate`: the TypeScript of a plan that is kept elsewhere. */
+
+import * as Console from "effect/Console"
 import * as Argument from "effect/cli/Argument"
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
-import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
 import * as TrackingPlan from "../../TrackingPlan.ts"
@@ -25,7 +26,10 @@ const config = {
 export const generate = Command.make("generate", config, ({ check, name, out, plan }) =>
   Effect.gen(function* () {
     if (check && out === undefined) {
-      return yield* usage("--check needs --out", "For example: effect-analytics plan generate plan.json --out src/plan.ts --check")
+      return yield* usage(
+        "--check needs --out",
+        "For example: effect-analytics plan generate plan.json --out src/plan.ts --check"
+      )
     }
     const json = yield* PlanFile.json(plan)
     const source = yield* PlanFile.reading(plan, () => TrackingPlan.generate(json, { name }))

@@ -1,0 +1,20 @@
+/** A client for one call. */
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Analytics from "../../Analytics.ts"
+import type { Type } from "../../Message.ts"
+import * as Outcome from "../../Outcome.ts"
+
+/** Makes the call with a client, and answers with how it ended. */
+export const outcomeOf = (type: Type, call: object, client: Layer.Layer<Analytics.Analytics, unknown>) =>
+  Effect.suspend(() => {
+    const outcomes: Array<Outcome.Outcome> = []
+    const observer = Outcome.layerObserver((outcome) => Effect.sync(() => void outcomes.push(outcome)))
+    return Analytics.Analytics.use((analytics) =>
+      Effect.andThen(Effect.ignore(analytics[type](call as never)), analytics.flush)
+    ).pipe(
+      Effect.map(() => outcomes[0] as Outcome.Outcome),
+      Effect.provide(Layer.provide(client, observer)),
+      Effect.orDie
+    )
+  })
