@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 /** The program `effect-analytics`. */
+import * as Http from "node:http"
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import * as Effect from "effect/Effect"
@@ -7,6 +8,9 @@ import * as Cli from "./cli.ts"
 
 // `effect-analytics outbox export | head`: who reads has enough.
 process.stdout.on("error", (error: NodeJS.ErrnoException) => process.exit(error.code === "EPIPE" ? 0 : 1))
+
+// As other programs do, and since Node 24.14 Node can: a proxy of the environment is used.
+if ("setGlobalProxyFromEnv" in Http) Http.setGlobalProxyFromEnv()
 
 NodeRuntime.runMain(Effect.provide(Cli.run, NodeServices.layer), {
   teardown: (exit, onExit) => onExit(Cli.codeOf(exit))

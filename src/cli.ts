@@ -10,6 +10,7 @@ import * as Logger from "effect/Logger"
 import * as Stdio from "effect/Stdio"
 import { alias } from "./cli/alias.ts"
 import { check } from "./cli/check.ts"
+import { e2e } from "./cli/e2e.ts"
 import { group } from "./cli/group.ts"
 import { identify } from "./cli/identify.ts"
 import { importCommand } from "./cli/import.ts"
@@ -35,7 +36,8 @@ export const cli = Command.make("effect-analytics").pipe(
   Command.withSubcommands([
     { group: "Send one event", commands: [track, identify, page, screen, group, alias] },
     { group: "Send many", commands: [importCommand] },
-    { group: "Operate", commands: [check, plan, outbox] }
+    { group: "Operate", commands: [check, plan, outbox] },
+    { group: "Test", commands: [e2e] }
   ]),
   Command.withGlobalFlags([Output.Json])
 )

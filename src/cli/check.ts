@@ -264,10 +264,11 @@ const testMessage = Effect.map(
 
 const answerFinding = (
   answer: Transport.Answer,
-  { endpoint, host, region }: Connection.Connection,
+  { endpoint, host, region, writeKey }: Connection.Connection,
   messageId: string | undefined
 ): Finding => {
   const name = "API"
+  const hasKey = writeKey !== undefined
   switch (answer._tag) {
     case "Delivered": {
       const where =
@@ -275,7 +276,12 @@ const answerFinding = (
           ? `Does it not appear? Segment answers ${answer.status} to a key of another region too: try --region ${region === "eu" ? "us" : "eu"}`
           : undefined
       return messageId === undefined
-        ? { name, state: "ok", message: `takes the key (status ${answer.status}); nothing was sent`, advice: where }
+        ? {
+            name,
+            state: "ok",
+            message: `${hasKey ? "takes the key" : "answers"} (status ${answer.status}); nothing was sent`,
+            advice: where
+          }
         : { name, state: "ok", message: `took the event ${messageId} (status ${answer.status})`, advice: where }
     }
     case "Rejected":

@@ -25,6 +25,11 @@ export class Findings extends Data.TaggedError("Findings") {
   override readonly [Runtime.errorReported] = false
 }
 
+/** The command has failed, and has printed so itself. */
+export class Failure extends Data.TaggedError("Failure") {
+  override readonly [Runtime.errorReported] = false
+}
+
 export const failed = (message: string, hint?: string): CommandError =>
   new CommandError({ kind: "failed", message, hint })
 
