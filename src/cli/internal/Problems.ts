@@ -1,6 +1,6 @@
 /** Every rule that a call breaks, in the words of the client. */
 import type { CallError } from "../../AnalyticsError.ts"
-import type { Type } from "../../Message.ts"
+import * as Message from "../../Message.ts"
 
 export interface Problem {
   /** Where in the call, as in `properties.total`; empty when it is the call as a whole. */
@@ -8,8 +8,33 @@ export interface Problem {
   readonly problem: string
 }
 
-/** The rules that a refused call breaks; the client itself stops at the first. */
-export const problemsOf = (_type: Type, _call: unknown, error: CallError): ReadonlyArray<Problem> =>
-  "path" in error && "problem" in error
-    ? [{ path: error.path.join("."), problem: error.problem }]
-    : [{ path: "", problem: error.message }]
+/** Something valid for each field that may be missing. */
+const repairs: { readonly [field: string]: string } = {
+  userId: "x",
+  anonymousId: "x",
+  event: "x",
+  groupId: "x",
+  previousId: "x",
+  name: "x"
+}
+
+/** More than a call has fields. */
+const maxProblems = 20
+
+/** The rules that a refused call breaks. The client stops at the first: it is repaired, and the client is asked again. */
+export const problemsOf = (type: Message.Type, call: object, first: CallError): ReadonlyArray<Problem> => {
+  const problems: Array<Problem> = []
+  const repaired: { [field: string]: unknown } = { ...call }
+  let error: CallError | undefined = first
+  while (error !== undefined && problems.length < maxProblems) {
+    if (error._tag !== "InvalidCall") return [...problems, { path: "", problem: error.message }]
+    const { path, problem } = error
+    problems.push({ path: path.join("."), problem })
+    const field = path[0]
+    if (field === undefined) break
+    if (repairs[field] === undefined) delete repaired[field]
+    else repaired[field] = repairs[field]
+    error = Message.check(type, repaired)
+  }
+  return problems
+}
