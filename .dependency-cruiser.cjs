@@ -90,9 +90,9 @@ module.exports = {
         path: room("SqlOutbox", "RequestMiddleware", "cli", "bin", "Wiretap", "AnalyticsTest", "plainTest")
       }
     },
-    home("http", "HttpTransport", "Analytics", "AnalyticsTest", "RequestMiddleware", "Collector", "bin"),
+    home("http", "HttpTransport", "Analytics", "AnalyticsTest", "RequestMiddleware", "Collector", "cli", "bin"),
     home("net", "RequestContext"),
-    home("sql", "SqlOutbox"),
+    home("sql", "SqlOutbox", "cli"),
     home("cli", "cli", "bin"),
     {
       name: "no-barrels",
@@ -128,8 +128,9 @@ module.exports = {
       comment: "The library has no runtime dependency but effect.",
       severity: "error",
       from: { path: "^src/" },
-      to: { path: installed(""), pathNot: installed("(effect|@effect/platform-node|@effect/sql-pg)/") }
+      to: { path: installed(""), pathNot: installed("(effect|@effect/platform-node|@effect/sql-pg|csv-parse)/") }
     },
+    only("bundled", "It is bundled into the command line; import it", { path: installed("csv-parse/") }, "cli"),
     {
       name: "src-stays-in-src",
       comment: "Tests, examples and benchmarks import the library, not the other way round.",

@@ -1,5 +1,5 @@
 /** Every rule that a call breaks, in the words of the client. */
-import type { CallError } from "../../AnalyticsError.ts"
+import type { CallError, InvalidCall } from "../../AnalyticsError.ts"
 import * as Message from "../../Message.ts"
 
 export interface Problem {
@@ -28,7 +28,7 @@ export const problemsOf = (type: Message.Type, call: object, first: CallError): 
   let error: CallError | undefined = first
   while (error !== undefined && problems.length < maxProblems) {
     if (error._tag !== "InvalidCall") return [...problems, { path: "", problem: error.message }]
-    const { path, problem } = error
+    const { path, problem }: InvalidCall = error
     problems.push({ path: path.join("."), problem })
     const field = path[0]
     if (field === undefined) break
