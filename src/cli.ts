@@ -6,7 +6,9 @@ import * as CliOutput from "effect/cli/CliOutput"
 import * as Command from "effect/cli/Command"
 import * as GlobalFlag from "effect/cli/GlobalFlag"
 import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
+import * as References from "effect/References"
 import * as Stdio from "effect/Stdio"
 import { alias } from "./cli/alias.ts"
 import { check } from "./cli/check.ts"
@@ -63,8 +65,9 @@ export const run = Effect.gen(function* () {
     Effect.provide([
       CliConfig.layer({ builtIns: [GlobalFlag.Help, GlobalFlag.Version, GlobalFlag.Completions, GlobalFlag.LogLevel] }),
       CliOutput.layerPresenter(presenter(isJson)),
-      // Results are on stdout.
-      Logger.layer([Logger.withConsoleError(Logger.formatLogFmt)])
+      // Results are on stdout; what the client logs is in the result, so it is for those who ask with --log-level.
+      Logger.layer([Logger.withConsoleError(Logger.formatLogFmt)]),
+      Layer.succeed(References.MinimumLogLevel, "None")
     ])
   )
 })

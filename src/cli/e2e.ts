@@ -81,7 +81,7 @@ const send = Effect.fnUntraced(function* ({ apiHost, config = {}, sequences, wri
       const failure = Outcome.failureOf(outcome)
       if (failure === undefined) return Effect.void
       error ??= failure.error.message
-      return Effect.logError(failure.error.message)
+      return Console.error(failure.error.message)
     })
   )
   const client = Analytics.layerFetch({
