@@ -12,7 +12,18 @@ const rooms = [
   ["Attempts", "Delivery", "SqlOutbox"],
   ["Client"],
   ["Analytics"],
-  ["TrackingPlan", "spec", "plain", "RequestMiddleware", "Wiretap", "AnalyticsTest", "plainTest", "Collector", "cli"],
+  [
+    "TrackingPlan",
+    "spec",
+    "plain",
+    "RequestMiddleware",
+    "Wiretap",
+    "AnalyticsTest",
+    "plainTest",
+    "Collector",
+    "Debugger",
+    "cli"
+  ],
   ["index", "bin"]
 ]
 
@@ -87,10 +98,20 @@ module.exports = {
       from: { path: "^src/index[.]ts$" },
       to: {
         reachable: true,
-        path: room("SqlOutbox", "RequestMiddleware", "cli", "bin", "Wiretap", "AnalyticsTest", "plainTest")
+        path: room(
+          "SqlOutbox",
+          "RequestMiddleware",
+          "Collector",
+          "Debugger",
+          "cli",
+          "bin",
+          "Wiretap",
+          "AnalyticsTest",
+          "plainTest"
+        )
       }
     },
-    home("http", "HttpTransport", "Analytics", "AnalyticsTest", "RequestMiddleware", "Collector", "cli", "bin"),
+    home("http", "HttpTransport", "Analytics", "AnalyticsTest", "RequestMiddleware", "Collector", "Debugger", "cli", "bin"),
     home("net", "RequestContext"),
     home("sql", "SqlOutbox", "cli"),
     home("cli", "cli", "bin"),
@@ -120,6 +141,7 @@ module.exports = {
       { dependencyTypes: ["core"] },
       "SqlOutbox",
       "Collector",
+      "Debugger",
       "cli",
       "bin"
     ),

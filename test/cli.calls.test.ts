@@ -10,7 +10,16 @@ describe("a call from flags", options, () => {
   it.live("is sent with the key and to the host of the environment", () =>
     Effect.gen(function* () {
       const { host, received } = yield* peer()
-      const args = ["track", "Order Completed", "--user-id", "u1", "--property", "total=39.95", "--property", "plan=pro"]
+      const args = [
+        "track",
+        "Order Completed",
+        "--user-id",
+        "u1",
+        "--property",
+        "total=39.95",
+        "--property",
+        "plan=pro"
+      ]
       const { code, stderr, stdout } = yield* run(args, { env: to(host) })
       assert.deepStrictEqual([code, stderr], [0, ""])
       assert.match(stdout, /^delivered track \S+ \(status 200\)\n$/)
@@ -195,7 +204,9 @@ describe("help", options, () => {
       const all = yield* run(["--help"])
       assert.strictEqual(all.code, 0)
       const commands = [
-        ...["track", "identify", "page", "screen", "group", "alias", "import", "debugger", "check", "e2e"].map((one) => [one]),
+        ...["track", "identify", "page", "screen", "group", "alias", "import", "debugger", "check", "e2e"].map(
+          (one) => [one]
+        ),
         ...["check", "diff", "generate"].map((one) => ["plan", one]),
         ...["stats", "retry", "purge", "export"].map((one) => ["outbox", one])
       ]

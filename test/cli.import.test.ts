@@ -29,7 +29,9 @@ const track = (n: number, more: object = {}) => ({
   ...more
 })
 
-const rejectedOf = (file: string): ReadonlyArray<{ line: number; problems: ReadonlyArray<{ path: string }>; text: string }> =>
+const rejectedOf = (
+  file: string
+): ReadonlyArray<{ line: number; problems: ReadonlyArray<{ path: string }>; text: string }> =>
   Fs.readFileSync(file, "utf8")
     .split("\n")
     .filter((line) => line !== "")
@@ -58,7 +60,10 @@ describe("import", options, () => {
         problems: [{ path: "anonymousId", problem: "a userId or an anonymousId is needed" }],
         text: JSON.stringify(bad)
       } as never)
-      assert.deepStrictEqual(Fs.readdirSync(Path.dirname(file)).sort(), ["events.ndjson", "events.ndjson.rejected.ndjson"])
+      assert.deepStrictEqual(Fs.readdirSync(Path.dirname(file)).sort(), [
+        "events.ndjson",
+        "events.ndjson.rejected.ndjson"
+      ])
     })
   )
 
@@ -68,7 +73,10 @@ describe("import", options, () => {
       const file = yield* fileOf("events.ndjson", lines(track(1), track(2)))
       const { code, stderr, stdout } = yield* run(["import", file], { env: to(host) })
       assert.deepStrictEqual([code, stderr], [0, ""])
-      assert.match(stdout, /^imported \S+events\.ndjson in .*\n {2}2 lines\n {2}2 delivered\n {2}0 rejected\n {2}0 blank\n$/)
+      assert.match(
+        stdout,
+        /^imported \S+events\.ndjson in .*\n {2}2 lines\n {2}2 delivered\n {2}0 rejected\n {2}0 blank\n$/
+      )
       assert.deepStrictEqual(Fs.readdirSync(Path.dirname(file)), ["events.ndjson"])
     })
   )
@@ -140,7 +148,10 @@ describe("import", options, () => {
       const good = yield* peer()
       const other = yield* run(["import", file], { env: to(good.host) })
       assert.strictEqual(other.code, 2)
-      assert.match(other.stderr, /is of an import with other flags, another key or another host\n {2}To begin again: --restart/)
+      assert.match(
+        other.stderr,
+        /is of an import with other flags, another key or another host\n {2}To begin again: --restart/
+      )
       Fs.writeFileSync(file, lines(track(2)))
       const changed = yield* run(["import", file], { env: to(host) })
       assert.match(changed.stderr, /is of another file than/)
@@ -194,8 +205,8 @@ describe("import", options, () => {
 describe("import of CSV", options, () => {
   const csv = [
     "customer,what,at,amount,tags,ok",
-    "u1,Order Completed,2026-01-02,39.95,\"[\"\"a\"\"]\",yes",
-    "u2,\"Order\nCancelled\",2026-01-03,,,no",
+    'u1,Order Completed,2026-01-02,39.95,"[""a""]",yes',
+    'u2,"Order\nCancelled",2026-01-03,,,no',
     "u3,Order Completed,2026-01-04,lots,,",
     "u4,Order Completed"
   ].join("\n")
@@ -291,7 +302,13 @@ describe("an import that is killed", options, () => {
       assert.strictEqual(code, 3)
       assert.match(stderr, /^resuming after [\d,]+ lines/)
       const summary = JSON.parse(stdout)
-      assert.deepInclude(summary, { lines: count, delivered: count - 40, rejected: 20, blank: 20, resumedAfter: before })
+      assert.deepInclude(summary, {
+        lines: count,
+        delivered: count - 40,
+        rejected: 20,
+        blank: 20,
+        resumedAfter: before
+      })
       const ids = received.flatMap(batchOf).map(({ messageId }) => messageId)
       assert.strictEqual(new Set(ids).size, count - 40)
       const events = new Set(received.flatMap(batchOf).map(({ event }) => event))
@@ -326,7 +343,15 @@ describe("an import that is killed", options, () => {
 
 describe("the line of progress", () => {
   it("shows the share, the rate, the time left and what was rejected", () => {
-    const state = { read: 25, total: 100, skipped: 0, records: 50_000, recordsHere: 50_000, rejected: 3, elapsed: 2_000 }
+    const state = {
+      read: 25,
+      total: 100,
+      skipped: 0,
+      records: 50_000,
+      recordsHere: 50_000,
+      rejected: 3,
+      elapsed: 2_000
+    }
     assert.strictEqual(
       render(state),
       "[======>                 ] 25 %  50,000 lines  25,000 lines/s  6 s left  3 rejected"
@@ -334,7 +359,15 @@ describe("the line of progress", () => {
   })
 
   it("leaves out of the rate what an earlier run did, and shows no share of stdin", () => {
-    const state = { read: 60, total: 100, skipped: 50, records: 60_000, recordsHere: 10_000, rejected: 0, elapsed: 1_000 }
+    const state = {
+      read: 60,
+      total: 100,
+      skipped: 50,
+      records: 60_000,
+      recordsHere: 10_000,
+      rejected: 0,
+      elapsed: 1_000
+    }
     assert.include(render(state), "60 %  60,000 lines  10,000 lines/s  4 s left")
     assert.strictEqual(render({ ...state, total: undefined }), "60,000 lines  10,000 lines/s")
   })
