@@ -12,6 +12,7 @@ import * as References from "effect/References"
 import * as Stdio from "effect/Stdio"
 import { alias } from "./cli/alias.ts"
 import { check } from "./cli/check.ts"
+import { debuggerCommand } from "./cli/debugger.ts"
 import { e2e } from "./cli/e2e.ts"
 import { group } from "./cli/group.ts"
 import { identify } from "./cli/identify.ts"
@@ -30,15 +31,16 @@ export { codeOf } from "./cli/internal/Exit.ts"
 export const cli = Command.make("effect-analytics").pipe(
   Command.withDescription("Send, import and check analytics events, and see them arrive"),
   Command.withExamples([
-    {
-      command: "effect-analytics check",
-      description: "Find out why nothing arrives"
-    }
+    { command: "effect-analytics debugger", description: "See every event, and why it would be refused" },
+    { command: "effect-analytics check", description: "Find out why nothing arrives" },
+    { command: "effect-analytics import events.ndjson.gz", description: "Send a history" },
+    { command: "effect-analytics --completions zsh > _effect-analytics", description: "Completions of a shell" }
   ]),
   Command.withSubcommands([
     { group: "Send one event", commands: [track, identify, page, screen, group, alias] },
     { group: "Send many", commands: [importCommand] },
-    { group: "Operate", commands: [check, plan, outbox] },
+    { group: "Look", commands: [debuggerCommand, check] },
+    { group: "Operate", commands: [plan, outbox] },
     { group: "Test", commands: [e2e] }
   ]),
   Command.withGlobalFlags([Output.Json])
