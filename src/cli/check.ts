@@ -243,7 +243,7 @@ const apiFindings = Effect.fnUntraced(
     )
     const transport = yield* Layer.build(
       Layer.provide(HttpTransport.layer({ ...settings, writeKey }), Layer.succeed(HttpClient.HttpClient, client))
-    ).pipe(Effect.mapError(Connection.usageOf))
+    ).pipe(Effect.mapError(({ problem, setting }) => Connection.usageOf(setting, problem)))
     const messages = send ? [yield* testMessage] : []
     const before = yield* Clock.currentTimeMillis
     const answer = yield* Context.get(transport, Transport.Transport).send(messages, 0)

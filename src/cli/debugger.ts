@@ -40,7 +40,7 @@ export const debuggerCommand = Command.make("debugger", config, ({ plan, ...opti
     const Debugger = yield* Effect.promise(() => import("../Debugger.ts"))
     const services = yield* Layer.build(Debugger.layer({ ...options, plan: definition })).pipe(
       Effect.catchTags({
-        InvalidSetting: (setting) => Effect.fail(usageOf(setting)),
+        InvalidSetting: ({ problem, setting }) => Effect.fail(usageOf(setting === "host" ? "bind" : setting, problem)),
         ServeError: ({ cause }) => Effect.fail(portError(options.port, cause))
       })
     )

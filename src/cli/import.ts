@@ -246,7 +246,7 @@ const run = Effect.fnUntraced(function* (options: Options) {
   const observer = Outcome.layerObserver((outcome) => Effect.sync(() => onOutcome(outcome)))
   yield* takeAll.pipe(
     Effect.provide(Layer.provide(client, observer)),
-    Effect.catchTag("InvalidSetting", (setting) => Effect.fail(Connection.usageOf(setting))),
+    Effect.catchTag("InvalidSetting", ({ problem, setting }) => Effect.fail(Connection.usageOf(setting, problem))),
     Effect.raceFirst(Deferred.await(fatal)),
     Effect.raceFirst(every(saveInterval, save)),
     Effect.raceFirst(isDrawn ? every(drawInterval, draw) : Effect.never),

@@ -9,7 +9,6 @@ import * as Flag from "effect/cli/Flag"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import type * as Redacted from "effect/Redacted"
-import type { InvalidSetting } from "../../AnalyticsError.ts"
 import * as Settings from "../../Settings.ts"
 import type * as Transport from "../../Transport.ts"
 import { type CommandError, usage } from "./Exit.ts"
@@ -95,7 +94,7 @@ export const read = Effect.fnUntraced(function* (given: Flags): Effect.fn.Return
       Settings.millis("requestTimeout", options.requestTimeout, 1)
       return { ...options, endpoint: Settings.endpoint(options) }
     }),
-    usageOf
+    ({ problem, setting }) => usageOf(setting, problem)
   )
 })
 
@@ -118,5 +117,5 @@ const hints: { readonly [setting: string]: string } = {
 }
 
 /** What a setting that can't work is to somebody who typed it. */
-export const usageOf = ({ problem, setting }: InvalidSetting): CommandError =>
+export const usageOf = (setting: string, problem: string): CommandError =>
   usage(`${flagOf(setting)} ${problem}`, hints[setting])
