@@ -24,7 +24,9 @@ const { metafile } = await build({
   metafile: true,
   logLevel: "warning",
   // Packages in CommonJS require what Node has.
-  banner: { js: `import { createRequire as bundleRequire } from "node:module"; const require = bundleRequire(import.meta.url);` }
+  banner: {
+    js: `import { createRequire as bundleRequire } from "node:module"; const require = bundleRequire(import.meta.url);`
+  }
 })
 chmodSync(join(root, "dist/bin.js"), 0o755)
 

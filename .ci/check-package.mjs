@@ -108,7 +108,10 @@ const checkCommandLine = (cwd, tarball) => {
   const { lines, valid: rows } = JSON.parse(npx("import", "events.csv", "--type", "track", "--dry-run", "--json"))
   assert.deepEqual([lines, rows], [1, 1])
   for (const name of ["effect", "@effect/platform-node", "csv-parse"]) {
-    assert.match(readFileSync(join(cwd, "node_modules/effect-analytics/dist/bin-licenses.txt"), "utf8"), new RegExp(`^${name} `, "m"))
+    assert.match(
+      readFileSync(join(cwd, "node_modules/effect-analytics/dist/bin-licenses.txt"), "utf8"),
+      new RegExp(`^${name} `, "m")
+    )
   }
 }
 

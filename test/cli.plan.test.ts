@@ -70,7 +70,7 @@ describe("plan check", options, () => {
       assert.deepStrictEqual([good.code, good.stdout], [0, "valid Shop (version 1): 2 events\n"])
       const bad = yield* run(["plan", "check", "-"], { cwd, stdin: `{"rules":{"events":[{"name":3}]}}` })
       assert.deepStrictEqual([bad.code, bad.stdout], [1, ""])
-      assert.match(bad.stderr, /^error: - is not a tracking plan: |^error: stdin is not a tracking plan: /)
+      assert.match(bad.stderr, /^error: stdin is not a tracking plan: /)
       const missing = yield* run(["plan", "check", "nothing.json"], { cwd })
       assert.deepStrictEqual([missing.code, missing.stderr], [1, "error: nothing.json is not there\n"])
     })

@@ -12,6 +12,7 @@ import * as HttpClient from "effect/http/HttpClient"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
+import * as Result from "effect/Result"
 import * as Analytics from "../Analytics.ts"
 import * as HttpTransport from "../HttpTransport.ts"
 import type * as Outcome from "../Outcome.ts"
@@ -162,21 +163,21 @@ const day = 24 * 3_600_000
 const connectionFindings = Effect.fnUntraced(function* (url: URL) {
   const host = url.hostname.replace(/^\[|\]$/g, "")
   const started = yield* Time.elapsed
-  const looked = yield* Effect.exit(attempt(() => Dns.lookup(host)))
-  if (looked._tag === "Failure") return [yield* problem("DNS", host, looked)]
+  const looked = yield* Effect.result(attempt(() => Dns.lookup(host)))
+  if (Result.isFailure(looked)) return [problem("DNS", host, looked.failure)]
   const found: Finding = {
     name: "DNS",
     state: "ok",
-    message: `${host} is ${looked.value.address} (${Math.round((yield* Time.elapsed) - started)} ms)`
+    message: `${host} is ${looked.success.address} (${Math.round((yield* Time.elapsed) - started)} ms)`
   }
   const port = Number(url.port) || (url.protocol === "https:" ? 443 : 80)
   if (url.protocol === "http:") {
-    const connected = yield* Effect.exit(attempt(() => connect(Net.connect({ host, port }), "connect")))
+    const connected = yield* Effect.result(attempt(() => connect(Net.connect({ host, port }), "connect")))
     const name = "connection"
-    if (connected._tag === "Failure") return [found, yield* problem(name, url.host, connected)]
+    if (Result.isFailure(connected)) return [found, problem(name, url.host, connected.failure)]
     return [found, { name, state: "ok", message: `port ${port} is open; plain http, without TLS` } satisfies Finding]
   }
-  const shaken = yield* Effect.exit(
+  const shaken = yield* Effect.result(
     attempt(async () => {
       const socket = Tls.connect({ host, port, ...(Net.isIP(host) === 0 ? { servername: host } : {}) })
       return connect(socket, "secureConnect", () => ({
@@ -185,8 +186,8 @@ const connectionFindings = Effect.fnUntraced(function* (url: URL) {
       }))
     })
   )
-  if (shaken._tag === "Failure") return [found, yield* problem("TLS", url.host, shaken)]
-  const { protocol, until } = shaken.value
+  if (Result.isFailure(shaken)) return [found, problem("TLS", url.host, shaken.failure)]
+  const { protocol, until } = shaken.success
   const days = Math.floor((until - (yield* Clock.currentTimeMillis)) / day)
   const soon = days < 14
   return [
@@ -216,16 +217,12 @@ const connect = <A = void>(socket: Net.Socket, event: string, look?: () => A): P
     socket.once("error", (error) => end(() => reject(error)))
   })
 
-const problem = (name: string, host: string, exit: Effect.Effect<unknown, string>) =>
-  Effect.map(
-    Effect.flip(exit),
-    (code): Finding => ({
-      name,
-      state: "problem",
-      message: `${host}: ${code}`,
-      advice: adviceOn({ detail: typeof code === "string" ? code : undefined })
-    })
-  )
+const problem = (name: string, host: string, code: string): Finding => ({
+  name,
+  state: "problem",
+  message: `${host}: ${code}`,
+  advice: adviceOn({ detail: code })
+})
 
 // ---------------------------------------------------------------------------------------------------------------------
 // API

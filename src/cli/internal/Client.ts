@@ -2,11 +2,13 @@
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Analytics from "../../Analytics.ts"
+import type { InvalidSetting } from "../../AnalyticsError.ts"
 import type { Type } from "../../Message.ts"
 import * as Outcome from "../../Outcome.ts"
+import { usageOf } from "./Connection.ts"
 
 /** Makes the call with a client, and answers with how it ended. */
-export const outcomeOf = (type: Type, call: object, client: Layer.Layer<Analytics.Analytics, unknown>) =>
+export const outcomeOf = (type: Type, call: object, client: Layer.Layer<Analytics.Analytics, InvalidSetting>) =>
   Effect.suspend(() => {
     const outcomes: Array<Outcome.Outcome> = []
     const observer = Outcome.layerObserver((outcome) => Effect.sync(() => void outcomes.push(outcome)))
@@ -15,6 +17,6 @@ export const outcomeOf = (type: Type, call: object, client: Layer.Layer<Analytic
     ).pipe(
       Effect.map(() => outcomes[0] as Outcome.Outcome),
       Effect.provide(Layer.provide(client, observer)),
-      Effect.orDie
+      Effect.catchTag("InvalidSetting", ({ problem, setting }) => Effect.fail(usageOf(setting, problem)))
     )
   })
