@@ -2,7 +2,7 @@
  * Bundles the command line, so that it runs with nothing installed beside it: `dist/bin.js`, its parts that are loaded when
  * they are needed (`dist/bin-*.js`), and the licences of what is in them (`dist/bin-licenses.txt`).
  */
-import { chmodSync, existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs"
+import { chmodSync, readdirSync, readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { build } from "esbuild"
