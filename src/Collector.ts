@@ -12,6 +12,7 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as HttpClient from "effect/http/HttpClient"
 import * as HttpClientError from "effect/http/HttpClientError"
+import type * as HttpClientRequest from "effect/http/HttpClientRequest"
 import * as HttpRouter from "effect/http/HttpRouter"
 import * as HttpServer from "effect/http/HttpServer"
 import * as HttpServerError from "effect/http/HttpServerError"
@@ -281,6 +282,15 @@ export const layerTest = (
     })
   ).pipe(Layer.provide(HttpRouter.layer))
 
+/** The request as a server sees it. Its body is there at once: a test under `TestClock` must not depend on real time. */
+const serverRequestOf = (request: HttpClientRequest.HttpClientRequest): HttpServerRequest.HttpServerRequest => {
+  const { body } = request
+  const received = HttpServerRequest.fromClientRequest(request)
+  return body._tag === "Uint8Array"
+    ? Object.defineProperty(received, "arrayBuffer", { value: Effect.sync(() => new Uint8Array(body.body).buffer) })
+    : received
+}
+
 /** Stands for a connection that breaks, where there is none. */
 const brokenConnection = new Error("The connection was reset")
 
@@ -290,7 +300,7 @@ const clientOf = (
   HttpClient.make((request) =>
     // @effect-diagnostics-next-line anyUnknownInErrorContext:off
     app.pipe(
-      Effect.provideService(HttpServerRequest.HttpServerRequest, HttpServerRequest.fromClientRequest(request)),
+      Effect.provideService(HttpServerRequest.HttpServerRequest, serverRequestOf(request)),
       Effect.scoped,
       Effect.catchCause((cause) => {
         const isReset = cause.reasons.some((reason) => reason._tag === "Die" && reason.defect === brokenConnection)

@@ -28,7 +28,7 @@ const makeWire = Effect.gen(function* () {
       yield* gate.await
       sent.push(...messages.map(({ messageId }) => messageId))
       if (done !== undefined && sent.length >= done.count) yield* Deferred.succeed(done.reached, undefined)
-      return Transport.Answer.Delivered({ status: 200 })
+      return Transport.SendResult.Delivered({ status: 200 })
     })
   return {
     layer: Layer.succeed(Transport.Transport, { send, envelopeBytes: 0 }),

@@ -3,7 +3,7 @@
  * with the requests that they came in.
  */
 import { createHash } from "node:crypto"
-import * as Json from "../Json.ts"
+import * as Json from "../internal/Json.ts"
 import { limits } from "../Settings.ts"
 import type { AnyPlan } from "../TrackingPlan/Plan.ts"
 import * as Answer from "./Answer.ts"
@@ -13,14 +13,8 @@ import { type Coverage, type Problem, Received, type Request, type Totals, type 
 import { Ring } from "./Ring.ts"
 
 /** What is known of a request once it has been read. */
-export interface Incoming {
-  readonly receivedAt: number
-  readonly method: string
-  readonly path: string
-  readonly headers: Readonly<Record<string, string>>
-  readonly bytes: number
-  readonly decodedBytes: number
-  readonly source: string
+export interface Incoming
+  extends Pick<Request, "receivedAt" | "method" | "path" | "headers" | "bytes" | "decodedBytes" | "source"> {
   readonly messages: ReadonlyArray<unknown>
   /** Why it is refused before anybody looks at its messages, with the status that this has. */
   readonly refusal: { readonly status: number; readonly problem: string } | undefined
@@ -41,7 +35,7 @@ export interface Change {
   readonly messages: ReadonlyArray<Received>
 }
 
-/** How many ids are remembered to recognise duplicates, beside those of the messages that are kept. */
+/** How many ids are remembered to recognise duplicates: at least these, at most twice as many. */
 const maxIds = 100_000
 /** How many requests are kept of which no message is. */
 const maxBareRequests = 1_000
@@ -57,8 +51,9 @@ const noVerdicts: Readonly<Record<Verdict, number>> = {
 export class Journal {
   private readonly messages = new Ring<Received>()
   private readonly requests = new Ring<Request>()
-  /** The `id` of the message that took a `messageId` first. */
-  private readonly ids = new Map<string, number>()
+  /** The `id` of the message that took a `messageId` first, in two generations: the older one is forgotten at once. */
+  private ids = new Map<string, number>()
+  private olderIds = new Map<string, number>()
   /** How often a batch arrived, and in which request last. */
   private readonly batches = new Map<string, { count: number; last: number }>()
   private readonly maxMessages: number
@@ -104,22 +99,18 @@ export class Journal {
     const known = this.batches.get(batch) ?? { count: 0, last: id }
     this.batches.set(batch, { count: known.count + 1, last: id })
     const retries = incoming.headers["x-retry-count"] ?? ""
+    const { messages, refusal: _, ...facts } = incoming
+    const isHonest = answer.taken === Answer.isSuccess(answer.status)
     const request: Request = {
+      ...facts,
       id,
-      receivedAt: incoming.receivedAt,
-      method: incoming.method,
-      path: incoming.path,
-      headers: incoming.headers,
-      bytes: incoming.bytes,
-      decodedBytes: incoming.decodedBytes,
-      source: incoming.source,
-      messages: incoming.messages.length,
+      messages: messages.length,
       batch,
       attempt: /^\d{1,6}$/.test(retries) ? Number(retries) + 1 : known.count + 1,
       status: answer.status,
       fault:
         answer.fault ??
-        (answer.taken === Answer.isSuccess(answer.status) ? undefined : "taken, answered with an error"),
+        (isHonest ? undefined : answer.taken ? "taken, and the answer lost" : "answered, and not taken"),
       delay: answer.delay,
       retryAfter: Answer.retryAfterOf(answer.headers, incoming.receivedAt),
       problem
@@ -145,7 +136,7 @@ export class Journal {
       typeof value === "string" || typeof value === "number" ? String(value) : undefined
     const messageId = text(data.messageId)
     const rejections = [...judge(message, size), ...shared]
-    const first = messageId === undefined ? undefined : this.ids.get(messageId)
+    const first = messageId === undefined ? undefined : (this.ids.get(messageId) ?? this.olderIds.get(messageId))
     const [verdict, problems] = this.verdictOf(data, rejections, taken, first)
     if (messageId !== undefined && first === undefined && taken && rejections.length === 0) this.remember(messageId, id)
     const type = text(data.type)
@@ -188,7 +179,7 @@ export class Journal {
     if (rejections.length > 0) return ["rejected", rejections]
     if (!taken) return ["failed", []]
     if (first !== undefined) {
-      const problem = `It has been taken before, by message ${first}`
+      const problem = `has been taken before, by message ${first}`
       return ["duplicate", [{ rule: "duplicate", path: "messageId", problem }]]
     }
     const problems = isType(data.type) ? (this.plan?.problems(data.type, data) ?? []) : []
@@ -197,11 +188,9 @@ export class Journal {
 
   private remember(messageId: string, id: number): void {
     this.ids.set(messageId, id)
-    if (this.ids.size <= maxIds) return
-    for (const oldest of this.ids.keys()) {
-      this.ids.delete(oldest)
-      return
-    }
+    if (this.ids.size < maxIds) return
+    this.olderIds = this.ids
+    this.ids = new Map()
   }
 
   private trim(): void {
@@ -275,6 +264,7 @@ export class Journal {
     this.messages.clear()
     this.requests.clear()
     this.ids.clear()
+    this.olderIds.clear()
     this.batches.clear()
     this.bytes = 0
     this.counts = { requests: 0, messages: 0, bytes: 0, verdicts: { ...noVerdicts } }
@@ -301,13 +291,12 @@ export class Journal {
 
 /** The real API takes no message of a request that holds one that is too large, or is too large itself. */
 const refusalOf = (incoming: Incoming, sizes: ReadonlyArray<number>): Incoming["refusal"] => {
-  if (incoming.decodedBytes > limits.batchBytes) return { status: 400, problem: tooManyBytes(incoming.decodedBytes) }
+  if (incoming.decodedBytes > limits.batchBytes)
+    return { status: 400, problem: `The body has ${incoming.decodedBytes} bytes; the limit is ${limits.batchBytes}` }
   const large = sizes.findIndex((size) => size > limits.messageBytes)
   if (large === -1) return undefined
   return { status: 400, problem: `Message ${large} of the batch is larger than ${limits.messageBytes} bytes` }
 }
-
-const tooManyBytes = (bytes: number) => `The body has ${bytes} bytes; the limit is ${limits.batchBytes}`
 
 /** What is wrong with every message of a batch, since it is wrong with the batch. */
 const problemsOfBatch = ({ decodedBytes, messages }: Incoming): ReadonlyArray<Problem> => [
@@ -316,12 +305,18 @@ const problemsOfBatch = ({ decodedBytes, messages }: Incoming): ReadonlyArray<Pr
         {
           rule: "batch-size" as const,
           path: "",
-          problem: `The batch has ${messages.length} messages; the limit is ${limits.batchSize}`
+          problem: `is in a batch of ${messages.length} messages; the limit is ${limits.batchSize}`
         }
       ]
     : []),
   ...(decodedBytes > limits.batchBytes
-    ? [{ rule: "batch-bytes" as const, path: "", problem: tooManyBytes(decodedBytes) }]
+    ? [
+        {
+          rule: "batch-bytes" as const,
+          path: "",
+          problem: `is in a body of ${decodedBytes} bytes; the limit is ${limits.batchBytes}`
+        }
+      ]
     : [])
 ]
 

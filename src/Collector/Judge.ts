@@ -2,8 +2,8 @@
  * What is wrong with a message, by the rules that the client holds its own calls to: the Schemas of the six calls and the
  * limits of the API.
  */
-import * as Json from "../Json.ts"
-import * as Message from "../Message.ts"
+import * as Call from "../Call.ts"
+import * as Json from "../internal/Json.ts"
 import { limits } from "../Settings.ts"
 import type { Problem } from "./Received.ts"
 
@@ -14,34 +14,26 @@ export const pathText = (path: ReadonlyArray<string | number>): string =>
     return text === "" ? key : `${text}.${key}`
   }, "")
 
-export const isType = (type: unknown): type is Message.Type => Message.types.some((known) => known === type)
+export const isType = (type: unknown): type is Call.Type => Call.types.some((known) => known === type)
 
 /**
  * The problems for which the real API drops a message or refuses it; none, if it would be delivered. `size` is its size
  * in UTF-8 bytes, if that is known already.
  */
 export const judge = (message: unknown, size?: number): ReadonlyArray<Problem> => {
-  if (!Json.isData(message)) return [{ rule: "type", path: "", problem: "Expected an object" }]
+  if (!Json.isData(message)) return [{ rule: "type", path: "", problem: "must be an object" }]
   const { type } = message
-  if (!isType(type)) {
-    return [{ rule: "type", path: "type", problem: `Expected one of ${Message.types.join(", ")}` }]
-  }
+  if (!isType(type)) return [{ rule: "type", path: "type", problem: `must be one of ${Call.types.join(", ")}` }]
   const bytes = size ?? Json.byteLength(JSON.stringify(message))
   const found: Array<Problem> = []
   if (bytes > limits.messageBytes) {
-    const problem = `The message has ${bytes} bytes; the limit is ${limits.messageBytes}`
+    const problem = `makes the message ${bytes} bytes large; the limit is ${limits.messageBytes}`
     found.push({ rule: "message-bytes", path: largestPath(message), problem })
   }
-  const broken = Message.check(type, withoutNull(message))
-  if (broken !== undefined) found.push({ rule: "call", path: pathText(broken.path), problem: capital(broken.problem) })
+  const broken = Call.check(type, message)
+  if (broken !== undefined) found.push({ rule: "call", path: pathText(broken.path), problem: broken.problem })
   return found
 }
-
-/** `null` in an optional field means that it is absent. */
-const withoutNull = (message: Json.Data): Json.Data =>
-  Object.values(message).includes(null)
-    ? Object.fromEntries(Object.entries(message).filter(([, value]) => value !== null))
-    : message
 
 /** Where most of the bytes are: the largest field, and the largest field in it while that holds most of the rest. */
 const largestPath = (message: Json.Data): string => {
@@ -62,5 +54,3 @@ const largestPath = (message: Json.Data): string => {
   }
   return pathText(path)
 }
-
-const capital = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1)

@@ -1,7 +1,7 @@
 /** A tracking plan as a collector uses it: finds what breaks the plan, and counts what was seen of it. */
 import * as Result from "effect/Result"
-import type * as Json from "../Json.ts"
-import type * as Message from "../Message.ts"
+import type * as Call from "../Call.ts"
+import type * as Json from "../internal/Json.ts"
 import type { AnyPlan } from "../TrackingPlan/Plan.ts"
 import { Rules } from "../TrackingPlan/Rules.ts"
 import type { Violation } from "../TrackingPlan/Violation.ts"
@@ -32,20 +32,20 @@ export class PlanCheck {
   }
 
   /** What breaks the plan in a message of this type. Fields that the plan drops or hashes may be missing, or the hash. */
-  problems(type: Message.Type, message: Json.Data): ReadonlyArray<Problem> {
+  problems(type: Call.Type, message: Json.Data): ReadonlyArray<Problem> {
     const rule = this.rules.find(type, nameOf(message))
     const context = this.rules.context?.decodeSent(message.context ?? {})
     const inContext = context === undefined ? [] : problemsOf("context", context).filter(isTheirs)
     if (rule === undefined) return inContext
     if (rule === "unplanned") {
-      return [{ rule: "unplanned", path: type === "track" ? "event" : "name", problem: "It is not in the plan" }]
+      return [{ rule: "unplanned", path: type === "track" ? "event" : "name", problem: "is not in the plan" }]
     }
     const key = type === "identify" || type === "group" ? "traits" : "properties"
     return [...problemsOf(key, rule.decodeSent(message[key] ?? {})), ...inContext]
   }
 
   /** Counts a message that was taken. */
-  count(type: Message.Type, name: string | undefined, problems: ReadonlyArray<Problem>): void {
+  count(type: Call.Type, name: string | undefined, problems: ReadonlyArray<Problem>): void {
     const key = `${type} ${name ?? ""}`
     let count = this.counts.get(key)
     if (count === undefined) {

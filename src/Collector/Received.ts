@@ -1,5 +1,5 @@
 /** What a collector keeps: messages with their verdicts, and the requests that they came in. */
-import type * as Json from "../Json.ts"
+import type * as Json from "../internal/Json.ts"
 
 /** One thing that is wrong with a message: the rule, the place in the message, and what is expected there. */
 export interface Problem {

@@ -4,8 +4,8 @@ import * as Effect from "effect/Effect"
 import * as HttpRouter from "effect/http/HttpRouter"
 import * as HttpServerRequest from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
-import * as Json from "../Json.ts"
-import * as Message from "../Message.ts"
+import * as Call from "../Call.ts"
+import * as Json from "../internal/Json.ts"
 import * as Answer from "./Answer.ts"
 import * as Body from "./Body.ts"
 import * as Guard from "./Guard.ts"
@@ -42,16 +42,24 @@ export const install = Effect.fnUntraced(function* (parts: Parts) {
   const router = yield* HttpRouter.HttpRouter
   let requests = 0
 
-  const receive = Effect.fnUntraced(function* (type: Message.Type | undefined) {
+  /** Takes down a request whose body nobody reads. */
+  const enterUnread = Effect.fnUntraced(function* (
+    request: HttpServerRequest.HttpServerRequest,
+    plan: Answer.Plan,
+    refusal?: Journal.Incoming["refusal"]
+  ) {
+    const receivedAt = yield* Clock.currentTimeMillis
+    const nothing = { bytes: 0, decodedBytes: 0, source: "", messages: [] }
+    parts.journal.enter({ ...factsOf(request), ...nothing, receivedAt, refusal }, plan)
+    parts.changed()
+  })
+
+  const receive = Effect.fnUntraced(function* (type: Call.Type | undefined) {
     const request = yield* HttpServerRequest.HttpServerRequest
     if (!Guard.isSameOrigin(request) && !Guard.isAllowedOrigin(parts.origins, request)) return strangers
     const scripted = parts.next()
-    const facts = { method: request.method, path: pathOf(request.url), headers: withoutSecrets(request.headers) }
     if (scripted === "reset before") {
-      const receivedAt = yield* Clock.currentTimeMillis
-      const nothing = { bytes: 0, decodedBytes: 0, source: "", messages: [], refusal: undefined }
-      parts.journal.enter({ ...facts, ...nothing, receivedAt }, Answer.planOf(scripted))
-      parts.changed()
+      yield* enterUnread(request, Answer.planOf(scripted))
       return yield* parts.reset(request)
     }
     const body = yield* Effect.result(Body.read)
@@ -64,7 +72,7 @@ export const install = Effect.fnUntraced(function* (parts: Parts) {
     requests++
     const plan = parts.journal.enter(
       {
-        ...facts,
+        ...factsOf(request),
         receivedAt,
         bytes: read.bytes,
         decodedBytes: read.decodedBytes,
@@ -92,13 +100,32 @@ export const install = Effect.fnUntraced(function* (parts: Parts) {
   )
   const paths = [
     ...(["batch", "import"] as const).map((name) => [name, undefined] as const),
-    ...Message.types.map((type) => [type, type] as const)
+    ...Call.types.map((type) => [type, type] as const)
   ]
   for (const [name, type] of paths) {
     yield* router.add("POST", `/v1/${name}`, receive(type))
     yield* router.add("OPTIONS", `/v1/${name}`, preflight)
   }
+  yield* router.add(
+    "POST",
+    "/*",
+    Effect.gen(function* () {
+      const request = yield* HttpServerRequest.HttpServerRequest
+      if (!Guard.isSameOrigin(request) && !Guard.isAllowedOrigin(parts.origins, request)) return strangers
+      yield* enterUnread(request, Answer.planOf(unknownPath.status), unknownPath)
+      return HttpServerResponse.text(Answer.bodyOf(unknownPath.status, unknownPath.problem), {
+        status: unknownPath.status,
+        contentType: "application/json"
+      })
+    })
+  )
 })
+
+/** An SDK with the wrong path would see a 404, and its developer nothing. */
+const unknownPath = {
+  status: 404,
+  problem: "The Tracking API has no such path: it has /v1/batch, /v1/import and /v1/ with the name of a call"
+}
 
 const strangers = HttpServerResponse.text(Answer.bodyOf(403, "Pages of this origin may not send events here"), {
   status: 403,
@@ -132,8 +159,8 @@ const keyIn = (authorization: string | undefined): string | undefined => {
 const keyOf = (json: unknown): string | undefined =>
   Json.isData(json) && typeof json.writeKey === "string" && json.writeKey !== "" ? json.writeKey : undefined
 
-const messagesOf = (json: unknown, type: Message.Type | undefined): ReadonlyArray<unknown> => {
-  if (type !== undefined) return Json.isData(json) ? [{ ...(withoutKey(json) as Json.Data), type }] : []
+const messagesOf = (json: unknown, type: Call.Type | undefined): ReadonlyArray<unknown> => {
+  if (type !== undefined) return Json.isData(json) ? [Object.assign({ type }, withoutKey(json), { type })] : []
   return Json.isData(json) && Array.isArray(json.batch) ? json.batch.map(withoutKey) : []
 }
 
@@ -156,6 +183,12 @@ const refusalOf = (
     return { status: 400, problem: "There is no message: batch must be a list that is not empty" }
   return undefined
 }
+
+const factsOf = ({ headers, method, url }: HttpServerRequest.HttpServerRequest) => ({
+  method,
+  path: pathOf(url),
+  headers: withoutSecrets(headers)
+})
 
 const secrets = new Set(["authorization", "cookie", "proxy-authorization"])
 

@@ -135,7 +135,7 @@ const Session = Schema.Struct({ token: Schema.String })
 
 const Status = Schema.Int.check(Schema.isBetween({ minimum: 200, maximum: 599 }))
 const HeaderText = Schema.String.check(Schema.isPattern(/^[\x20-\x7e]*$/))
-const HeaderName = Schema.String.check(Schema.isPattern(/^[\w-]+$/))
+const hasNames = Schema.makeFilter((headers: object) => Object.keys(headers).every((name) => /^[\w-]+$/.test(name)))
 const Faults = Schema.Struct({
   answers: Schema.Array(
     Schema.Union([
@@ -143,7 +143,7 @@ const Faults = Schema.Struct({
       Schema.Literals(["reset before", "reset after", "silence"]),
       Schema.Struct({
         status: Status,
-        headers: Schema.optional(Schema.Record(HeaderName, HeaderText)),
+        headers: Schema.optional(Schema.Record(Schema.String, HeaderText).check(hasNames)),
         body: Schema.optional(Schema.String),
         /** Milliseconds. */
         delay: Schema.optional(Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 300_000 }))),
@@ -196,9 +196,9 @@ const events = (
       )
     ),
     Stream.flatMap((parts) => Stream.fromIterable(parts)),
-    Stream.map((part) => `data: ${JSON.stringify(part)}\n\n`),
     // What arrives in the meantime comes in one event.
-    Stream.tap(() => Effect.sleep("60 millis")),
+    Stream.tap(({ more }) => (more ? Effect.void : Effect.sleep("60 millis"))),
+    Stream.map((part) => `data: ${JSON.stringify(part)}\n\n`),
     Stream.merge(Stream.map(Stream.tick("15 seconds"), () => ": still here\n\n")),
     Stream.encodeText
   )

@@ -10,7 +10,7 @@ import * as Exit from "effect/Exit"
 import * as Latch from "effect/Latch"
 import type * as Scope from "effect/Scope"
 import { type OutboxFull, OutboxUnavailable } from "../AnalyticsError.ts"
-import * as Time from "../Time.ts"
+import * as Time from "../internal/Time.ts"
 import type { NewEntry } from "./Tables.ts"
 
 /** Messages in a group, at most. */
@@ -80,9 +80,9 @@ export const make = Effect.fnUntraced(function* (
     if (group.length === 0) return
     for (const one of group) one.taken = true
     writing = Deferred.makeUnsafe()
-    const start = yield* Time.elapsed
+    const start = yield* Time.monotonicMillis
     const exit = yield* Effect.exit(write(group.map(({ entry }) => entry)))
-    window = Math.min(maxWindow, (yield* Time.elapsed) - start)
+    window = Math.min(maxWindow, (yield* Time.monotonicMillis) - start)
     let answered = group
     if (Exit.isFailure(exit)) {
       // Those behind would only wait for the same; who comes when he hears of it is not one of them.

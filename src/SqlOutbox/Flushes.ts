@@ -47,7 +47,7 @@ export class Flushes {
   }
 
   /** Resolves at once while somebody waits for a flush, else as soon as somebody does. */
-  readonly hurried: Effect.Effect<void> = Effect.suspend(() => this.hurry.await)
+  readonly flushRequested: Effect.Effect<void> = Effect.suspend(() => this.hurry.await)
 
   /** Begins to wait for everything that is there now; answers with the end of it. */
   readonly begin = Effect.fnUntraced({ self: this }, function* (): Effect.fn.Return<

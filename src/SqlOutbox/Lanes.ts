@@ -5,7 +5,7 @@
 import * as Effect from "effect/Effect"
 import * as Semaphore from "effect/Semaphore"
 import type { SqlError } from "effect/sql/SqlError"
-import * as Time from "../Time.ts"
+import * as Time from "../internal/Time.ts"
 import type { Tables } from "./Tables.ts"
 
 export interface Options {
@@ -63,7 +63,7 @@ export class Lanes {
 
   private readonly refreshOnce = Effect.fnUntraced({ self: this }, function* (busy: ReadonlySet<number>) {
     const { isGone, lease, relay, total } = this.options
-    const now = yield* Time.elapsed
+    const now = yield* Time.monotonicMillis
     let relays = 0
     for (const one of yield* this.tables.report(relay, lease)) {
       if (one !== relay && isGone(one)) yield* this.tables.bereave(one)

@@ -4,7 +4,7 @@
  * What is read is in order within its lane. It is ours only as long as the lane is.
  */
 import * as Effect from "effect/Effect"
-import * as Time from "../Time.ts"
+import * as Time from "../internal/Time.ts"
 import type { Database, Fault } from "./Database.ts"
 import type { Held } from "./Held.ts"
 import type { Lanes } from "./Lanes.ts"
@@ -41,7 +41,7 @@ export class Reader {
     ReadonlyArray<Entry>,
     Fault
   > {
-    const now = yield* Time.elapsed
+    const now = yield* Time.monotonicMillis
     if (this.lanes.isDue(now)) yield* this.database.ask(this.lanes.refresh(this.held.lanes))
     this.leave()
     if (this.ahead.length < max) yield* this.fill(max)

@@ -14,10 +14,12 @@ import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
 import { Closed, DeliveryError, type LossReason, OutboxUnavailable } from "../AnalyticsError.ts"
+import * as Notifier from "../internal/Notifier.ts"
+import * as Time from "../internal/Time.ts"
 import type { Message } from "../Message.ts"
+import * as Metrics from "../Metrics.ts"
 import * as Outbox from "../Outbox.ts"
 import * as Outcome from "../Outcome.ts"
-import * as Time from "../Time.ts"
 import { Backlog, type Bound } from "./Backlog.ts"
 import type { Database, Fault } from "./Database.ts"
 import { Flushes } from "./Flushes.ts"
@@ -67,7 +69,7 @@ export const make = Effect.fnUntraced(function* (
   const { lease, maxAge, pollInterval, role } = settings
   const { ask, askHere, lanes: total, place, tables } = database
   const delivers = role !== "writer"
-  const tell = yield* Outcome.makeTell
+  const tell = (yield* Notifier.make).notify
   const relay = nameOf(place.address)
   const backlog = new Backlog(settings)
   const held = new Held()
@@ -80,7 +82,7 @@ export const make = Effect.fnUntraced(function* (
   const counts = { delivered: 0, dropped: 0 }
 
   const pending = () => Math.max(0, backlog.count - held.leftovers.size) + held.displaced.length
-  if (role !== "relay") yield* Outcome.watchDepth(pending)
+  if (role !== "relay") yield* Metrics.watchDepth(pending)
 
   database.onReplaced(() => {
     lanes.forget()
@@ -147,7 +149,7 @@ export const make = Effect.fnUntraced(function* (
     const now = yield* Clock.currentTimeMillis
     const outdated = messages.filter((message) => now - (held.get(message)?.createdAt ?? now) > maxAge)
     if (Arr.isArrayNonEmpty(outdated)) {
-      const error = new DeliveryError({ reason: "outdated", attempts: 0 })
+      const error = new DeliveryError({ reason: "max-age", attempts: 0 })
       yield* settle(Outcome.Outcome.Dropped({ messages: outdated, error }))
     }
     // What was erased is not held any more.
@@ -272,10 +274,10 @@ export const make = Effect.fnUntraced(function* (
   let keptUpAt = Number.NEGATIVE_INFINITY
 
   const count = Effect.gen(function* () {
-    const start = yield* Time.elapsed
+    const start = yield* Time.monotonicMillis
     const changes = backlog.changes
     const tally = yield* ask(tables.tally)
-    countedAt = yield* Time.elapsed
+    countedAt = yield* Time.monotonicMillis
     countTook = countedAt - start
     // What changed while it was counted may be in it or not.
     if (backlog.changes === changes || backlog.isStale) backlog.set(tally.count, tally.bytes)
@@ -291,7 +293,7 @@ export const make = Effect.fnUntraced(function* (
   })
 
   const tick = Effect.gen(function* () {
-    const now = yield* Time.elapsed
+    const now = yield* Time.monotonicMillis
     if (delivers && lanes.isDue(now) && held.size > 0) yield* ask(lanes.refresh(held.lanes))
     if (held.leftovers.size > 0) yield* clear
     // Who waits for room that others make learns of it by counting only.
@@ -307,7 +309,7 @@ export const make = Effect.fnUntraced(function* (
 
   yield* count
   yield* Effect.forkScoped(
-    Time.unattended(Effect.forever(Effect.andThen(Effect.sleep(pollInterval), Effect.ignoreCause(watched(tick)))))
+    Time.withUnrefTimers(Effect.forever(Effect.andThen(Effect.sleep(pollInterval), Effect.ignoreCause(watched(tick)))))
   )
 
   const abandon = Effect.gen(function* () {
@@ -327,10 +329,9 @@ export const make = Effect.fnUntraced(function* (
       offer: offers.offer,
       offerUnsafe: () => (offers.isClosed() ? new Closed() : new OutboxUnavailable({ problem: "takes time to write" })),
       take,
-      isEmpty: () => reader.size === 0,
       settle,
       flush,
-      hurried: flushes.hurried,
+      flushRequested: flushes.flushRequested,
       close: Effect.andThen(
         offers.close,
         Effect.sync(() => {
@@ -351,11 +352,11 @@ export const make = Effect.fnUntraced(function* (
           dropped
         }
       }),
-      lasting: {
-        dueOf,
-        remember: (trouble) =>
+      durable: {
+        dropExpired: dueOf,
+        saveBackoff: (trouble) =>
           Effect.ignore(ask(tables.set("trouble", trouble === undefined ? undefined : JSON.stringify(trouble)))),
-        recall: Effect.map(
+        loadBackoff: Effect.map(
           Effect.orElseSucceed(ask(tables.get("trouble")), () => undefined),
           (text) => Option.getOrUndefined(readTrouble(text))
         )

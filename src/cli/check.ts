@@ -14,9 +14,8 @@ import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import * as Analytics from "../Analytics.ts"
-import * as HttpTransport from "../HttpTransport.ts"
+import * as Time from "../internal/Time.ts"
 import type * as Outcome from "../Outcome.ts"
-import * as Time from "../Time.ts"
 import * as Transport from "../Transport.ts"
 import { duration } from "./import/Progress.ts"
 import { adviceOn } from "./internal/Advice.ts"
@@ -162,13 +161,13 @@ const day = 24 * 3_600_000
 /** Whether the name is known, and whether there is somebody at the other end with a certificate that holds. */
 const connectionFindings = Effect.fnUntraced(function* (url: URL) {
   const host = url.hostname.replace(/^\[|\]$/g, "")
-  const started = yield* Time.elapsed
+  const started = yield* Time.monotonicMillis
   const looked = yield* Effect.result(attempt(() => Dns.lookup(host)))
   if (Result.isFailure(looked)) return [problem("DNS", host, looked.failure)]
   const found: Finding = {
     name: "DNS",
     state: "ok",
-    message: `${host} is ${looked.success.address} (${Math.round((yield* Time.elapsed) - started)} ms)`
+    message: `${host} is ${looked.success.address} (${Math.round((yield* Time.monotonicMillis) - started)} ms)`
   }
   const port = Number(url.port) || (url.protocol === "https:" ? 443 : 80)
   if (url.protocol === "http:") {
@@ -203,9 +202,12 @@ const connectionFindings = Effect.fnUntraced(function* (url: URL) {
 
 /** Fails with the code of the error, such as `ENOTFOUND`. */
 const attempt = <A>(body: () => Promise<A>): Effect.Effect<A, string> =>
-  Effect.tryPromise({ try: body, catch: Transport.codeOf }).pipe(
+  Effect.tryPromise({ try: body, catch: codeOf }).pipe(
     Effect.timeoutOrElse({ duration: patience, orElse: () => Effect.fail("timeout") })
   )
+
+const codeOf = (error: unknown): string =>
+  typeof error === "object" && error !== null && "code" in error ? String(error.code) : "network"
 
 const connect = <A = void>(socket: Net.Socket, event: string, look?: () => A): Promise<A> =>
   new Promise((resolve, reject) => {
@@ -239,7 +241,7 @@ const apiFindings = Effect.fnUntraced(
       })
     )
     const transport = yield* Layer.build(
-      Layer.provide(HttpTransport.layer({ ...settings, writeKey }), Layer.succeed(HttpClient.HttpClient, client))
+      Layer.provide(Transport.layer({ ...settings, writeKey }), Layer.succeed(HttpClient.HttpClient, client))
     ).pipe(Effect.mapError(({ problem, setting }) => Connection.usageOf(setting, problem)))
     const messages = send ? [yield* testMessage] : []
     const before = yield* Clock.currentTimeMillis
@@ -260,7 +262,7 @@ const testMessage = Effect.map(
 )
 
 const answerFinding = (
-  answer: Transport.Answer,
+  answer: Transport.SendResult,
   { endpoint, host, region, writeKey }: Connection.Connection,
   messageId: string | undefined
 ): Finding => {
@@ -301,7 +303,7 @@ const answerFinding = (
       return {
         name,
         state: "problem",
-        message: `refuses this client (status ${answer.status})`,
+        message: `refuses this client (${answer.status === undefined ? answer.detail : `status ${answer.status}`})`,
         advice: adviceOn(answer)
       }
     case "Transient": {

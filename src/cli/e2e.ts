@@ -13,7 +13,8 @@ import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as Analytics from "../Analytics.ts"
-import { types } from "../Message.ts"
+import { types } from "../Call.ts"
+import * as Observer from "../Observer.ts"
 import * as Outcome from "../Outcome.ts"
 import { optional } from "./internal/Connection.ts"
 import { Failure } from "./internal/Exit.ts"
@@ -75,7 +76,7 @@ export const e2e = Command.make("e2e", config, ({ input }) =>
 const send = Effect.fnUntraced(function* ({ apiHost, config = {}, sequences, writeKey }: typeof Input.Type) {
   let sentBatches = 0
   let error: string | undefined
-  const observer = Outcome.layerObserver((outcome) =>
+  const observer = Observer.layer((outcome) =>
     Effect.suspend(() => {
       if (outcome._tag === "Delivered") sentBatches++
       const failure = Outcome.failureOf(outcome)

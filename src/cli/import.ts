@@ -16,10 +16,10 @@ import * as Redacted from "effect/Redacted"
 import * as Stdio from "effect/Stdio"
 import * as Stream from "effect/Stream"
 import * as Analytics from "../Analytics.ts"
-import type { Type } from "../Message.ts"
-import { types } from "../Message.ts"
-import * as Outcome from "../Outcome.ts"
-import * as Time from "../Time.ts"
+import { type Type, types } from "../Call.ts"
+import * as Time from "../internal/Time.ts"
+import * as Observer from "../Observer.ts"
+import type * as Outcome from "../Outcome.ts"
 import { Checkpoint } from "./import/Checkpoint.ts"
 import { type Counts, Ledger } from "./import/Ledger.ts"
 import * as Mapping from "./import/Mapping.ts"
@@ -136,7 +136,7 @@ const run = Effect.fnUntraced(function* (options: Options) {
 
   const ledger = new Ledger(before, (entry) => checkpoint.reject(entry))
   const fatal = yield* Deferred.make<never, CommandError>()
-  const started = yield* Time.elapsed
+  const started = yield* Time.monotonicMillis
   let read = 0
   let skipped = 0
 
@@ -225,7 +225,7 @@ const run = Effect.fnUntraced(function* (options: Options) {
     catch: (error) => unwritable("the checkpoint or the side file", error)
   })
 
-  const now = Effect.map(Time.elapsed, (time) => time - started)
+  const now = Effect.map(Time.monotonicMillis, (time) => time - started)
   const draw = Effect.gen(function* () {
     const { records, rejected } = ledger.counts
     const state = {
@@ -243,7 +243,7 @@ const run = Effect.fnUntraced(function* (options: Options) {
   const every = (interval: "500 millis" | "200 millis", effect: Effect.Effect<void, CommandError>) =>
     Effect.forever(Effect.andThen(Effect.sleep(interval), effect))
 
-  const observer = Outcome.layerObserver((outcome) => Effect.sync(() => onOutcome(outcome)))
+  const observer = Observer.layer((outcome) => Effect.sync(() => onOutcome(outcome)))
   yield* takeAll.pipe(
     Effect.provide(Layer.provide(client, observer)),
     Effect.catchTag("InvalidSetting", ({ problem, setting }) => Effect.fail(Connection.usageOf(setting, problem))),
@@ -363,7 +363,7 @@ const paceOf = (rate: number): Effect.Effect<void> => {
   let lines = 0
   return Effect.suspend(() => {
     if (lines++ % slice !== 0) return Effect.void
-    return Effect.flatMap(Time.elapsed, (time) => {
+    return Effect.flatMap(Time.monotonicMillis, (time) => {
       start ??= time
       const due = start + ((lines - 1) / rate) * 1_000
       return due > time ? Effect.sleep(due - time) : Effect.void

@@ -204,15 +204,15 @@ const json = (value, problems) => {
     const missing = open.filter((problem) => parentOf(problem.path) === path && !has(value, problem.path))
     if (entries.length === 0 && missing.length === 0) return line(`${start}${end}${after}`)
     line(start)
+    for (const problem of missing) {
+      const text = `${"  ".repeat(depth + 1)}${lastOf(problem.path)}`
+      pre.append(h("span", { class: "line marked missing" }, text, h("em", {}, `  ← ${problem.problem}`)))
+    }
     entries.forEach(([key, field], index) => {
       const name = Array.isArray(value) ? "" : `${JSON.stringify(key)}: `
       const place = Array.isArray(value) ? `${path}[${key}]` : path === "" ? key : `${path}.${key}`
       write(field, place, depth + 1, name, index === entries.length - 1 ? "" : ",")
     })
-    for (const problem of missing) {
-      const text = `${"  ".repeat(depth + 1)}${lastOf(problem.path)}`
-      pre.append(h("span", { class: "line marked missing" }, text, h("em", {}, `  ← ${problem.problem}`)))
-    }
     pre.append(h("span", { class: "line" }, `${indent}${end}${after}`))
   }
   write(value, "", 0, "", "")

@@ -67,6 +67,10 @@ export const verdictWords = {
   failed: ["Failed", "The request was answered with an error: the client has to send it again"]
 }
 
+/** A problem and its place as a sentence. @param {{ path: string, problem: string }} problem */
+export const sentence = ({ path, problem }) =>
+  `${path || "the message"}${/^[a-z]/.test(problem) ? " " : ": "}${problem}`
+
 /** @param {string} text */
 export const toast = (text) => {
   const status = byId("status")

@@ -1,7 +1,7 @@
 /** The page: takes the stream of events apart, and connects the filters, the keys and the views. */
 import { PlanView } from "./coverage.js"
 import { Detail } from "./detail.js"
-import { byId, copy, count, counted, h, toast, verdictWords } from "./dom.js"
+import { byId, copy, count, counted, h, sentence, toast, verdictWords } from "./dom.js"
 import { List } from "./list.js"
 import { noFilter, Rows } from "./rows.js"
 import { answerOf, Timeline } from "./timeline.js"
@@ -44,7 +44,7 @@ let held = []
 
 /** Why a row is not simply delivered. @param {Row} row */
 function reasonOf({ problem, request, verdict }) {
-  if (problem !== null) return `${problem.path}${problem.path === "" ? "" : ": "}${problem.problem}`
+  if (problem !== null) return sentence(problem)
   const attempt = timeline.byId.get(request)
   if (attempt === undefined) return ""
   if (verdict === "failed") return `${attempt.problem ?? answerOf(attempt)} (attempt ${attempt.attempt})`
@@ -75,6 +75,7 @@ const apply = (change) => {
     if (detail.shown !== undefined && change.messages.length === 0) detail.close()
   }
   timeline.add(change.requests)
+  drawRefused()
   list.grow(rows.add(change.messages))
   totals = change.totals
   plan.show(change.coverage)
@@ -85,11 +86,11 @@ const apply = (change) => {
 const chips = new Map()
 for (const verdict of /** @type {Array<Verdict | "">} */ ([
   "",
-  "delivered",
   "rejected",
   "violation",
+  "failed",
   "duplicate",
-  "failed"
+  "delivered"
 ])) {
   const number = h("b", {}, "0")
   const [word, meaning] = verdict === "" ? ["All", "All messages"] : verdictWords[verdict]
@@ -122,6 +123,27 @@ const drawCounts = () => {
   drawEmpty()
 }
 
+/** Requests of which no message could be read are seen nowhere else in the list. */
+const drawRefused = () => {
+  const refused = Array.from(timeline.byId.values()).filter(
+    ({ messages, problem }) => problem !== undefined && messages === 0
+  )
+  const last = refused.at(-1)
+  const notice = byId("refused")
+  notice.hidden = last === undefined
+  const text = notice.querySelector("span")
+  if (last === undefined || text === null) return
+  const how =
+    refused.length === 1 ? "A request was refused" : `${counted(refused.length, "request")} were refused, the last`
+  text.textContent = `${how} with ${last.status} at ${last.method} ${last.path}: ${last.problem}.`
+}
+byId("refused")
+  .querySelector("button")
+  ?.addEventListener("click", () => {
+    timeline.troubled.checked = true
+    show("timeline")
+  })
+
 const drawEmpty = () => {
   const empty = byId("empty")
   empty.hidden = rows.shown.length > 0
@@ -141,11 +163,15 @@ const noneYet = () => [
   h("p", {}, "Point any SDK that speaks Segment's Tracking API at this host, with any write key:"),
   h(
     "pre",
-    {},
+    { tabindex: "0", "aria-label": "How SDKs are pointed at the debugger" },
     `createAnalytics({ writeKey: "dev", host: "${location.origin}" })          // effect-analytics\nnew Analytics({ writeKey: "dev", host: "${location.origin}" })              // @segment/analytics-node\nnew Rudder("dev", { dataPlaneUrl: "${location.origin}" })                  // @rudderstack/rudder-sdk-node`
   ),
   h("p", {}, "or try it from a terminal:"),
-  h("pre", {}, `curl ${location.origin}/v1/track -u dev: -d '{"userId":"u1","event":"Signed Up"}'`)
+  h(
+    "pre",
+    { tabindex: "0", "aria-label": "How curl sends an event" },
+    `curl ${location.origin}/v1/track -u dev: -d '{"userId":"u1","event":"Signed Up"}'`
+  )
 ]
 
 // ---------------------------------------------------------------------------------------------------------------------

@@ -122,7 +122,7 @@ export class Timeline {
     const place = (/** @type {number} */ at) => `${Math.min(100, Math.max(0, ((at - start) / span) * 100))}%`
     this.axis.replaceChildren(
       ...(shown.length === 0 ? [] : [0, 0.25, 0.5, 0.75, 1]).map((part) => {
-        const tick = h("span", {}, time(start + span * part).slice(0, 8))
+        const tick = h("span", {}, time(start + span * part).slice(0, span < 10_000 ? 12 : 8))
         tick.style.left = `${part * 100}%`
         return tick
       })

@@ -2,7 +2,7 @@
  * From the columns of a row, or the fields of a line, to a call: `--map properties.total:number=amount`. Without a mapping
  * each column is the field that it is named for, as in `properties.total`.
  */
-import { types } from "../../Message.ts"
+import { types } from "../../Call.ts"
 import { type CommandError, usage } from "../internal/Exit.ts"
 
 type Fields = { readonly [field: string]: unknown }

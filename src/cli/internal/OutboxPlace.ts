@@ -14,7 +14,7 @@ import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
 import * as SqlClient from "effect/sql/SqlClient"
-import * as Outcome from "../../Outcome.ts"
+import * as Observer from "../../Observer.ts"
 import * as SqlOutbox from "../../SqlOutbox.ts"
 import { optional } from "./Connection.ts"
 import { type CommandError, failed, usage } from "./Exit.ts"
@@ -61,7 +61,7 @@ const operationsOf = (name: string, layer: ReturnType<typeof SqlOutbox.layerSqli
     name
   }))
 
-const quiet = Outcome.layerObserver(() => Effect.void)
+const quiet = Observer.layer(() => Effect.void)
 
 /** What stands in the way of an operator. */
 export const problemOf = (error: { readonly message: string }): CommandError => failed(error.message)

@@ -1,6 +1,6 @@
 /** Every rule that a call breaks, in the words of the client. */
 import type { CallError, InvalidCall } from "../../AnalyticsError.ts"
-import * as Message from "../../Message.ts"
+import * as Call from "../../Call.ts"
 
 export interface Problem {
   /** Where in the call, as in `properties.total`; empty when it is the call as a whole. */
@@ -22,7 +22,7 @@ const repairs: { readonly [field: string]: string } = {
 const maxProblems = 20
 
 /** The rules that a refused call breaks. The client stops at the first: it is repaired, and the client is asked again. */
-export const problemsOf = (type: Message.Type, call: object, first: CallError): ReadonlyArray<Problem> => {
+export const problemsOf = (type: Call.Type, call: object, first: CallError): ReadonlyArray<Problem> => {
   const problems: Array<Problem> = []
   const repaired: { [field: string]: unknown } = { ...call }
   let error: CallError | undefined = first
@@ -34,7 +34,7 @@ export const problemsOf = (type: Message.Type, call: object, first: CallError): 
     if (field === undefined) break
     if (repairs[field] === undefined) delete repaired[field]
     else repaired[field] = repairs[field]
-    error = Message.check(type, repaired)
+    error = Call.check(type, repaired)
   }
   return problems
 }

@@ -8,7 +8,7 @@ import * as Flag from "effect/cli/Flag"
 import * as Effect from "effect/Effect"
 import * as Stdio from "effect/Stdio"
 import * as Analytics from "../../Analytics.ts"
-import type { Type } from "../../Message.ts"
+import { slipsOf, type Type } from "../../Call.ts"
 import { limits } from "../../Settings.ts"
 import { adviceOn } from "./Advice.ts"
 import { outcomeOf } from "./Client.ts"
@@ -166,20 +166,25 @@ const rehearse = Effect.fnUntraced(function* (type: Type, call: Call, flags: Con
   const message = outcome._tag === "Delivered" ? outcome.messages[0] : undefined
   const problems = outcome._tag === "Refused" ? problemsOf(type, call, outcome.error) : []
   const bytes = message?.bytes
+  const warnings = slipsOf(type, call)
   const json = {
     valid: message !== undefined,
     endpoint,
     problems,
+    warnings,
     ...(message === undefined ? { call } : { message: message.data, bytes, limit: limits.messageBytes })
   }
   yield* Output.result(json, () =>
-    message === undefined
-      ? [`${Output.style("red", "would be refused")}: nothing is sent`, ...problems.map(line)].join("\n")
-      : [
-          `POST ${endpoint}`,
-          JSON.stringify(message.data, undefined, 2),
-          Output.style("dim", `${bytes} bytes of ${limits.messageBytes}; nothing was sent`)
-        ].join("\n")
+    [
+      ...(message === undefined
+        ? [`${Output.style("red", "would be refused")}: nothing is sent`, ...problems.map(line)]
+        : [
+            `POST ${endpoint}`,
+            JSON.stringify(message.data, undefined, 2),
+            Output.style("dim", `${bytes} bytes of ${limits.messageBytes}; nothing was sent`)
+          ]),
+      ...warnings.map((warning) => `${Output.style("yellow", "warning:")} ${warning}`)
+    ].join("\n")
   )
   if (message === undefined) return yield* new Findings()
 })

@@ -8,8 +8,9 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import * as Analytics from "../../Analytics.ts"
-import { type Type, types, type Wire } from "../../Message.ts"
-import * as Outcome from "../../Outcome.ts"
+import { type Type, types } from "../../Call.ts"
+import type { Wire } from "../../Message.ts"
+import * as Observer from "../../Observer.ts"
 import * as TrackingPlan from "../../TrackingPlan.ts"
 import * as Mapping from "../import/Mapping.ts"
 import * as Records from "../import/Records.ts"
@@ -114,7 +115,7 @@ const checkAll = Effect.fnUntraced(function* (
   }
 
   // The messages as they would be sent: what breaks the plan is flagged in them, all of it.
-  const observer = Outcome.layerObserver((outcome) =>
+  const observer = Observer.layer((outcome) =>
     Effect.sync(() => {
       if (outcome._tag !== "Delivered") return
       for (const { data } of outcome.messages) {
