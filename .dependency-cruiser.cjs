@@ -110,7 +110,16 @@ module.exports = {
         )
       }
     },
-    onlyImportedBy("http", "Transport", "Analytics", "AnalyticsTest", "RequestMiddleware", "Collector", "Debugger", "cli"),
+    onlyImportedBy(
+      "http",
+      "Transport",
+      "Analytics",
+      "AnalyticsTest",
+      "RequestMiddleware",
+      "Collector",
+      "Debugger",
+      "cli"
+    ),
     onlyImportedBy("net", "RequestContext"),
     onlyImportedBy("sql", "SqlOutbox", "cli"),
     onlyImportedBy("cli", "cli"),

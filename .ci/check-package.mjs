@@ -2,7 +2,7 @@
  * Packs the library and uses it as a stranger would: installed from the tarball, beside nothing but effect.
  */
 import assert from "node:assert/strict"
-import { execFileSync } from "node:child_process"
+import { execFileSync, spawnSync } from "node:child_process"
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join, resolve } from "node:path"
@@ -104,6 +104,17 @@ const checkCommandLine = (cwd, tarball) => {
   assert.match(npx("--help"), /import +Import events from NDJSON or CSV/)
   const { message, valid } = JSON.parse(npx("track", "Signed Up", "--user-id", "u1", "--dry-run", "--json"))
   assert.deepEqual([valid, message.event, message.userId], [true, "Signed Up", "u1"])
+  // It ends by itself only when it is told to.
+  const { stdout } = spawnSync(
+    process.execPath,
+    ["node_modules/effect-analytics/dist/bin.js", "debugger", "--port", "0", "--json"],
+    {
+      cwd,
+      encoding: "utf8",
+      timeout: 10_000
+    }
+  )
+  assert.match(JSON.parse(stdout).url, /^http:\/\/127\.0\.0\.1:\d+\/#/)
   writeFileSync(join(cwd, "events.csv"), "userId,event\nu1,Signed Up\n")
   const { lines, valid: rows } = JSON.parse(npx("import", "events.csv", "--type", "track", "--dry-run", "--json"))
   assert.deepEqual([lines, rows], [1, 1])

@@ -137,6 +137,17 @@ describe("--dry-run", options, () => {
     })
   )
 
+  it.live("warns of fields that are accepted, and were hardly meant", () =>
+    Effect.gen(function* () {
+      const call = { userId: "u1", event: "E", user_id: "u1" }
+      const { code, stdout } = yield* run(["track", "--dry-run", "--json"], { stdin: JSON.stringify(call) })
+      assert.deepStrictEqual([code, JSON.parse(stdout).warnings], [
+        0,
+        ["track: user_id is no field of this call (did you mean userId?)"]
+      ] as never)
+    })
+  )
+
   it.live("names the size and the limit of a message that is too large", () =>
     Effect.gen(function* () {
       const call = { userId: "u1", event: "E", properties: { text: "x".repeat(40_000) } }

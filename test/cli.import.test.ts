@@ -57,7 +57,7 @@ describe("import", options, () => {
       )
       assert.deepStrictEqual(rejected[2], {
         line: 5,
-        problems: [{ path: "anonymousId", problem: "a userId or an anonymousId is needed" }],
+        problems: [{ path: "anonymousId", problem: "is missing, and so is userId: a call needs one of the two" }],
         text: JSON.stringify(bad)
       } as never)
       assert.deepStrictEqual(Fs.readdirSync(Path.dirname(file)).sort(), [
@@ -186,6 +186,20 @@ describe("import", options, () => {
       assert.deepInclude(summary, { lines: 2, valid: 1, rejected: 1 })
       const [rejected] = rejectedOf(Path.join(cwd, rejectedFile))
       assert.deepStrictEqual([rejected?.line, rejected?.text], [1, ""])
+    })
+  )
+
+  it.live("explains a place that can't be written, and a file that can't be read", () =>
+    Effect.gen(function* () {
+      const file = yield* fileOf("events.ndjson", lines(track(1)))
+      const nowhere = Path.join(file, "below-a-file")
+      const unwritable = yield* run(["import", file, "--rejected", nowhere, "--dry-run"])
+      assert.deepStrictEqual([unwritable.code, unwritable.stdout], [1, ""])
+      assert.match(unwritable.stderr, /can't be written \(ENOTDIR\)\n {2}Give other places with --checkpoint/)
+      const missing = yield* run(["import", `${file}.not`, "--dry-run"])
+      assert.match(missing.stderr, /^error: \S+events\.ndjson\.not is not there\n$/)
+      const folder = yield* run(["import", Path.dirname(file), "--dry-run"])
+      assert.match(folder.stderr, /is a directory\n {2}Give a file, or pipe several into: import -\n$/)
     })
   )
 
