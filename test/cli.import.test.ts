@@ -109,6 +109,21 @@ describe("import", options, () => {
     })
   )
 
+  it.live("accounts for lines that share an id, where one of them is no call", () =>
+    Effect.gen(function* () {
+      const { host } = yield* peer()
+      const same = { messageId: "same" }
+      const file = yield* fileOf("events.ndjson", lines(track(1, same), { type: "track", ...same }, track(2, same)))
+      const { stdout } = yield* run(["import", file, "--json"], { env: to(host) })
+      const { rejectedFile, ...summary } = JSON.parse(stdout)
+      assert.deepInclude(summary, { lines: 3, delivered: 2, rejected: 1 })
+      assert.deepStrictEqual(
+        rejectedOf(rejectedFile).map(({ line }) => line),
+        [2]
+      )
+    })
+  )
+
   it.live("puts what the API rejects into the side file, and delivers the rest of the batch", () =>
     Effect.gen(function* () {
       const { host } = yield* peer((response, { body }) => {
@@ -151,6 +166,16 @@ describe("import", options, () => {
       assert.match(
         other.stderr,
         /is of an import with other flags, another key or another host\n {2}To begin again: --restart/
+      )
+      Fs.writeFileSync(
+        `${file}.checkpoint`,
+        Fs.readFileSync(`${file}.checkpoint`, "utf8").replace(`"records":0`, `"records":2`)
+      )
+      const shorter = yield* run(["import", file], { env: to(host) })
+      assert.strictEqual(shorter.code, 1)
+      assert.match(
+        shorter.stderr,
+        /events\.ndjson has 1 lines, and its checkpoint knows 2\n {2}To begin again: --restart/
       )
       Fs.writeFileSync(file, lines(track(2)))
       const changed = yield* run(["import", file], { env: to(host) })

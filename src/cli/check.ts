@@ -17,7 +17,6 @@ import * as Analytics from "../Analytics.ts"
 import * as Time from "../internal/Time.ts"
 import type * as Outcome from "../Outcome.ts"
 import * as Transport from "../Transport.ts"
-import { duration } from "./import/Progress.ts"
 import { adviceOn } from "./internal/Advice.ts"
 import { outcomeOf } from "./internal/Client.ts"
 import * as Connection from "./internal/Connection.ts"
@@ -296,7 +295,7 @@ const answerFinding = (
       return {
         name,
         state: "warning",
-        message: `limits the rate: again in ${duration(answer.delay)} (status ${answer.status})`,
+        message: `limits the rate: again in ${Output.duration(answer.delay)} (status ${answer.status})`,
         advice: adviceOn(answer)
       }
     case "Misconfigured":
@@ -331,7 +330,7 @@ const clockFinding = (skew: number): Finding => {
   return {
     name,
     state: "warning",
-    message: `${duration(off)} ${skew > 0 ? "behind" : "ahead of"} the API`,
+    message: `${Output.duration(off)} ${skew > 0 ? "behind" : "ahead of"} the API`,
     advice: "Timestamps that your program gives are wrong by as much. Turn on the synchronisation of the clock (NTP)"
   }
 }

@@ -5,7 +5,6 @@ import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as TrackingPlan from "../TrackingPlan.ts"
 import { optional, toggle, usageOf } from "./internal/Connection.ts"
 import { type CommandError, failed } from "./internal/Exit.ts"
 import * as Input from "./internal/Input.ts"
@@ -34,7 +33,7 @@ const config = {
 
 export const debuggerCommand = Command.make("debugger", config, ({ plan, ...options }) =>
   Effect.gen(function* () {
-    const definition = plan === undefined ? undefined : yield* planOf(plan)
+    const definition = plan === undefined ? undefined : yield* PlanFile.plan(plan)
     // Loaded when it is needed: an HTTP server is nothing for those who send one event.
     const Collector = yield* Effect.promise(() => import("../Collector.ts"))
     const Debugger = yield* Effect.promise(() => import("../Debugger.ts"))
@@ -62,11 +61,6 @@ export const debuggerCommand = Command.make("debugger", config, ({ plan, ...opti
     { command: "effect-analytics debugger --plan plan.json", description: "Check what arrives against a tracking plan" }
   ])
 )
-
-const planOf = Effect.fnUntraced(function* (path: string) {
-  const json = yield* PlanFile.json(path)
-  return yield* PlanFile.reading(path, () => TrackingPlan.fromJson(json))
-})
 
 const portError = (port: number, cause: unknown): CommandError => {
   const code = Input.codeOf(cause)

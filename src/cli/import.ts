@@ -187,7 +187,7 @@ const run = Effect.fnUntraced(function* (options: Options) {
     if (Exit.isSuccess(exit)) return
     const error = yield* Effect.flip(exit)
     if (error._tag === "Closed") return
-    ledger.find(travelsAs)
+    ledger.stays(travelsAs)
     entry.end = "rejected"
     entry.problems = problemsOf(type as Type, call, error)
   })
@@ -218,6 +218,12 @@ const run = Effect.fnUntraced(function* (options: Options) {
       })
     )
     yield* analytics.flush
+    if (position < before.records) {
+      return yield* failed(
+        `${name} has ${position} lines, and its checkpoint knows ${before.records}`,
+        "To begin again: --restart"
+      )
+    }
   })
 
   const save = Effect.try({
@@ -264,6 +270,8 @@ const run = Effect.fnUntraced(function* (options: Options) {
   )
   ledger.advance()
   yield* save
+  // The law of an import. It can't be broken; if it is, nobody must believe in the counts.
+  if (ledger.open > 0) return yield* failed(`${ledger.open} lines are not accounted for: please report this`)
   yield* Effect.sync(() => checkpoint.finish())
   const { counts } = ledger
   const millis = yield* now
@@ -305,7 +313,7 @@ const summary = (facts: {
   ] as const
   const width = Math.max(...rows.map(([amount]) => amount.toLocaleString("en").length))
   return [
-    `${Output.style("bold", dryRun ? "checked" : "imported")} ${name} in ${Progress.duration(millis)} (${rate.toLocaleString("en")} lines/s)`,
+    `${Output.style("bold", dryRun ? "checked" : "imported")} ${name} in ${Output.duration(millis)} (${rate.toLocaleString("en")} lines/s)`,
     ...rows.map(([amount, what]) => `  ${amount.toLocaleString("en").padStart(width)} ${what}`)
   ].join("\n")
 }

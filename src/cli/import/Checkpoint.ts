@@ -58,9 +58,9 @@ export class Checkpoint {
     this.options = options
     this.head = head
     this.before = saved?.counts ?? nothing
-    this.rejectedBytes = saved?.rejectedBytes ?? 0
     // Made anew by a run that begins at the beginning; what a crashed run wrote after its checkpoint comes again.
     this.rejected = Fs.openSync(options.rejectedFile, saved === undefined ? "w" : "a", privateMode)
+    this.rejectedBytes = Math.min(saved?.rejectedBytes ?? 0, Fs.fstatSync(this.rejected).size)
     Fs.ftruncateSync(this.rejected, this.rejectedBytes)
   }
 

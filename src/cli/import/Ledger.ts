@@ -58,6 +58,13 @@ export class Ledger {
     else others.push(entry)
   }
 
+  /** The record that was the last to set out under this id is refused, and does not travel. */
+  stays(messageId: string): void {
+    const entries = this.byId.get(messageId)
+    entries?.pop()
+    if (entries?.length === 0) this.byId.delete(messageId)
+  }
+
   /** Whatever travelled under this id has arrived, or was refused. */
   find(messageId: string): Entry | undefined {
     const entries = this.byId.get(messageId)

@@ -1,5 +1,5 @@
 /** A line on a terminal that shows how far an import is, at which rate, and how long it will take. */
-import { count } from "../internal/Output.ts"
+import { count, duration } from "../internal/Output.ts"
 
 export interface State {
   /** Bytes of the input that were read, and that there are; the latter is not known of stdin. */
@@ -34,12 +34,4 @@ export const render = ({ elapsed, read, records, recordsHere, rejected, skipped,
 const bar = (share: number): string => {
   const full = Math.floor(share * barLength)
   return `[${"=".repeat(full)}${full < barLength ? `>${" ".repeat(barLength - full - 1)}` : ""}]`
-}
-
-/** `12 s`, `3 min 5 s`, `2 h 10 min`. */
-export const duration = (millis: number): string => {
-  const seconds = Math.ceil(millis / 1_000)
-  if (seconds < 60) return `${seconds} s`
-  if (seconds < 3_600) return `${Math.floor(seconds / 60)} min ${seconds % 60} s`
-  return `${Math.floor(seconds / 3_600)} h ${Math.floor((seconds % 3_600) / 60)} min`
 }

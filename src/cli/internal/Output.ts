@@ -42,3 +42,11 @@ export const error = ({ hint, kind, message }: CommandError, isJson: boolean): E
 /** `1 line`, `2 lines`, `1,234 lines`. */
 export const count = (amount: number, noun: string): string =>
   `${amount.toLocaleString("en")} ${noun}${amount === 1 ? "" : "s"}`
+
+/** `12 s`, `3 min 5 s`, `2 h 10 min`. */
+export const duration = (millis: number): string => {
+  const seconds = Math.ceil(millis / 1_000)
+  if (seconds < 60) return `${seconds} s`
+  if (seconds < 3_600) return `${Math.floor(seconds / 60)} min ${seconds % 60} s`
+  return `${Math.floor(seconds / 3_600)} h ${Math.floor((seconds % 3_600) / 60)} min`
+}

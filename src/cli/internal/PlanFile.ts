@@ -8,7 +8,7 @@ import { pathToFileURL } from "node:url"
 import * as Effect from "effect/Effect"
 import type * as FileSystem from "effect/FileSystem"
 import type * as Stdio from "effect/Stdio"
-import type * as TrackingPlan from "../../TrackingPlan.ts"
+import * as TrackingPlan from "../../TrackingPlan.ts"
 import { type CommandError, failed, usage } from "./Exit.ts"
 import * as Input from "./Input.ts"
 
@@ -23,6 +23,10 @@ export const json = (path: string): Effect.Effect<unknown, CommandError, FileSys
   isModule(path)
     ? ofModule(Path.resolve(path), path)
     : Effect.flatMap(Input.text(path), (text) => Input.json(text, nameOf(path)))
+
+/** The plan itself. */
+export const plan = (path: string) =>
+  Effect.flatMap(json(path), (found) => reading(path, () => TrackingPlan.fromJson(found)))
 
 /** Runs what throws for a plan that is none. */
 export const reading = <A>(path: string, read: () => A): Effect.Effect<A, CommandError> =>

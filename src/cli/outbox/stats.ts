@@ -1,7 +1,6 @@
 /** `effect-analytics outbox stats`: how much waits, and for how long. */
 import * as Command from "effect/cli/Command"
 import * as Effect from "effect/Effect"
-import { duration } from "../import/Progress.ts"
 import * as OutboxPlace from "../internal/OutboxPlace.ts"
 import * as Output from "../internal/Output.ts"
 
@@ -16,7 +15,7 @@ export const stats = Command.make("stats", OutboxPlace.flags, (flags) =>
         [
           Output.style("bold", outbox.name),
           `  ${Output.count(pending, "message")} waiting, ${Output.count(pendingBytes, "byte")}${
-            pending === 0 ? "" : `; the oldest for ${duration(oldestAge)}`
+            pending === 0 ? "" : `; the oldest for ${Output.duration(oldestAge)}`
           }`,
           `  ${Output.count(dead, "dead letter")}`,
           `  ${lanes.leased} of ${lanes.total} lanes leased${lanes.leased === 0 ? ": nobody delivers" : ""}`

@@ -11,7 +11,7 @@ import * as Analytics from "../../Analytics.ts"
 import { type Type, types } from "../../Call.ts"
 import type { Wire } from "../../Message.ts"
 import * as Observer from "../../Observer.ts"
-import * as TrackingPlan from "../../TrackingPlan.ts"
+import type * as TrackingPlan from "../../TrackingPlan.ts"
 import * as Mapping from "../import/Mapping.ts"
 import * as Records from "../import/Records.ts"
 import { optional, toggle } from "../internal/Connection.ts"
@@ -52,8 +52,7 @@ interface Violation extends Problem {
 }
 
 const run = Effect.fnUntraced(function* (options: Command.Command.Config.Infer<typeof config>) {
-  const json = yield* PlanFile.json(options.plan)
-  const plan = yield* PlanFile.reading(options.plan, () => TrackingPlan.fromJson(json))
+  const plan = yield* PlanFile.plan(options.plan)
   const { events, name = "the plan", pages, screens, version } = plan.definition
   const planned = Object.keys(events ?? {})
   const shapes = planned.length + Object.keys(pages ?? {}).length + Object.keys(screens ?? {}).length

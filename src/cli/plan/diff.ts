@@ -16,10 +16,7 @@ const config = {
 
 export const diff = Command.make("diff", config, ({ after, before }) =>
   Effect.gen(function* () {
-    const was = yield* PlanFile.json(before)
-    const is = yield* PlanFile.json(after)
-    const read = (path: string, json: unknown) => PlanFile.reading(path, () => TrackingPlan.fromJson(json))
-    const { breaking, changes } = TrackingPlan.diff(yield* read(before, was), yield* read(after, is))
+    const { breaking, changes } = TrackingPlan.diff(yield* PlanFile.plan(before), yield* PlanFile.plan(after))
     yield* Output.result({ breaking, changes }, () => render(changes))
     if (breaking) return yield* new Findings()
   })
