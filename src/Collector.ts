@@ -1,6 +1,6 @@
 /**
- * A Tracking API on the developer's own machine: it answers as the real one does, and records for every message what the
- * real one does not say: whether it would be delivered, and if not, why.
+ * A Tracking API on the developer's own machine. It answers as the real one does, and records for every message whether it
+ * would be delivered, and if not, why.
  *
  * Any SDK that speaks Segment's Tracking API can send to it: `/v1/batch`, `/v1/import` and the six single calls, with the
  * write key as Basic user, as Bearer token or in the body, plain or gzip. On request it answers with faults. `Debugger`
@@ -63,9 +63,9 @@ export class Collector extends Context.Service<
     readonly clear: Effect.Effect<void>
     /** Answers the next requests like this, in order; then as `otherwise` says. */
     readonly respond: (...answers: ReadonlyArray<Answer>) => Effect.Effect<void>
-    /** Judges what is kept, and whatever comes, by this plan; by none without one. */
+    /** Checks the kept messages and all later ones against this plan; `undefined` removes the plan. */
     readonly loadPlan: (plan: AnyPlan | undefined) => Effect.Effect<void>
-    /** What was seen of the plan; nothing if none is loaded. */
+    /** What was seen of the plan; `undefined` if none is loaded. */
     readonly coverage: Effect.Effect<Coverage | undefined>
   }
 >()("effect-analytics/Collector") {}
@@ -79,7 +79,7 @@ export interface Options {
   readonly port?: number | undefined
   /** The address to listen on. One that is not loopback needs a `token`. @default "127.0.0.1" */
   readonly host?: string | undefined
-  /** What the routes of the debugger ask for: at least 16 characters. @default a random one for each start */
+  /** The token that the routes of the debugger require: at least 16 characters. @default a random one for each start */
   readonly token?: Redacted.Redacted<string> | undefined
   /** Further `Host` headers, with port, as they are sent: `"host.docker.internal:8686"`. @default none */
   readonly allowedHosts?: ReadonlyArray<string> | undefined
@@ -116,7 +116,7 @@ const wholeNumber = (
     : Settings.invalid(setting, `must be a whole number from ${min} to ${max}`)
 }
 
-/** @internal The options with what they leave out. */
+/** @internal The options with their defaults. */
 export interface Checked {
   readonly host: string
   readonly port: number
@@ -165,7 +165,7 @@ const make = Effect.fnUntraced(function* (url: string, options: Options, reset: 
     plan: options.plan
   })
   const script: Array<Answer> = []
-  // One is enough: a reader takes everything that is new at once.
+  // A signal, without content: a reader fetches everything that is new at once, so one pending signal is enough.
   const ticks = yield* PubSub.sliding<void>(1)
   const changed = () => void PubSub.publishUnsafe(ticks, undefined)
 
@@ -180,7 +180,7 @@ const make = Effect.fnUntraced(function* (url: string, options: Options, reset: 
     reset
   })
 
-  /** Everything from a cursor on, as long as somebody reads. */
+  /** Everything after a cursor, live. */
   const changesFrom = (start: () => ReturnType<Journal["since"]>[0]): Stream.Stream<Change> =>
     Stream.unwrap(
       Effect.map(PubSub.subscribe(ticks), (subscription) => {
@@ -241,7 +241,7 @@ export const layerWith = <A>(
     Layer.unwrap(
       Effect.gen(function* () {
         const { address } = yield* HttpServer.HttpServer
-        // All addresses are no address to send to.
+        // A server that listens on all addresses is reached by the loopback one.
         const url = HttpServer.formatAddress(address).replace("//0.0.0.0", "//127.0.0.1").replace("//[::]", "//[::1]")
         const bound = Number(new URL(url).port || 80)
         yield* Guard.install(Guard.hostsOf(host, bound, options.allowedHosts ?? []))
@@ -264,7 +264,7 @@ const testUrl = "http://collector.test"
 
 /**
  * A collector without a server, for tests: the `HttpClient` that it provides hands every request to it, whatever the host.
- * There is no port, and delays of answers are a matter of the test's clock.
+ * It opens no port, and delays of answers follow the test's clock.
  *
  * `Analytics.layer({ writeKey }).pipe(Layer.provideMerge(Collector.layerTest()))`
  */
@@ -275,7 +275,7 @@ export const layerTest = (
     Effect.gen(function* () {
       const collector = yield* make(testUrl, options, () => Effect.die(brokenConnection))
       const router = yield* HttpRouter.HttpRouter
-      // What a handler may fail with is an answer.
+      // Failures of handlers become responses in `clientOf`.
       // @effect-diagnostics-next-line anyUnknownInErrorContext:off
       const client = clientOf(router.asHttpEffect())
       return Context.make(Collector, collector).pipe(Context.add(HttpClient.HttpClient, client))
@@ -291,7 +291,7 @@ const serverRequestOf = (request: HttpClientRequest.HttpClientRequest): HttpServ
     : received
 }
 
-/** Stands for a connection that breaks, where there is none. */
+/** The defect that stands for a reset connection. */
 const brokenConnection = new Error("The connection was reset")
 
 const clientOf = (

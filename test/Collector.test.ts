@@ -221,6 +221,18 @@ describe("the Tracking API of the collector", () => {
     )
   )
 
+  it.live("answers 404 to a path that the API does not have, and records that somebody tried", () =>
+    run(
+      Effect.gen(function* () {
+        assert.strictEqual((yield* post("/v2/batch?writeKey=secret", { batch: [order] })).status, 404)
+        const [request] = yield* requests
+        assert.strictEqual(request?.path, "/v2/batch")
+        assert.include(request?.problem, "/v1/batch")
+        assert.deepStrictEqual(yield* kept, [])
+      })
+    )
+  )
+
   it.live(
     "refuses bodies that cannot be read, before they cost memory: too large, a gzip bomb, too deep, no JSON",
     () =>

@@ -233,6 +233,17 @@ describe("the page", { timeout: 60_000 }, () => {
       await page.locator("#detail").getByText("POST /v1/batch").waitFor()
     }))
 
+  it("plays a fault on request", () =>
+    withPage(async ({ page, send }) => {
+      await page.keyboard.press("2")
+      await page.getByLabel("Answer of the next request").selectOption("429, Retry-After 5 s")
+      await page.getByRole("button", { name: "Play" }).click()
+      await page.getByText("Next: 429").waitFor()
+      assert.strictEqual(await send(orders(1, 1)), 429)
+      assert.strictEqual(await send(orders(1, 1)), 200)
+      await page.locator(".bar.limit").waitFor()
+    }))
+
   it("loads a plan from a file, judges what is there by it, and shows its coverage", () =>
     withPage(async ({ errors, page, send }) => {
       const plan = TrackingPlan.make({
@@ -562,6 +573,21 @@ describe("attackers", { timeout: 60_000 }, () => {
       await stranger.goto(new URL(url).origin)
       await stranger.getByText("This page needs its token").waitFor()
       await stranger.close()
+    }))
+
+  it("a page of an earlier start gets nothing of the next one, and asks for the new address", () =>
+    withDebugger(async ({ collector: { url } }) => {
+      // Another server on loopback, as a restart on the same port would be: the cookie is not for it.
+      const context = await browser.newContext()
+      const { port } = new URL(url)
+      await context.addCookies([{ name: `effect-analytics-${port}`, value: "the-token-of-an-earlier-start", url }])
+      const page = await context.newPage()
+      await page.goto(url)
+      await page.getByText("This page needs its token").waitFor()
+      await page.goto(`${url}/#the-token-of-an-earlier-start`)
+      await page.reload()
+      await page.getByText("This page needs its token").waitFor()
+      await context.close()
     }))
 
   it("the page brings everything with it under a policy that allows nothing else", () =>

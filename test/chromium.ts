@@ -1,6 +1,6 @@
 /**
  * Chromium from its npm package, unpacked beside the package, with the libraries and fonts that a bare machine lacks: they
- * come in the same package.
+ * come in the same package. It is for Linux on x64; elsewhere `CHROMIUM_PATH` names a browser of the system.
  */
 import { mkdir, writeFile } from "node:fs/promises"
 import { createRequire } from "node:module"
@@ -24,6 +24,8 @@ export const chromiumFiles = async (): Promise<{
   readonly file: string
   readonly env: Record<string, string | undefined>
 }> => {
+  const ofSystem = process.env.CHROMIUM_PATH
+  if (ofSystem !== undefined) return { file: ofSystem, env: process.env }
   const home = path.dirname(path.dirname(createRequire(import.meta.url).resolve("@sparticuz/chromium")))
   const { inflate }: { readonly inflate: (file: string) => Promise<string> } = await import("@sparticuz/chromium")
   const unpacked = path.join(home, "..", ".unpacked")

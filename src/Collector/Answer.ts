@@ -1,4 +1,4 @@
-/** How a collector answers: as the real API would, or with a fault that a test or a developer asks for. */
+/** The answers of a collector: those of the real API, and the faults that a test or a developer requests. */
 import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
 import * as Option from "effect/Option"
@@ -14,7 +14,7 @@ export type Answer =
       readonly body?: string | undefined
       /** How long the answer is held back, in milliseconds or as a duration string. @default 0 */
       readonly delay?: Duration.Input | undefined
-      /** Whether the messages are taken, whatever the client is told. @default the status is 2xx */
+      /** Whether the messages are taken, independent of the status. @default true for a 2xx status */
       readonly taken?: boolean | undefined
     }
   /** The connection is reset before the body is read. */
@@ -24,7 +24,7 @@ export type Answer =
   /** The request is read, and never answered. */
   | "silence"
 
-/** An answer with all that it leaves out. */
+/** An answer with its defaults. */
 export interface Plan {
   /** 0 if there is no answer. */
   readonly status: number

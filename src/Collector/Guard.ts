@@ -1,7 +1,7 @@
 /**
- * Keeps strangers out of a server on a developer's machine: pages of other origins, and names that were rebound to
- * loopback. Every request has to name a host of the list, exactly; a request from a page has to come from this server, or
- * from an origin of the list.
+ * Protects a server on a developer's machine from pages of other origins and from host names that are rebound to loopback.
+ * The `Host` of every request must be in a list, exactly; a request from a page must come from this server, or from an
+ * origin in a list.
  */
 import * as Effect from "effect/Effect"
 import * as HttpRouter from "effect/http/HttpRouter"
@@ -24,7 +24,7 @@ export const isSameOrigin = ({ headers }: Request): boolean => {
 export const isAllowedOrigin = (allowed: ReadonlySet<string>, { headers: { origin } }: Request): boolean =>
   origin !== undefined && allowed.has(origin)
 
-/** What every answer carries, whatever it is. */
+/** The headers of every response. */
 export const securityHeaders = {
   "content-security-policy":
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; " +
@@ -43,7 +43,7 @@ export const hostsOf = (host: string, port: number, others: ReadonlyArray<string
   return new Set([...names.flatMap((name) => (port === 80 ? [name, `${name}:80`] : [`${name}:${port}`])), ...others])
 }
 
-/** Stands in front of every route. */
+/** Installs the check of `Host` before every route, and the headers on every response. */
 export const install = (hosts: ReadonlySet<string>): Effect.Effect<void, never, HttpRouter.HttpRouter> =>
   Effect.flatMap(HttpRouter.HttpRouter, (router) =>
     router.addGlobalMiddleware((handler) =>

@@ -16,11 +16,11 @@ import { Ring } from "./Ring.ts"
 export interface Incoming
   extends Pick<Request, "receivedAt" | "method" | "path" | "headers" | "bytes" | "decodedBytes" | "source"> {
   readonly messages: ReadonlyArray<unknown>
-  /** Why it is refused before anybody looks at its messages, with the status that this has. */
+  /** Why the request is refused as a whole, and the status of that answer. */
   readonly refusal: { readonly status: number; readonly problem: string } | undefined
 }
 
-/** Where a reader is. */
+/** The position of a reader. */
 export interface Cursor {
   /** Counts how often everything changed: cleared, or judged by another plan. */
   readonly epoch: number
@@ -28,7 +28,7 @@ export interface Cursor {
   readonly request: number
 }
 
-/** What a reader has not seen. With `reset`, what it has seen is outdated. */
+/** What is new to a reader. With `reset`, everything that it has read before is outdated. */
 export interface Change {
   readonly reset: boolean
   readonly requests: ReadonlyArray<Request>
@@ -37,7 +37,7 @@ export interface Change {
 
 /** How many ids are remembered to recognise duplicates: at least these, at most twice as many. */
 const maxIds = 100_000
-/** How many requests are kept of which no message is. */
+/** How many requests are kept without any of their messages. */
 const maxBareRequests = 1_000
 
 const noVerdicts: Readonly<Record<Verdict, number>> = {
@@ -75,7 +75,7 @@ export class Journal {
     this.plan = options.plan && new PlanCheck(options.plan)
   }
 
-  /** Takes a request down. Answers what the client gets: `answer`, unless the API itself refuses the request. */
+  /** Records a request and its messages. Returns the answer for the client: `answer`, unless the API refuses the request. */
   enter(incoming: Incoming, answer: Answer.Plan): Answer.Plan {
     const texts = incoming.messages.map((message) => JSON.stringify(message))
     const sizes = texts.map(Json.byteLength)
@@ -242,7 +242,7 @@ export class Journal {
     return { epoch: this.epoch, message: this.lastMessage, request: this.lastRequest }
   }
 
-  /** What there is behind a cursor, and where its reader is then. What left the memory in between is left out. */
+  /** The changes after a cursor, and the next cursor. What was evicted in between is missing. */
   since(cursor: Cursor): readonly [Cursor, Change] {
     const reset = cursor.epoch !== this.epoch
     return [
@@ -271,7 +271,7 @@ export class Journal {
     this.plan?.clear()
   }
 
-  /** Judges everything that is kept, and whatever comes, by this plan. Throws if it is none. */
+  /** Checks the kept messages and all later ones against this plan. */
   loadPlan(plan: AnyPlan | undefined): void {
     this.plan = plan && new PlanCheck(plan)
     this.epoch++
@@ -298,7 +298,7 @@ const refusalOf = (incoming: Incoming, sizes: ReadonlyArray<number>): Incoming["
   return { status: 400, problem: `Message ${large} of the batch is larger than ${limits.messageBytes} bytes` }
 }
 
-/** What is wrong with every message of a batch, since it is wrong with the batch. */
+/** The problems of a whole batch: every message in it has them. */
 const problemsOfBatch = ({ decodedBytes, messages }: Incoming): ReadonlyArray<Problem> => [
   ...(messages.length > limits.batchSize
     ? [
@@ -320,13 +320,13 @@ const problemsOfBatch = ({ decodedBytes, messages }: Incoming): ReadonlyArray<Pr
     : [])
 ]
 
-/** The same for the same messages, which is what a retry brings. */
+/** The same key for the same messages in the same order, so that the attempts of a batch share it. */
 const batchKey = (messages: ReadonlyArray<unknown>): string | undefined => {
   const ids = messages.map((message) => (Json.isData(message) ? message.messageId : undefined))
   if (ids.length === 0 || !ids.every((id) => typeof id === "string")) return undefined
   return createHash("sha256").update(ids.join("\n")).digest("base64url").slice(0, 16)
 }
 
-/** A request counts in memory with its headers. */
+/** The bytes for which a request counts: its headers, and the rest of the record. */
 const costOf = ({ headers }: Request): number =>
   Object.entries(headers).reduce((sum, [name, value]) => sum + name.length + value.length, 200)

@@ -1,6 +1,5 @@
 /**
- * What is wrong with a message, by the rules that the client holds its own calls to: the Schemas of the six calls and the
- * limits of the API.
+ * Checks a message by the rules of the client's own calls: the Schemas of the six calls and the limits of the API.
  */
 import * as Call from "../Call.ts"
 import * as Json from "../internal/Json.ts"

@@ -1,4 +1,4 @@
-/** The Tracking API: who may send, how a body is read, and how it is answered. */
+/** The routes of the Tracking API: authentication, reading of bodies, answers. */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as HttpRouter from "effect/http/HttpRouter"
@@ -42,7 +42,7 @@ export const install = Effect.fnUntraced(function* (parts: Parts) {
   const router = yield* HttpRouter.HttpRouter
   let requests = 0
 
-  /** Takes down a request whose body nobody reads. */
+  /** Records a request whose body is not read. */
   const enterUnread = Effect.fnUntraced(function* (
     request: HttpServerRequest.HttpServerRequest,
     plan: Answer.Plan,
@@ -56,7 +56,7 @@ export const install = Effect.fnUntraced(function* (parts: Parts) {
 
   const receive = Effect.fnUntraced(function* (type: Call.Type | undefined) {
     const request = yield* HttpServerRequest.HttpServerRequest
-    if (!Guard.isSameOrigin(request) && !Guard.isAllowedOrigin(parts.origins, request)) return strangers
+    if (!Guard.isSameOrigin(request) && !Guard.isAllowedOrigin(parts.origins, request)) return forbidden
     const scripted = parts.next()
     if (scripted === "reset before") {
       yield* enterUnread(request, Answer.planOf(scripted))
@@ -96,7 +96,7 @@ export const install = Effect.fnUntraced(function* (parts: Parts) {
   const preflight = Effect.map(HttpServerRequest.HttpServerRequest, (request) =>
     Guard.isAllowedOrigin(parts.origins, request)
       ? HttpServerResponse.empty({ headers: sharing(parts.origins, request) })
-      : strangers
+      : forbidden
   )
   const paths = [
     ...(["batch", "import"] as const).map((name) => [name, undefined] as const),
@@ -111,7 +111,7 @@ export const install = Effect.fnUntraced(function* (parts: Parts) {
     "/*",
     Effect.gen(function* () {
       const request = yield* HttpServerRequest.HttpServerRequest
-      if (!Guard.isSameOrigin(request) && !Guard.isAllowedOrigin(parts.origins, request)) return strangers
+      if (!Guard.isSameOrigin(request) && !Guard.isAllowedOrigin(parts.origins, request)) return forbidden
       yield* enterUnread(request, Answer.planOf(unknownPath.status), unknownPath)
       return HttpServerResponse.text(Answer.bodyOf(unknownPath.status, unknownPath.problem), {
         status: unknownPath.status,
@@ -121,18 +121,18 @@ export const install = Effect.fnUntraced(function* (parts: Parts) {
   )
 })
 
-/** An SDK with the wrong path would see a 404, and its developer nothing. */
+/** An SDK with the wrong path gets a 404; the record shows it to the developer. */
 const unknownPath = {
   status: 404,
   problem: "The Tracking API has no such path: it has /v1/batch, /v1/import and /v1/ with the name of a call"
 }
 
-const strangers = HttpServerResponse.text(Answer.bodyOf(403, "Pages of this origin may not send events here"), {
+const forbidden = HttpServerResponse.text(Answer.bodyOf(403, "Pages of this origin may not send events here"), {
   status: 403,
   contentType: "application/json"
 })
 
-/** What lets the pages of an allowed origin read the answer; they send no credentials. */
+/** The CORS headers for an allowed origin; without credentials. */
 const sharing = (
   origins: ReadonlySet<string>,
   request: HttpServerRequest.HttpServerRequest

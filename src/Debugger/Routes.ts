@@ -1,6 +1,6 @@
 /**
- * What the page of the debugger talks to. The page itself holds no data and is open; everything else asks for the token of
- * this start, and for a request that comes from the page or from no page at all.
+ * The routes of the debugger. The page itself holds no data and is public. All other routes require the token of this
+ * start, and refuse requests from pages of other origins.
  */
 import { createHash, timingSafeEqual } from "node:crypto"
 import * as Effect from "effect/Effect"
@@ -39,7 +39,7 @@ export const install = Effect.fnUntraced(function* (options: {
   const cookie = `effect-analytics-${new URL(options.url).port}`
   const isToken = equals(Redacted.value(options.token))
 
-  /** Lets nobody through but the page that knows the token. */
+  /** Requires the token, in the cookie or as a Bearer token. */
   const guarded = <E, R>(handler: Effect.Effect<HttpServerResponse.HttpServerResponse, E, R>) =>
     Effect.flatMap(HttpServerRequest.HttpServerRequest, (request) => {
       if (!Guard.isSameOrigin(request)) return refusal(403, "Only the page of this server may ask")
@@ -179,7 +179,7 @@ const equals = (text: string): ((other: string) => boolean) => {
 
 const eventStream = { contentType: "text/event-stream", headers: { "x-accel-buffering": "no" } } as const
 
-/** Everything that is kept, then everything as it happens; a comment now and then, which shows a dead connection. */
+/** Everything that is kept, then everything as it happens. A comment every 15 seconds detects dead connections. */
 const events = (
   collector: Collector.Collector["Service"],
   options: { readonly maxMessages: number }
@@ -196,14 +196,14 @@ const events = (
       )
     ),
     Stream.flatMap((parts) => Stream.fromIterable(parts)),
-    // What arrives in the meantime comes in one event.
+    // Everything that arrives during the pause is one event.
     Stream.tap(({ more }) => (more ? Effect.void : Effect.sleep("60 millis"))),
     Stream.map((part) => `data: ${JSON.stringify(part)}\n\n`),
     Stream.merge(Stream.map(Stream.tick("15 seconds"), () => ": still here\n\n")),
     Stream.encodeText
   )
 
-/** A change in parts of a bounded size; the last of them says so. */
+/** A change in parts of a bounded size; all but the last have `more`. */
 const chunksOf = ({ messages, requests, reset }: Change) => {
   const parts = Math.max(1, Math.ceil(Math.max(messages.length, requests.length) / chunkSize))
   return Array.from({ length: parts }, (_, part) => {

@@ -259,7 +259,7 @@ export const asTypeScript = (given) => {
  * @returns {string}
  */
 const literal = (value, indent) => {
-  // Not all of JSON is harmless inside of a program.
+  // Two line separators of JSON text end a line in older JavaScript.
   if (typeof value !== "object" || value === null) {
     return JSON.stringify(value).replaceAll("\u2028", "\\u2028").replaceAll("\u2029", "\\u2029")
   }

@@ -54,7 +54,7 @@ export class List {
   }
 
   /**
-   * Who reads further down keeps the rows where they are.
+   * A reader who has scrolled down keeps the same rows in view.
    * @param {number} added
    */
   grow(added) {

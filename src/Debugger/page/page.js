@@ -58,11 +58,22 @@ function reasonOf({ problem, request, verdict }) {
 /** @param {Change} change */
 const take = (change) => {
   if (paused) {
-    // What was there before a reset would be thrown away again.
+    // A reset replaces everything before it.
     held = change.reset ? [change] : [...held, change]
+    trimHeld(change.maxMessages)
     return drawPause()
   }
   apply(change)
+}
+
+/** Bounds what a pause holds, as the list is bounded. @param {number} maxMessages */
+const trimHeld = (maxMessages) => {
+  let count = held.reduce((sum, { messages }) => sum + messages.length, 0)
+  while (count > maxMessages && held.length > 1) {
+    const [oldest, next] = /** @type {[Change, Change]} */ (held.splice(0, 2))
+    held.unshift({ ...next, reset: next.reset || oldest.reset })
+    count -= oldest.messages.length
+  }
 }
 
 /** @param {Change} change */
@@ -123,7 +134,7 @@ const drawCounts = () => {
   drawEmpty()
 }
 
-/** Requests of which no message could be read are seen nowhere else in the list. */
+/** Requests that were refused unread have no messages, so the list does not show them. */
 const drawRefused = () => {
   const refused = Array.from(timeline.byId.values()).filter(
     ({ messages, problem }) => problem !== undefined && messages === 0
@@ -207,7 +218,7 @@ for (const [name, field] of fields) field.addEventListener("input", () => narrow
 byId("reset-filters").addEventListener("click", () => narrow(noFilter))
 
 /**
- * The choices of a filter are gathered when somebody looks at them.
+ * Fills in the choices of a filter. It is called when the filter gets the focus.
  * @param {"type" | "name" | "user" | "source"} field
  * @param {HTMLElement} target
  * @param {string} [all]
@@ -334,7 +345,7 @@ document.addEventListener("keydown", (event) => {
   }
   if (writes || keys.open || event.ctrlKey || event.metaKey || event.altKey) return
   const moves = event.key.startsWith("Arrow") || event.key === "Enter"
-  // Arrows scroll, and Enter presses, wherever else one is.
+  // Elsewhere, arrows scroll and Enter activates what has the focus.
   if (moves && target.id !== "list" && target !== document.body) return
   const action = Object.hasOwn(actions, event.key) ? actions[event.key] : undefined
   if (action === undefined) return

@@ -1,5 +1,5 @@
 /** Batches on a time axis: one row a batch, its attempts as marks, the waits between them as lines. */
-import { byId, counted, duration, h, size, time } from "./dom.js"
+import { byId, counted, duration, h, size, time, toast } from "./dom.js"
 
 /**
  * @typedef {{
@@ -19,6 +19,17 @@ const ranges = [
   ["0", "everything"]
 ]
 
+/** Faults that the page can request: what the next requests are answered with. */
+const faults = [
+  { text: "503", answers: [503] },
+  { text: "503, five times", answers: [503, 503, 503, 503, 503] },
+  { text: "429, Retry-After 5 s", answers: [{ status: 429, headers: { "retry-after": "5" } }] },
+  { text: "a reset connection", answers: ["reset before"] },
+  { text: "a lost answer (taken, then reset)", answers: ["reset after"] },
+  { text: "no answer", answers: ["silence"] },
+  { text: "200 after 5 s", answers: [{ status: 200, delay: 5_000 }] }
+]
+
 const isSuccess = (/** @type {Attempt} */ { status }) => status >= 200 && status < 300
 
 export class Timeline {
@@ -33,6 +44,11 @@ export class Timeline {
     ...ranges.map(([value, text]) => h("option", { value }, text))
   )
   troubled = h("input", { type: "checkbox", change: () => this.schedule() })
+  fault = h(
+    "select",
+    { "aria-label": "Answer of the next request" },
+    ...faults.map(({ text }, index) => h("option", { value: String(index) }, text))
+  )
   summary = h("p", { class: "summary" })
   axis = h("div", { class: "axis", "aria-hidden": "true" })
   spacer = h("div", { class: "spacer", role: "presentation" })
@@ -48,6 +64,8 @@ export class Timeline {
         this.range,
         h("label", { class: "check" }, this.troubled, "Only batches with retries or errors"),
         h("span", { class: "space" }),
+        h("label", { class: "check" }, "Answer the next request with", this.fault),
+        h("button", { type: "button", id: "play", click: () => this.play() }, "Play"),
         h(
           "span",
           { class: "legend" },
@@ -64,6 +82,13 @@ export class Timeline {
     )
     this.box.addEventListener("scroll", () => this.schedule(), { passive: true })
     new ResizeObserver(() => this.schedule()).observe(this.box)
+  }
+
+  /** Requests the fault that is selected. */
+  async play() {
+    const { answers, text } = faults[Number(this.fault.value)] ?? { answers: [], text: "" }
+    const { ok } = await fetch("/debugger/faults", { method: "POST", body: JSON.stringify({ answers }) })
+    toast(ok ? `Next: ${text}` : "The debugger does not answer")
   }
 
   /** @param {Array<Attempt>} attempts */
@@ -179,11 +204,18 @@ export class Timeline {
       h(
         "div",
         { class: "label" },
-        h(
-          "button",
-          { type: "button", class: "link", title: "Show a message of this batch", click: () => this.onOpen(last.id) },
-          counted(last.messages, "message")
-        ),
+        last.messages === 0
+          ? h("span", {}, "no message")
+          : h(
+              "button",
+              {
+                type: "button",
+                class: "link",
+                title: "Show a message of this batch",
+                click: () => this.onOpen(last.id)
+              },
+              counted(last.messages, "message")
+            ),
         h("span", {}, `${time(first.receivedAt)} · ${last.source || "no key"}`),
         h("span", { class: "outcome", title: last.problem ?? outcome }, last.problem ?? outcome)
       ),
@@ -193,7 +225,11 @@ export class Timeline {
 }
 
 /** How an attempt ended, in a word. @param {Attempt} attempt */
-export const answerOf = ({ fault, status }) => (status === 0 ? (fault ?? "no answer") : String(status))
+export const answerOf = ({ fault, status }) =>
+  status === 0 ? (answersWithoutStatus[fault ?? ""] ?? "no answer") : String(status)
+
+/** @type {Record<string, string>} */
+const answersWithoutStatus = { "reset before": "reset", "reset after": "taken, then reset" }
 
 /** @param {Attempt} attempt */
 const endOf = ({ delay, receivedAt, retryAfter = 0 }) => receivedAt + delay + Math.min(retryAfter, 60_000)
