@@ -6,6 +6,7 @@
 import * as Config from "effect/Config"
 import * as Argument from "effect/cli/Argument"
 import * as Flag from "effect/cli/Flag"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import type * as Redacted from "effect/Redacted"
@@ -58,13 +59,8 @@ export interface Flags {
 }
 
 const environment = Config.all({
-  writeKey: Config.option(Config.Redacted("ANALYTICS_WRITE_KEY")),
-  host: Config.option(Config.String("ANALYTICS_HOST")),
-  path: Config.option(Config.String("ANALYTICS_PATH")),
-  region: Config.option(Config.Literals(["us", "eu"], "ANALYTICS_REGION")),
-  allowInsecureHost: Config.withDefault(Config.Boolean("ANALYTICS_ALLOW_INSECURE_HOST"), false),
-  requestTimeout: Config.option(Config.String("ANALYTICS_REQUEST_TIMEOUT")),
-  gzip: Config.withDefault(Config.Boolean("ANALYTICS_GZIP"), false)
+  writeKey: Config.map(Config.option(Config.Redacted(Settings.variableOf("writeKey"))), Option.getOrUndefined),
+  settings: Settings.config
 })
 
 export interface Connection extends Omit<Transport.Options, "writeKey"> {
@@ -73,28 +69,28 @@ export interface Connection extends Omit<Transport.Options, "writeKey"> {
   readonly endpoint: string
 }
 
-/** The settings of a connection, found valid. The key may be missing: see `requireKey`. */
+/** The settings of a connection, found valid. The key may be missing: see `withKey`. */
 export const read = Effect.fnUntraced(function* (given: Flags): Effect.fn.Return<Connection, CommandError> {
-  const known = yield* Effect.mapError(environment, (error) => usage(`the environment can't be read: ${error.message}`))
-  // A host and a region exclude one another: the one that is a flag wins over the other in the environment.
-  const host = given.host ?? (given.region === undefined ? Option.getOrUndefined(known.host) : undefined)
-  const region = given.region ?? (given.host === undefined ? Option.getOrUndefined(known.region) : undefined)
+  const known = yield* Effect.mapError(environment, (error) => usage(`the environment has a setting that can't be: ${error.message.replace(/\s+/g, " ")}`))
+  const { settings } = known
   const options = {
-    writeKey: given.writeKey ?? Option.getOrUndefined(known.writeKey),
-    host,
-    region,
-    path: given.path ?? Option.getOrUndefined(known.path),
-    allowInsecureHost: given.allowInsecureHost || known.allowInsecureHost,
-    requestTimeout: given.requestTimeout ?? (Option.getOrUndefined(known.requestTimeout) as "10 seconds" | undefined),
-    gzip: given.gzip || known.gzip
-  } as Transport.Options
-  return yield* Effect.mapError(
-    Settings.read(() => {
-      if (options.writeKey !== undefined) Settings.writeKey(options.writeKey)
-      Settings.millis("requestTimeout", options.requestTimeout, 1)
-      return { ...options, endpoint: Settings.endpoint(options) }
-    }),
-    ({ problem, setting }) => usageOf(setting, problem)
+    writeKey: given.writeKey ?? known.writeKey,
+    // A host and a region exclude one another: the one that is a flag wins over the other in the environment.
+    host: given.host ?? (given.region === undefined ? settings.host : undefined),
+    region: given.region ?? (given.host === undefined ? settings.region : undefined),
+    path: given.path ?? settings.path,
+    allowInsecureHost: given.allowInsecureHost || settings.allowInsecureHost,
+    requestTimeout: (given.requestTimeout ?? settings.requestTimeout) as Duration.Input | undefined,
+    gzip: given.gzip || settings.gzip
+  }
+  return yield* Settings.decode(Settings.Transport, options).pipe(
+    Effect.andThen(
+      Settings.read(() => {
+        if (options.writeKey !== undefined) Settings.writeKey(options.writeKey)
+        return { ...options, endpoint: Settings.endpoint(options) }
+      })
+    ),
+    Effect.mapError(({ problem, setting }) => usageOf(setting, problem))
   )
 })
 
