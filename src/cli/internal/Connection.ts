@@ -71,7 +71,9 @@ export interface Connection extends Omit<Transport.Options, "writeKey"> {
 
 /** The settings of a connection, found valid. The key may be missing: see `withKey`. */
 export const read = Effect.fnUntraced(function* (given: Flags): Effect.fn.Return<Connection, CommandError> {
-  const known = yield* Effect.mapError(environment, (error) => usage(`the environment has a setting that can't be: ${error.message.replace(/\s+/g, " ")}`))
+  const known = yield* Effect.mapError(environment, (error) =>
+    usage(`the environment has a setting that can't be: ${error.message.replace(/\s+/g, " ")}`)
+  )
   const { settings } = known
   const options = {
     writeKey: given.writeKey ?? known.writeKey,
