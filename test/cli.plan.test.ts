@@ -8,7 +8,7 @@ import * as Schema from "effect/Schema"
 import * as TrackingPlan from "../src/TrackingPlan.ts"
 import { directory, run } from "./cli.ts"
 
-const options = { timeout: 60_000 }
+const options = { timeout: 120_000 }
 
 const plan = TrackingPlan.make({
   name: "Shop",
