@@ -6,12 +6,13 @@ import * as NodeServices from "@effect/platform-node/NodeServices"
 import * as Effect from "effect/Effect"
 import * as Cli from "./cli.ts"
 
-// `effect-analytics outbox export | head`: who reads has enough.
+// `effect-analytics outbox export | head`: the reader has closed the pipe.
 process.stdout.on("error", (error: NodeJS.ErrnoException) => process.exit(error.code === "EPIPE" ? 0 : 1))
 
-// As other programs do, and since Node 24.14 Node can: a proxy of the environment is used.
+// A proxy of the environment is used, where Node can do so (24.14 or newer).
 if ("setGlobalProxyFromEnv" in Http) Http.setGlobalProxyFromEnv()
 
 NodeRuntime.runMain(Effect.provide(Cli.run, NodeServices.layer), {
+  disableErrorReporting: true,
   teardown: (exit, onExit) => onExit(Cli.codeOf(exit))
 })

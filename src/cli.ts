@@ -1,6 +1,8 @@
 /**
  * The command line, as a command of `effect/cli`: `bin.ts` runs it. The tree of files below `cli/` is the tree of commands.
  */
+import * as Cause from "effect/Cause"
+import * as Console from "effect/Console"
 import * as CliConfig from "effect/cli/CliConfig"
 import * as CliOutput from "effect/cli/CliOutput"
 import * as Command from "effect/cli/Command"
@@ -64,10 +66,15 @@ export const run = Effect.gen(function* () {
   const isJson = wantsJson(args)
   return yield* Command.runWith(cli, { version: library.version })(args).pipe(
     Effect.tapError((error) => (error instanceof CommandError ? Output.error(error, isJson) : Effect.void)),
+    Effect.tapCause((cause) =>
+      Cause.hasDies(cause)
+        ? Console.error(`This is a mistake of effect-analytics. Please report it:\n${Cause.pretty(cause)}`)
+        : Effect.void
+    ),
     Effect.provide([
       CliConfig.layer({ builtIns: [GlobalFlag.Help, GlobalFlag.Version, GlobalFlag.Completions, GlobalFlag.LogLevel] }),
       CliOutput.layerPresenter(presenter(isJson)),
-      // Results are on stdout; what the client logs is in the result, so it is for those who ask with --log-level.
+      // Results are on stdout. What the client logs is in the result: --log-level shows it all the same.
       Logger.layer([Logger.withConsoleError(Logger.formatLogFmt)]),
       Layer.succeed(References.MinimumLogLevel, "None")
     ])

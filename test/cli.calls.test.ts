@@ -99,7 +99,7 @@ describe("a call from stdin", options, () => {
     })
   )
 
-  it.live("that is missing, no JSON, or a list is told apart, with what to type instead", () =>
+  it.live("that is missing, no JSON, or a list is an error that names what to type instead", () =>
     Effect.gen(function* () {
       const failure = (stdin: string) => Effect.map(run(["track"], { stdin }), ({ code, stderr }) => [code, stderr])
       assert.deepStrictEqual(yield* failure(""), [
@@ -183,7 +183,7 @@ describe("an exit code", options, () => {
     })
   )
 
-  it.live("is 2 for wrong usage, and the error says what to type instead", () =>
+  it.live("is 2 for wrong usage, and the error names what to type instead", () =>
     Effect.gen(function* () {
       const wrong = (...args: ReadonlyArray<string>) =>
         Effect.map(run(args, { env: { ANALYTICS_WRITE_KEY: "" } }), ({ code, stderr, stdout }) => {

@@ -140,7 +140,7 @@ describe("import", options, () => {
     })
   )
 
-  it.live("stops where nothing can be delivered, says so, and goes on there the next time", () =>
+  it.live("stops where nothing can be delivered, and goes on there the next time", () =>
     Effect.gen(function* () {
       let status = 401
       const { host, received } = yield* peer((response) => void response.writeHead(status).end())
@@ -254,7 +254,7 @@ describe("import of CSV", options, () => {
     ...["properties.tags:json=tags", "properties.ok:boolean=ok"]
   ].flatMap((one) => ["--map", one])
 
-  it.live("puts columns where the mapping says, and rejects a row by what is wrong in it", () =>
+  it.live("puts columns where the mapping wants them, and rejects a row by what is wrong in it", () =>
     Effect.gen(function* () {
       const { host, received } = yield* peer()
       const file = yield* fileOf("orders.csv", csv)

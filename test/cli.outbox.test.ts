@@ -159,7 +159,7 @@ describe("outbox", options, () => {
         .split("\n")
         .map((line) => JSON.parse(line).event)
       assert.deepStrictEqual([events.length, new Set(events).size], [count, count])
-      // Whoever reads only the first page has asked for no other.
+      // A reader that stops after three messages has read one page.
       const first = yield* SqlOutbox.SqlOutbox.use(({ pendingMessages }) =>
         Stream.runCollect(Stream.take(pendingMessages, 3))
       ).pipe(Effect.provide(outbox))

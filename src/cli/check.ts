@@ -194,7 +194,7 @@ const connectionFindings = Effect.fnUntraced(function* (url: URL) {
       name: "TLS",
       state: soon ? "warning" : "ok",
       message: `${protocol}, the certificate is valid for ${Output.count(days, "day")}`,
-      ...(soon ? { advice: "It ends soon: who runs the host has to renew it" } : {})
+      ...(soon ? { advice: "It ends soon: the operator of the host has to renew it" } : {})
     } satisfies Finding
   ]
 })

@@ -34,7 +34,7 @@ const config = {
 export const debuggerCommand = Command.make("debugger", config, ({ plan, ...options }) =>
   Effect.gen(function* () {
     const definition = plan === undefined ? undefined : yield* PlanFile.plan(plan)
-    // Loaded when it is needed: an HTTP server is nothing for those who send one event.
+    // Loaded when it is needed: the other commands need no HTTP server.
     const Collector = yield* Effect.promise(() => import("../Collector.ts"))
     const Debugger = yield* Effect.promise(() => import("../Debugger.ts"))
     const services = yield* Layer.build(Debugger.layer({ ...options, plan: definition })).pipe(

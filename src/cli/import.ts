@@ -48,7 +48,7 @@ const config = {
     Flag.KeyValuePair("map").pipe(Flag.withMetavar("field=column")),
     "Where a column goes, as in properties.total:number=amount; kinds: text, number, boolean, json. Default: as it is named"
   ),
-  type: optional(Flag.Literals("type", types), "The call, where a line does not say which"),
+  type: optional(Flag.Literals("type", types), "The call of lines without a type"),
   ids: Flag.Literals("ids", ["content", "position"]).pipe(
     Flag.withDefault("content"),
     Flag.withDescription(
@@ -72,7 +72,7 @@ const config = {
     Flag.String("checkpoint"),
     "Where to keep how far it is. Default: FILE.checkpoint; none for stdin"
   ),
-  restart: toggle("restart", "Begin at the beginning, whatever the checkpoint says"),
+  restart: toggle("restart", "Begin at the beginning, and ignore the checkpoint"),
   rejected: optional(
     Flag.String("rejected"),
     "Where rejected lines go, with their reasons. Default: FILE.rejected.ndjson"

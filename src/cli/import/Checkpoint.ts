@@ -30,7 +30,7 @@ type Saved = typeof Saved.Type
 const decode = Schema.decodeUnknownOption(Saved)
 
 const headBytes = 64 * 1024
-/** What is in these files is for who made them. */
+/** Both files can hold personal data: only their owner may read them. */
 const privateMode = 0o600
 const nothing: Counts = { records: 0, delivered: 0, rejected: 0, blank: 0 }
 

@@ -29,7 +29,7 @@ export class Ledger {
   private counted: Counts
   private readonly onRejected: (entry: Entry) => void
 
-  /** `onRejected` is told of each rejected record, in the order of the input. */
+  /** `onRejected` is called with each rejected record, in the order of the input. */
   constructor(before: Counts, onRejected: (entry: Entry) => void) {
     this.counted = before
     this.onRejected = onRejected

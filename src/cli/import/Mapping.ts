@@ -40,7 +40,7 @@ const targetOf = (text: string): Target | CommandError => {
   return { path, kind: kind as Kind }
 }
 
-/** Reads the mapping; `type` is the call where a record does not say which. */
+/** Reads the mapping; `type` is the call of records without one. */
 export const make = (
   map: { readonly [target: string]: string } | undefined,
   type: string | undefined

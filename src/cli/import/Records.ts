@@ -27,7 +27,7 @@ const newline = 0x0a
 const chunkBytes = 256 * 1024
 const gzipMagic = Buffer.from([0x1f, 0x8b])
 
-/** The bytes of a file, or of stdin for `-`, unpacked. `onRead` is told how many were read, before they are unpacked. */
+/** The bytes of a file, or of stdin for `-`, unpacked. `onRead` is called with the size of each piece, before it is unpacked. */
 async function* bytesOf(path: string, onRead: (bytes: number) => void): AsyncGenerator<Buffer> {
   const source: Readable = path === "-" ? process.stdin : createReadStream(path, { highWaterMark: chunkBytes })
   const counted = async function* (): AsyncGenerator<Buffer> {

@@ -114,6 +114,6 @@ const hints: { readonly [setting: string]: string } = {
   writeKey: "Copy the key of the source again: it is on the page of its settings"
 }
 
-/** What a setting that can't work is to somebody who typed it. */
+/** The error of a setting that can't work, with the flag that it has here. */
 export const usageOf = (setting: string, problem: string): CommandError =>
   usage(`${flagOf(setting)} ${problem}`, hints[setting])

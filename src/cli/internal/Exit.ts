@@ -9,7 +9,7 @@ import * as Data from "effect/Data"
 import * as Exit from "effect/Exit"
 import * as Runtime from "effect/Runtime"
 
-/** A command that can't go on. The hint says what to do, or what to type instead. */
+/** A command that can't go on. The hint is what to do, or what to type instead. */
 export class CommandError extends Data.TaggedError("CommandError")<{
   readonly kind: "failed" | "usage"
   readonly message: string

@@ -32,7 +32,7 @@ export interface Flags {
   readonly table: string | undefined
 }
 
-/** An operator looks, and leaves the upkeep to those who deliver. */
+/** The upkeep is left to the relays. */
 const pollInterval = "1 day"
 
 /** What an operator can do with the outbox, for as long as the scope lasts. */

@@ -22,7 +22,7 @@ const config = {
 export const purge = Command.make("purge", config, ({ dead, olderThan, place, user, yes }) =>
   Effect.gen(function* () {
     if (dead === (user !== undefined)) {
-      return yield* usage("say what to delete", "Either --dead, or --user ID")
+      return yield* usage("nothing to delete was given", "Either --dead, or --user ID")
     }
     const age = olderThan === undefined ? undefined : Option.getOrUndefined(Duration.fromInput(olderThan as "7 days"))
     if (olderThan !== undefined && age === undefined) {

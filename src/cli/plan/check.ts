@@ -27,7 +27,7 @@ const config = {
     Argument.withDescription("Events to check against it: NDJSON, one call a line; - is stdin"),
     Argument.optional
   ),
-  type: optional(Flag.Literals("type", types), "The call, where a line does not say which"),
+  type: optional(Flag.Literals("type", types), "The call of lines without a type"),
   strict: toggle("strict", "An event that is not in the plan is a violation")
 }
 

@@ -20,7 +20,7 @@ const config = {
     Flag.withDescription('What the plan is called in the module (default "plan")')
   ),
   out: optional(Flag.String("out"), "The file to write. Default: stdout"),
-  check: toggle("check", "Write nothing: exit with 3 if the file of --out is not what would be written")
+  check: toggle("check", "Write nothing: exit with 3 if the file of --out is out of date")
 }
 
 export const generate = Command.make("generate", config, ({ check, name, out, plan }) =>
@@ -43,7 +43,7 @@ export const generate = Command.make("generate", config, ({ check, name, out, pl
     if (check) {
       const isCurrent = (yield* reported(files.readFileString(out))) === source
       yield* Output.result({ file: out, current: isCurrent }, () =>
-        isCurrent ? `${out} is what the plan says` : `${out} is not what the plan says: run it again without --check`
+        isCurrent ? `${out} is up to date` : `${out} is out of date: run it again without --check`
       )
       return isCurrent ? undefined : yield* new Findings()
     }
@@ -56,7 +56,7 @@ export const generate = Command.make("generate", config, ({ check, name, out, pl
     { command: "effect-analytics plan generate plan.json --out src/plan.ts", description: "Write the module" },
     {
       command: "effect-analytics plan generate plan.json --out src/plan.ts --check",
-      description: "In CI: is the module what the plan says?"
+      description: "In CI: is the module up to date?"
     }
   ])
 )
