@@ -13,7 +13,8 @@ const order = [
     "internal/Json",
     "internal/Time",
     "internal/Callback",
-    "internal/Log"
+    "internal/Log",
+    "internal/WeakCollection"
   ],
   ...["MessageId", "RequestContext", "Call", "Message", "Transform", "internal/Check", "Enrichment"],
   ...["Outcome", "Metrics", "Observer", "internal/LossLog", "internal/Diagnostics", "internal/Notifier"],

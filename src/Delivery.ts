@@ -81,8 +81,8 @@ export const make = Effect.fnUntraced(function* (
   /** The time that a batch stays open after its first message. */
   const window = Effect.gen(function* () {
     if (flushInterval > 0) yield* Effect.raceFirst(Effect.sleep(flushInterval), outbox.flushRequested)
-    // Calls of the same turn, and messages that wait already, join the batch.
-    yield* Effect.repeat(Effect.yieldNow, { times: 2 })
+    // Messages that wait already join the batch.
+    yield* Effect.yieldNow
     return 0
   })
 
