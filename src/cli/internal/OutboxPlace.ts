@@ -4,7 +4,6 @@
  */
 import * as Fs from "node:fs"
 import * as Path from "node:path"
-import { DatabaseSync } from "node:sqlite"
 import * as Config from "effect/Config"
 import * as Context from "effect/Context"
 import * as Flag from "effect/cli/Flag"
@@ -71,20 +70,23 @@ export const problemOf = (error: { readonly message: string }): CommandError => 
 // ---------------------------------------------------------------------------------------------------------------------
 
 /** The file of an outbox. One that is something else is left alone: opened as an outbox, it would be set aside. */
-const fileOf = (where: string): Effect.Effect<string, CommandError> =>
-  Effect.suspend(() => {
-    const found = Fs.statSync(where, { throwIfNoEntry: false })
-    const file = Path.resolve(found?.isDirectory() ? Path.join(where, "outbox.db") : where)
-    if (!Fs.existsSync(file)) return Effect.fail(failed(`${file} is not there`))
-    try {
+const fileOf = Effect.fnUntraced(function* (where: string): Effect.fn.Return<string, CommandError> {
+  const found = Fs.statSync(where, { throwIfNoEntry: false })
+  const file = Path.resolve(found?.isDirectory() ? Path.join(where, "outbox.db") : where)
+  if (!Fs.existsSync(file)) return yield* failed(`${file} is not there`)
+  // Loaded when it is needed: Node 22 prints a warning about it.
+  const { DatabaseSync } = yield* Effect.promise(() => import("node:sqlite"))
+  const isOutbox = yield* Effect.try({
+    try: () => {
       const database = new DatabaseSync(file, { readOnly: true })
       const table = database.prepare("SELECT 1 FROM sqlite_master WHERE name = 'analytics_outbox'").get()
       database.close()
-      return table === undefined ? Effect.fail(failed(`${file} holds no outbox`)) : Effect.succeed(file)
-    } catch (error) {
-      return Effect.fail(failed(`${file} can't be read as an outbox: ${(error as Error).message}`))
-    }
+      return table !== undefined
+    },
+    catch: (error) => failed(`${file} can't be read as an outbox: ${(error as Error).message}`)
   })
+  return isOutbox ? file : yield* failed(`${file} holds no outbox`)
+})
 
 // ---------------------------------------------------------------------------------------------------------------------
 // PostgreSQL
