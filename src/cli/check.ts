@@ -1,5 +1,6 @@
 /** `effect-analytics check`: what is wrong between this machine and the API, and what to do about it. */
 import * as Dns from "node:dns/promises"
+import * as Http from "node:http"
 import * as Net from "node:net"
 import * as Tls from "node:tls"
 import * as Clock from "effect/Clock"
@@ -54,12 +55,15 @@ const run = Effect.fnUntraced(function* ({ connection, send }: Command.Command.C
   const settings = yield* Connection.read(connection)
   const url = new URL(settings.endpoint)
   const proxy = yield* proxyOf(url)
+  const isProxied =
+    proxy !== undefined && ("setGlobalProxyFromEnv" in Http || (yield* variable("NODE_USE_ENV_PROXY")) === "1")
   const findings: Array<Finding> = [
     keyFinding(settings.writeKey),
     hostFinding(url, settings.region),
-    ...(yield* environmentFindings(proxy))
+    ...(proxy === undefined ? [] : [proxyFinding(proxy, isProxied)]),
+    ...(yield* certificateFindings)
   ]
-  const reached = proxy === undefined ? yield* connectionFindings(url) : []
+  const reached = isProxied ? [] : yield* connectionFindings(url)
   findings.push(...reached)
   if (!reached.some(({ state }) => state === "problem")) {
     findings.push(...(yield* apiFindings(settings, send)))
@@ -109,28 +113,36 @@ const hostFinding = (url: URL, region: string | undefined): Finding => ({
   message: `${url.href}${region === undefined ? "" : ` (region ${region})`}`
 })
 
-/** The settings of Node and of the system that change how a connection is made. */
-const environmentFindings = Effect.fnUntraced(function* (proxy: string | undefined) {
-  const insecure = yield* variable("NODE_TLS_REJECT_UNAUTHORIZED")
-  const findings: Array<Finding> = []
-  if (proxy !== undefined) {
-    findings.push({
-      name: "proxy",
-      state: "note",
-      message: `requests go through ${proxy}`,
-      advice: "A program of yours uses it only with NODE_USE_ENV_PROXY=1 (Node 24 or newer) in its environment"
-    })
-  }
-  if (insecure === "0") {
-    findings.push({
-      name: "TLS",
-      state: "problem",
-      message: "NODE_TLS_REJECT_UNAUTHORIZED=0: nobody looks at certificates, and others can read the key",
-      advice: "Remove it. An authority of your own is trusted with NODE_EXTRA_CA_CERTS=ca.pem"
-    })
-  }
-  return findings
-})
+const proxyFinding = (proxy: string, isUsed: boolean): Finding =>
+  isUsed
+    ? {
+        name: "proxy",
+        state: "note",
+        message: `requests go through ${proxy}`,
+        advice: "A program of yours uses it only with NODE_USE_ENV_PROXY=1 (Node 24 or newer) in its environment"
+      }
+    : {
+        name: "proxy",
+        state: "warning",
+        message: `${proxy} is in the environment, and Node ${process.version} does not use it`,
+        advice: "Use Node 24.14 or newer, or take the host into NO_PROXY"
+      }
+
+/** Whether Node looks at certificates at all. */
+const certificateFindings = Effect.map(
+  Effect.suspend(() => variable("NODE_TLS_REJECT_UNAUTHORIZED")),
+  (setting): ReadonlyArray<Finding> =>
+    setting !== "0"
+      ? []
+      : [
+          {
+            name: "TLS",
+            state: "problem",
+            message: "NODE_TLS_REJECT_UNAUTHORIZED=0: certificates are not checked, and others can read the key",
+            advice: "Remove it. An authority of your own is trusted with NODE_EXTRA_CA_CERTS=ca.pem"
+          }
+        ]
+)
 
 const variable = (name: string): Effect.Effect<string | undefined> =>
   Effect.map(Effect.orDie(Config.option(Config.String(name))), Option.getOrUndefined)
