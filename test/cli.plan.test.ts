@@ -5,6 +5,9 @@ import { fileURLToPath } from "node:url"
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
+import * as PlanCode from "../src/TrackingPlan/codegen.ts"
+import * as PlanDiff from "../src/TrackingPlan/diff.ts"
+import * as PlanJson from "../src/TrackingPlan/json.ts"
 import * as TrackingPlan from "../src/TrackingPlan.ts"
 import { directory, run } from "./cli.ts"
 
@@ -29,8 +32,8 @@ const changed = TrackingPlan.make({
 /** A directory with the plan as `plan.json`, and as it is changed as `changed.json`. */
 const files = Effect.tap(directory, (cwd) =>
   Effect.sync(() => {
-    Fs.writeFileSync(Path.join(cwd, "plan.json"), JSON.stringify(TrackingPlan.toJson(plan)))
-    Fs.writeFileSync(Path.join(cwd, "changed.json"), JSON.stringify(TrackingPlan.toJson(changed)))
+    Fs.writeFileSync(Path.join(cwd, "plan.json"), JSON.stringify(PlanJson.toJson(plan)))
+    Fs.writeFileSync(Path.join(cwd, "changed.json"), JSON.stringify(PlanJson.toJson(changed)))
   })
 )
 
@@ -68,9 +71,19 @@ describe("plan check", options, () => {
       const cwd = yield* files
       const good = yield* run(["plan", "check", "plan.json"], { cwd })
       assert.deepStrictEqual([good.code, good.stdout], [0, "valid Shop (version 1): 2 events\n"])
-      const bad = yield* run(["plan", "check", "-"], { cwd, stdin: `{"rules":{"events":[{"name":3}]}}` })
+      const bad = yield* run(["plan", "check", "-"], { cwd, stdin: `{"a":1}` })
       assert.deepStrictEqual([bad.code, bad.stdout], [1, ""])
       assert.match(bad.stderr, /^error: stdin is not a tracking plan: /)
+      const odd = { name: "Odd", rules: { type: "object", properties: { properties: { type: "nonsense" } } } }
+      const partly = yield* run(["plan", "check", "-", "--json"], {
+        cwd,
+        stdin: JSON.stringify({ rules: { events: [odd] } })
+      })
+      assert.strictEqual(partly.code, 3)
+      assert.deepStrictEqual(
+        JSON.parse(partly.stdout).unreadable.map(({ event }: { event: string }) => event),
+        ["Odd"]
+      )
       const missing = yield* run(["plan", "check", "nothing.json"], { cwd })
       assert.deepStrictEqual([missing.code, missing.stderr], [1, "error: nothing.json is not there\n"])
     })
@@ -91,7 +104,15 @@ describe("plan check", options, () => {
       const { violations, ...rest } = JSON.parse(stdout)
       assert.deepStrictEqual([code, rest], [
         3,
-        { plan: "Shop", version: "1", lines: 4, violating: 1, unplanned: { Clicked: 1 }, unseen: ["Signed Up"] }
+        {
+          plan: "Shop",
+          version: "1",
+          unreadable: [],
+          lines: 4,
+          violating: 1,
+          unplanned: { Clicked: 1 },
+          unseen: ["Signed Up"]
+        }
       ] as never)
       assert.deepStrictEqual(
         violations.map(({ event, line, path }: Record<string, unknown>) => [line, event, path]),
@@ -124,7 +145,7 @@ describe("plan diff", options, () => {
         [
           "Signed Up",
           '  ~ plan    may be "team"',
-          "  + source  is added, and required  breaking",
+          "  + source  is added, and required  breaks callers",
           "",
           "2 changes, 1 breaking",
           ""
@@ -133,6 +154,11 @@ describe("plan diff", options, () => {
       const json = yield* run(["plan", "diff", "plan.json", "changed.json", "--json"], { cwd })
       const { breaking, changes } = JSON.parse(json.stdout)
       assert.deepStrictEqual([json.code, breaking, changes.length], [3, true, 2])
+      const markdown = yield* run(["plan", "diff", "plan.json", "changed.json", "--markdown"], { cwd })
+      const was = PlanJson.fromJson(PlanJson.toJson(plan))
+      const is = PlanJson.fromJson(PlanJson.toJson(changed))
+      const report = PlanDiff.toMarkdown(PlanDiff.diff(was, is)).trimEnd()
+      assert.deepStrictEqual([markdown.code, markdown.stdout], [3, `${report}\n`])
     })
   )
 
@@ -163,7 +189,7 @@ describe("plan generate", options, () => {
   it.live("prints TypeScript, or writes it to a file", () =>
     Effect.gen(function* () {
       const cwd = yield* files
-      const source = TrackingPlan.generate(TrackingPlan.toJson(plan), { name: "shop" })
+      const source = PlanCode.generate(PlanJson.toJson(plan), { name: "shop" })
       const printed = yield* run(["plan", "generate", "plan.json", "--name", "shop"], { cwd })
       assert.deepStrictEqual([printed.code, printed.stdout], [0, source])
       const written = yield* run(["plan", "generate", "plan.json", "--name", "shop", "--out", "shop.ts"], { cwd })

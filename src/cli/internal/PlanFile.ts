@@ -8,7 +8,8 @@ import { pathToFileURL } from "node:url"
 import * as Effect from "effect/Effect"
 import type * as FileSystem from "effect/FileSystem"
 import type * as Stdio from "effect/Stdio"
-import * as TrackingPlan from "../../TrackingPlan.ts"
+import type * as PlanJson from "../../TrackingPlan/json.ts"
+import type * as TrackingPlan from "../../TrackingPlan.ts"
 import { type CommandError, failed, usage } from "./Exit.ts"
 import * as Input from "./Input.ts"
 
@@ -25,8 +26,12 @@ export const json = (path: string): Effect.Effect<unknown, CommandError, FileSys
     : Effect.flatMap(Input.text(path), (text) => Input.json(text, nameOf(path)))
 
 /** The plan itself. */
-export const plan = (path: string) =>
-  Effect.flatMap(json(path), (found) => reading(path, () => TrackingPlan.fromJson(found)))
+export const plan = Effect.fnUntraced(function* (path: string) {
+  const found = yield* json(path)
+  // Loaded when it is needed: it is large.
+  const { fromJson } = yield* Effect.promise(() => import("../../TrackingPlan/json.ts"))
+  return yield* reading(path, () => fromJson(found))
+})
 
 /** Runs what throws for a plan that is none. */
 export const reading = <A>(path: string, read: () => A): Effect.Effect<A, CommandError> =>
@@ -53,10 +58,14 @@ const ofModule = Effect.fnUntraced(function* (file: string, path: string) {
   }
   const library = yield* Effect.tryPromise({
     try: () =>
-      import(pathToFileURL(createRequire(file).resolve("effect-analytics/TrackingPlan")).href) as Promise<
-        typeof TrackingPlan
+      import(pathToFileURL(createRequire(file).resolve("effect-analytics/TrackingPlan/json")).href) as Promise<
+        typeof PlanJson
       >,
-    catch: () => failed("effect-analytics is not installed beside the plan", "Run: npm install effect-analytics effect")
+    catch: () =>
+      failed(
+        "what reads and writes plans is not installed beside the plan",
+        "Run: npm install effect-analytics effect typebox"
+      )
   })
   return library.toJson(first[1]) as unknown
 })

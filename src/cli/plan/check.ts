@@ -57,11 +57,16 @@ const run = Effect.fnUntraced(function* (options: Command.Command.Config.Infer<t
   const planned = Object.keys(events ?? {})
   const shapes = planned.length + Object.keys(pages ?? {}).length + Object.keys(screens ?? {}).length
   const title = `${name}${version === undefined ? "" : ` (version ${version})`}`
+  const unreadable = plan.problems.map(({ event, path, problem }) => ({ event, path, problem }))
+  const unread = unreadable.map(
+    ({ event, path, problem }) => `${Output.style("red", "can't be read")}  ${event}${path}: ${problem}`
+  )
   if (Option.isNone(options.events)) {
-    return yield* Output.result(
-      { plan: name, version, events: planned },
-      () => `${Output.style("green", "valid")} ${title}: ${Output.count(shapes, "event")}`
+    const state = unread.length === 0 ? Output.style("green", "valid") : "read"
+    yield* Output.result({ plan: name, version, events: planned, unreadable }, () =>
+      [...unread, `${state} ${title}: ${Output.count(shapes, "event")}`].join("\n")
     )
+    return unread.length === 0 ? undefined : yield* new Findings()
   }
   const found = yield* checkAll(plan, options.events.value, options)
   const unseen = planned.filter((event) => !found.seen.has(event))
@@ -70,6 +75,7 @@ const run = Effect.fnUntraced(function* (options: Command.Command.Config.Infer<t
     {
       plan: name,
       version,
+      unreadable,
       lines: found.lines,
       violating: found.violating,
       violations: found.violations,
@@ -78,6 +84,7 @@ const run = Effect.fnUntraced(function* (options: Command.Command.Config.Infer<t
     },
     () =>
       [
+        ...unread,
         ...found.violations.map(
           ({ event, line, path, problem }) =>
             `line ${line}  ${Output.style("bold", event)}  ${path === "" ? "" : `${path}: `}${problem}`
@@ -88,7 +95,7 @@ const run = Effect.fnUntraced(function* (options: Command.Command.Config.Infer<t
         ...(unseen.length === 0 ? [] : [`planned, and not seen: ${unseen.join(", ")}`])
       ].join("\n")
   )
-  if (found.violating > 0) return yield* new Findings()
+  if (found.violating > 0 || unread.length > 0) return yield* new Findings()
 })
 
 const checkAll = Effect.fnUntraced(function* (

@@ -2,7 +2,8 @@
 import * as Argument from "effect/cli/Argument"
 import * as Command from "effect/cli/Command"
 import * as Effect from "effect/Effect"
-import * as TrackingPlan from "../../TrackingPlan.ts"
+import type { Change } from "../../TrackingPlan/diff.ts"
+import { toggle } from "../internal/Connection.ts"
 import { Findings } from "../internal/Exit.ts"
 import * as Output from "../internal/Output.ts"
 import * as PlanFile from "../internal/PlanFile.ts"
@@ -11,20 +12,24 @@ const config = {
   before: Argument.String("before").pipe(
     Argument.withDescription("The plan as it was: JSON, a module, or - for stdin")
   ),
-  after: Argument.String("after").pipe(Argument.withDescription("The plan as it is"))
+  after: Argument.String("after").pipe(Argument.withDescription("The plan as it is")),
+  markdown: toggle("markdown", "Print Markdown, as a comment of a pull request")
 }
 
-export const diff = Command.make("diff", config, ({ after, before }) =>
+export const diff = Command.make("diff", config, ({ after, before, markdown }) =>
   Effect.gen(function* () {
-    const { breaking, changes } = TrackingPlan.diff(yield* PlanFile.plan(before), yield* PlanFile.plan(after))
-    yield* Output.result({ breaking, changes }, () => render(changes))
-    if (breaking) return yield* new Findings()
+    const was = yield* PlanFile.plan(before)
+    const is = yield* PlanFile.plan(after)
+    const { diff, toMarkdown } = yield* Effect.promise(() => import("../../TrackingPlan/diff.ts"))
+    const difference = diff(was, is)
+    yield* Output.result(difference, () => (markdown ? toMarkdown(difference).trimEnd() : render(difference.changes)))
+    if (difference.breaking) return yield* new Findings()
   })
 ).pipe(
   Command.withDescription("Compare two tracking plans. Exit code 3: a change breaks something"),
   Command.withExamples([
     {
-      command: "git show main:plan.json | effect-analytics plan diff - plan.json",
+      command: "git show main:plan.json | effect-analytics plan diff - plan.json --markdown",
       description: "In CI: what a branch changes"
     },
     {
@@ -35,16 +40,18 @@ export const diff = Command.make("diff", config, ({ after, before }) =>
 )
 
 /** The changes by event, the breaking ones marked, as a reviewer reads them. */
-const render = (changes: ReadonlyArray<TrackingPlan.Change>): string => {
+const render = (changes: ReadonlyArray<Change>): string => {
   if (changes.length === 0) return "no changes"
   const lines: Array<string> = []
   const width = Math.max(...changes.map(({ path }) => path.length))
   for (const [event, some] of Map.groupBy(changes, (change) => change.event)) {
     lines.push(Output.style("bold", event))
-    for (const { breaking, detail, kind, path } of some) {
+    for (const { breaking, breaks, detail, kind, path } of some) {
       const mark = kind === "added" ? "+" : kind === "removed" ? "-" : "~"
       const text = `  ${mark} ${width === 0 ? "" : `${path.padEnd(width)}  `}${detail}`
-      lines.push(breaking ? `${Output.style("red", text)}  ${Output.style("red", "breaking")}` : text)
+      lines.push(
+        breaking ? `${Output.style("red", text)}  ${Output.style("red", `breaks ${breaks.join(", ")}`)}` : text
+      )
     }
   }
   const breaking = changes.filter((change) => change.breaking).length

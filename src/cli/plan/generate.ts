@@ -6,7 +6,6 @@ import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
-import * as TrackingPlan from "../../TrackingPlan.ts"
 import { optional, toggle } from "../internal/Connection.ts"
 import { Findings, usage } from "../internal/Exit.ts"
 import * as Input from "../internal/Input.ts"
@@ -32,7 +31,8 @@ export const generate = Command.make("generate", config, ({ check, name, out, pl
       )
     }
     const json = yield* PlanFile.json(plan)
-    const source = yield* PlanFile.reading(plan, () => TrackingPlan.generate(json, { name }))
+    const { generate: generateSource } = yield* Effect.promise(() => import("../../TrackingPlan/codegen.ts"))
+    const source = yield* PlanFile.reading(plan, () => generateSource(json as object, { name }))
     if (out === undefined) {
       const isJson = yield* Output.Json
       return yield* Console.log(isJson ? JSON.stringify({ source }) : source.trimEnd())

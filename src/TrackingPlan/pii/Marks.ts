@@ -1,35 +1,34 @@
 /**
- * What becomes of fields that say who someone is (`pii`), before anything is queued: they are dropped, hashed or kept.
+ * Drops, hashes or keeps the fields that are marked as personal (`pii`), before a message is queued.
  */
-import type * as Schema from "effect/Schema"
 import * as SchemaAST from "effect/SchemaAST"
-import { annotationsIn } from "./Definition.ts"
+import { annotationsIn } from "../Definition.ts"
 
 export type Policy = "drop" | "hash" | "keep"
 
-/** What is said of one place in the data. Shapes that hold themselves are marks that hold themselves. */
+/** The marks of one place in the data. A recursive shape has recursive marks. */
 export interface Marks {
   /** The strictest policy that is named here. */
   readonly policy: Policy | undefined
   /** Whether it is left to the layer. */
   readonly default: boolean
-  /** The forms that the value may have, where marks lie below; in another one nobody knows where they are. */
+  /** The forms that the value may have, where marks lie below; in any other form they cannot be found. */
   forms: ReadonlySet<Form> | undefined
   readonly object: Level
   readonly array: Level
 }
 
 interface Level {
-  /** `undefined` where nothing is marked, so that `rest` is not asked. */
+  /** `undefined` where nothing is marked, so that `rest` does not apply. */
   readonly fields: Map<string, Marks | undefined>
   /** The elements of an array, the values of a record. */
   rest: Marks | undefined
 }
 
-type Form = "object" | "array" | "string" | "number" | "boolean"
+export type Form = "object" | "array" | "string" | "number" | "boolean"
 
-/** What one Schema says. What holds of the same value is referred to, as it may still be read. */
-interface Node {
+/** The marks of one Schema. Other Schemas of the same value are referred to, since they may still be read. */
+export interface Node {
   readonly id: number
   readonly policies: ReadonlyArray<Policy | "default">
   readonly container: "object" | "array" | undefined
@@ -42,7 +41,7 @@ interface Node {
 
 export const isPolicy = (value: unknown): value is Policy => value === "drop" || value === "hash" || value === "keep"
 
-const policyOf = ({ pii }: Schema.Annotations.Annotations): ReadonlyArray<Policy | "default"> => {
+export const policyOf = (pii: unknown): ReadonlyArray<Policy | "default"> => {
   if (pii === undefined || pii === null || pii === false) return []
   if (pii === true) return ["default"]
   if (isPolicy(pii)) return [pii]
@@ -70,7 +69,12 @@ export const marksOf = (ast: SchemaAST.AST): Marks | undefined => {
       throw new Error("what is marked as pii has another form on the wire: mark it there")
     }
   }
-  const marks = marksAt(node)
+  return marksOfNode(node, resolved)
+}
+
+/** The marks of a shape by what was read of it. */
+export const marksOfNode = (node: Node, resolved = new Map<string, Marks>()): Marks | undefined => {
+  const marks = resolve([node], resolved)
   if (isHere(marks)) throw new Error("is marked as pii as a whole: mark its fields")
   return isMarkedWithin(marks) ? pruned(marks) : undefined
 }
@@ -84,7 +88,7 @@ const read = (ast: SchemaAST.AST, known: Map<SchemaAST.AST, Node>): Node => {
   if (seen !== undefined) return seen
   const node: Node = {
     id: known.size,
-    policies: annotationsIn(ast).flatMap(policyOf),
+    policies: annotationsIn(ast).flatMap(({ pii }) => policyOf(pii)),
     container: SchemaAST.isObjects(ast) ? "object" : SchemaAST.isArrays(ast) ? "array" : undefined,
     forms: ast.encoding === undefined ? formsOfTag(ast) : [],
     fields: new Map(),
@@ -112,7 +116,7 @@ const read = (ast: SchemaAST.AST, known: Map<SchemaAST.AST, Node>): Node => {
   return node
 }
 
-const forms: ReadonlyArray<Form> = ["object", "array", "string", "number", "boolean"]
+export const forms: ReadonlyArray<Form> = ["object", "array", "string", "number", "boolean"]
 
 const formsOfTag = (ast: SchemaAST.AST): ReadonlyArray<Form> => {
   switch (ast._tag) {
@@ -149,7 +153,7 @@ const hasField = (ast: SchemaAST.AST, name: string): boolean =>
 /** With all that holds of the same value. */
 const closed = (nodes: Iterable<Node>): ReadonlyArray<Node> => {
   const all = new Set(nodes)
-  // What is added while we go is visited too.
+  // A set visits what is added on the way, too.
   for (const { same } of all) for (const one of same) all.add(one)
   return Array.from(all).sort((one, other) => one.id - other.id)
 }
@@ -160,7 +164,7 @@ const formsOf = (nodes: ReadonlyArray<Node>): ReadonlySet<Form> => new Set(nodes
 export const strictest = (policies: ReadonlyArray<Policy | "default" | undefined>): Policy | undefined =>
   (["drop", "hash", "keep"] as const).find((policy) => policies.includes(policy))
 
-/** What several nodes say of one value. */
+/** The marks of several nodes for one value. */
 const resolve = (nodes: Iterable<Node>, resolved: Map<string, Marks>): Marks => {
   const all = closed(nodes)
   const key = all.map(({ id }) => id).join()
@@ -183,7 +187,7 @@ const resolve = (nodes: Iterable<Node>, resolved: Map<string, Marks>): Marks => 
       level.fields.set(name, resolve(said, resolved))
     }
     const rest = holders.flatMap((node) => node.rest)
-    // What is too much in a tuple may be what it holds, at another place.
+    // An excess element of a tuple may be one of its elements, at another place.
     const others =
       rest.length > 0 || container === "object" ? rest : holders.flatMap(({ fields }) => [...fields.values()])
     if (others.length > 0) level.rest = resolve(others, resolved)
@@ -228,7 +232,7 @@ const chosenOf = (marks: Marks, policy: Policy): Policy | undefined =>
 export const hashes = (marks: Marks, policy: Policy): boolean =>
   Array.from(everyOf(marks)).some((one) => chosenOf(one, policy) === "hash")
 
-/** Answers a keyed SHA-256 (HMAC) of a text, as hexadecimal digits. */
+/** A keyed SHA-256 (HMAC) of a text, as hexadecimal digits. */
 export type Hash = (text: string) => string
 
 /**
@@ -253,8 +257,8 @@ interface Hmac {
 }
 
 /**
- * Applies the policies to data, in place. What is to be hashed and has no hash is dropped, and so is what holds marks and
- * has a form in which they cannot be found.
+ * Applies the policies to data, in place. A field to hash is dropped without a key, and so is a value with marks
+ * whose form is not the plan's.
  */
 export const apply = (marks: Marks, data: unknown, policy: Policy, hash: Hash | undefined): void => {
   if (typeof data !== "object" || data === null) return

@@ -4,7 +4,8 @@
  */
 import * as SchemaAST from "effect/SchemaAST"
 import * as SchemaIssue from "effect/SchemaIssue"
-import type { PlanViolation } from "../AnalyticsError.ts"
+import type { PlanViolation } from "../../AnalyticsError.ts"
+import { sourceKey } from "./JsonSource.ts"
 
 export interface Violation {
   readonly kind: PlanViolation["violation"]
@@ -17,36 +18,48 @@ export const none: ReadonlyArray<Violation> = []
 
 const format = SchemaIssue.makeFormatterDefault()
 
-/** All that an issue says of data that a Schema was asked about. */
+/** The violations in an issue. */
 export const explain = (ast: SchemaAST.AST, issue: SchemaIssue.Issue): ReadonlyArray<Violation> => {
   const found: Array<Violation> = []
-  collect(issue, [], (kind, path, expected) => found.push({ kind, path: shown(ast, path, kind), expected }))
+  collect(issue, [], [], (kind, path, rest, expected) => {
+    found.push({ kind, path: [...withoutData(ast, path, rest.length === 0 ? kind : "value"), ...rest], expected })
+  })
   return found
 }
 
 type Path = ReadonlyArray<string | number>
 
+/** `path` is what effect has found; `rest` is what a JSON Schema has found below it, and has no names that are data. */
 const collect = (
   issue: SchemaIssue.Issue,
   path: Path,
-  found: (kind: Violation["kind"], path: Path, expected: string) => void
+  rest: Path,
+  found: (kind: Violation["kind"], path: Path, rest: Path, expected: string) => void,
+  isJson = false
 ): void => {
   switch (issue._tag) {
     case "Pointer": {
       const keys = issue.path.map((key) => (typeof key === "number" ? key : String(key)))
-      return collect(issue.issue, [...path, ...keys], found)
+      return isJson
+        ? collect(issue.issue, path, [...rest, ...keys], found, true)
+        : collect(issue.issue, [...path, ...keys], rest, found)
     }
     case "Encoding":
-      return collect(issue.issue, path, found)
+      return collect(issue.issue, path, rest, found, isJson)
     case "Composite":
-      for (const one of issue.issues) collect(one, path, found)
+      for (const one of issue.issues) collect(one, path, rest, found, isJson)
       return
+    case "Filter":
+      if (issue.filter.annotations !== undefined && sourceKey in issue.filter.annotations) {
+        return collect(issue.issue, path, rest, found, true)
+      }
+      break
     case "AnyOf": {
       const nearest = issue.issues[0]
-      if (nearest !== undefined) return collect(nearest, path, found)
+      if (nearest !== undefined) return collect(nearest, path, rest, found, isJson)
     }
   }
-  found(kinds[issue._tag] ?? "value", path, format(issue))
+  found(kinds[issue._tag] ?? "value", path, rest, format(issue))
 }
 
 const kinds: { readonly [tag in SchemaIssue.Issue["_tag"]]?: Violation["kind"] } = {
@@ -64,7 +77,7 @@ const kinds: { readonly [tag in SchemaIssue.Issue["_tag"]]?: Violation["kind"] }
  * The path, with `*` for names that are data. The name of what should not be there is what the violation is about; but in
  * a record it is data like the others.
  */
-const shown = (ast: SchemaAST.AST, path: Path, kind: Violation["kind"]): Path => {
+const withoutData = (ast: SchemaAST.AST, path: Path, kind: Violation["kind"]): Path => {
   let at: ReadonlyArray<SchemaAST.AST> = [ast]
   return path.map((key, index) => {
     const holders = formsOf(at)
@@ -76,7 +89,7 @@ const shown = (ast: SchemaAST.AST, path: Path, kind: Violation["kind"]): Path =>
   })
 }
 
-/** What a key that is named by a Schema holds. */
+/** The Schemas of a key that is named. */
 const typesAt = (ast: SchemaAST.AST, key: string | number): ReadonlyArray<SchemaAST.AST> => {
   if (SchemaAST.isObjects(ast)) {
     return ast.propertySignatures.filter(({ name }) => String(name) === String(key)).map(({ type }) => type)
@@ -85,7 +98,7 @@ const typesAt = (ast: SchemaAST.AST, key: string | number): ReadonlyArray<Schema
   return element === undefined ? [] : [element]
 }
 
-/** What keys hold that are not named. */
+/** The Schemas of keys that are not named. */
 const restOf = (ast: SchemaAST.AST): ReadonlyArray<SchemaAST.AST> =>
   SchemaAST.isObjects(ast) ? ast.indexSignatures.map(({ type }) => type) : SchemaAST.isArrays(ast) ? ast.rest : []
 
@@ -94,7 +107,7 @@ const isRecord = (ast: SchemaAST.AST): boolean => SchemaAST.isObjects(ast) && as
 /** All forms that a value may have: members of unions, what is suspended, the forms on the way to the wire. */
 const formsOf = (asts: ReadonlyArray<SchemaAST.AST>): ReadonlyArray<SchemaAST.AST> => {
   const all = new Set(asts)
-  // What is added while we go is visited too.
+  // A set visits what is added on the way, too.
   for (const ast of all) {
     if (SchemaAST.isUnion(ast)) for (const member of ast.types) all.add(member)
     if (SchemaAST.isSuspend(ast)) all.add(ast.thunk())

@@ -4,11 +4,11 @@
  */
 import * as Schema from "effect/Schema"
 import * as SchemaAST from "effect/SchemaAST"
-import { isMarked } from "./Privacy.ts"
-import { rewritten } from "./Rewriting.ts"
+import { mapParts } from "./MapParts.ts"
+import { isMarked } from "./Marks.ts"
 
-export const sentOf = (ast: SchemaAST.AST): SchemaAST.AST =>
-  rewritten(ast, {
+export const toSent = (ast: SchemaAST.AST): SchemaAST.AST =>
+  mapParts(ast, {
     object: (made, { propertySignatures }) => {
       const { annotations, context, encoding, indexSignatures } = made
       // A check of the whole may look at what is gone.

@@ -10,21 +10,25 @@ export interface Change {
   readonly value: (made: SchemaAST.AST, before: SchemaAST.AST) => SchemaAST.AST
 }
 
-export const rewritten = (
+export const mapParts = (
   ast: SchemaAST.AST,
   change: Change,
   known = new Map<SchemaAST.AST, SchemaAST.AST>()
 ): SchemaAST.AST => {
   const before = known.get(ast)
   if (before !== undefined) return before
-  // What is suspended refers to this one while it is being made.
+  // A suspended Schema may refer to this one while it is being made.
   known.set(ast, new SchemaAST.Suspend(() => made))
-  const made = within(ast, change, (one) => rewritten(one, change, known))
+  const made = mapInside(ast, change, (one) => mapParts(one, change, known))
   known.set(ast, made)
   return made
 }
 
-const within = (ast: SchemaAST.AST, change: Change, inside: (ast: SchemaAST.AST) => SchemaAST.AST): SchemaAST.AST => {
+const mapInside = (
+  ast: SchemaAST.AST,
+  change: Change,
+  inside: (ast: SchemaAST.AST) => SchemaAST.AST
+): SchemaAST.AST => {
   const value = (one: SchemaAST.AST) => change.value(inside(one), one)
   const { annotations, checks, context, encoding } = ast
   switch (ast._tag) {

@@ -1,12 +1,12 @@
 /**
- * What of a JSON Schema is sent, once its marked fields (`pii`) were dropped or hashed: what is dropped is not required, and
- * what is hashed is a text. What a call is given stays known under `given`, so that a plan comes back as it went.
+ * The JSON Schema of the data that is sent: a field that is dropped (`pii`) is not required, one that is hashed is a string. The
+ * schema of what a call gives is kept under `given`, so that a plan survives a round trip.
  */
-import { everywhere, isObject, type Json, listOf, ours, pick, target, typesOf } from "./Keywords.ts"
-import { isPolicy, type Policy, strictest } from "./Privacy.ts"
+import { isPolicy, type Policy, strictest } from "../pii/Marks.ts"
+import { isObject, type Json, listOf, mapSubschemas, pick, planKeywords, target, typesOf } from "./Keywords.ts"
 
 /** `policy` is that of the layer, for fields that leave it to the layer. */
-export const sentOf = (json: Json, policy: Policy): Json => {
+export const outputSchema = (json: Json, policy: Policy): Json => {
   const chosen = (schema: Json) =>
     strictest(Array.from(marksOf(schema, json), (mark) => (isPolicy(mark) ? mark : policy)))
   const element = (schema: unknown): unknown => {
@@ -17,31 +17,26 @@ export const sentOf = (json: Json, policy: Policy): Json => {
   }
   const value = (schema: unknown): unknown =>
     isObject(schema) && chosen(schema) === "hash" ? hashed(schema, json) : schema
-  return everywhere(
-    json,
-    (schema) => {
-      for (const key of ["items", "prefixItems", "additionalItems"])
-        if (key in schema) schema[key] = element(schema[key])
-      if ("additionalProperties" in schema) schema.additionalProperties = value(schema.additionalProperties)
-      if (!isObject(schema.properties)) return
-      const required = listOf(schema.required)
-      const dropped = new Set<unknown>()
-      schema.properties = mapped(schema.properties, (field, name) => {
-        if (!isObject(field) || chosen(field) !== "drop") return value(field)
-        dropped.add(name)
-        return required.includes(name) ? { ...field, given: "required" } : field
-      })
-      const left = required.filter((name) => !dropped.has(name))
-      if (left.length > 0) schema.required = left
-      else delete schema.required
-    },
-    ["allOf"]
-  )
+  return mapSubschemas(json, (schema) => {
+    for (const key of ["items", "prefixItems", "additionalItems"]) if (key in schema) schema[key] = element(schema[key])
+    if ("additionalProperties" in schema) schema.additionalProperties = value(schema.additionalProperties)
+    if (!isObject(schema.properties)) return
+    const required = listOf(schema.required)
+    const dropped = new Set<unknown>()
+    schema.properties = mapped(schema.properties, (field, name) => {
+      if (!isObject(field) || chosen(field) !== "drop") return value(field)
+      dropped.add(name)
+      return required.includes(name) ? { ...field, given: "required" } : field
+    })
+    const left = required.filter((name) => !dropped.has(name))
+    if (left.length > 0) schema.required = left
+    else delete schema.required
+  })
 }
 
-/** The way back: what a call is given. */
-export const givenOf = (json: Json): Json =>
-  everywhere(
+/** The way back: the schema of what a call gives. */
+export const inputSchema = (json: Json): Json =>
+  mapSubschemas(
     json,
     (schema) => {
       if (isObject(schema.given) && isMark(schema.pii)) {
@@ -60,7 +55,8 @@ export const givenOf = (json: Json): Json =>
       const order = Object.keys(schema.properties as Json)
       schema.required = [...order.filter((name) => required.delete(name)), ...required]
     },
-    ["allOf", "given"]
+    "positive",
+    ["given"]
   )
 
 const mapped = (properties: Json, change: (field: unknown, name: string) => unknown): Json =>
@@ -78,7 +74,7 @@ const marksOf = (schema: Json, root: Json, seen = new Set<Json>()): Set<unknown>
   return marks
 }
 
-/** What else is said of the same value. */
+/** The other schemas of the same value. */
 const partsOf = ({ $ref, allOf, anyOf, oneOf }: Json, root: Json): ReadonlyArray<Json> =>
   [...[allOf, anyOf, oneOf].flatMap(listOf), typeof $ref === "string" ? target($ref, root) : undefined].filter(isObject)
 
@@ -94,8 +90,8 @@ const hashed = (schema: Json, root: Json): Json => {
   return isText ? schema : instead(schema, isNullable(schema, root) ? ["string", "null"] : "string", "hash")
 }
 
-/** What is said about a value, and not of its form. */
-const about = ["title", "description", ...ours]
+/** Keywords that describe a value, and do not restrict it. */
+const about = ["title", "description", ...planKeywords]
 
 const instead = (schema: Json, type: string | ReadonlyArray<string>, policy: Policy): Json => ({
   type,

@@ -1,28 +1,28 @@
 /**
- * A plan's rules and what is to be done when they are broken: what every call to a client has to pass.
+ * Checks every call to a client by the rules of a plan, and applies the policies for violations.
  *
  * A message that breaks the plan fails, is dropped, or is sent with its violations in `context.protocols.violations`; each
- * is counted. Fields marked as `pii` never pass as they are, unless the policy says so.
+ * is counted. Fields marked as `pii` pass unchanged only by the policy `keep`.
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Metric from "effect/Metric"
 import * as Redacted from "effect/Redacted"
-import { InvalidSetting, PlanViolation } from "../AnalyticsError.ts"
-import type { Data, Type } from "../Call.ts"
-import type { Check } from "../internal/Check.ts"
-import * as Json from "../internal/Json.ts"
-import type * as Message from "../Message.ts"
-import * as Transform from "../Transform.ts"
-import type { Definition, NameIn } from "./Definition.ts"
-import * as Privacy from "./Privacy.ts"
-import { Rule } from "./Rule.ts"
-import type { Rules } from "./Rules.ts"
+import { type InvalidSetting, PlanViolation } from "../../AnalyticsError.ts"
+import type { Data, Type } from "../../Call.ts"
+import type { Check } from "../../internal/Check.ts"
+import * as Json from "../../internal/Json.ts"
+import type * as Message from "../../Message.ts"
+import { invalid, oneOf } from "../../Settings.ts"
+import * as Transform from "../../Transform.ts"
+import { type Definition, type NameIn, oneEffect } from "../Definition.ts"
+import * as Marks from "../pii/Marks.ts"
+import type { Rule, Rules } from "./Rule.ts"
 import { none, type Violation } from "./Violation.ts"
 
 /**
- * What becomes of a call that breaks the plan: it fails with `PlanViolation`; is dropped, and the observer is told
- * (`Filtered`, with the violation: logged, or told to `onError`); or is sent and flagged in its context.
+ * The policy for a call that breaks the plan: it fails with `PlanViolation`; is dropped, and the observer gets `Filtered` with
+ * the violation (logged, or passed to `onError`); or is sent and flagged in its context.
  */
 export type OnViolation = "fail" | "drop" | "flag"
 
@@ -42,10 +42,10 @@ export interface Policies<D extends Definition = Definition> {
   readonly traits?: OnViolation | undefined
   /** The policy of `group`. */
   readonly groupTraits?: OnViolation | undefined
-  /** What becomes of events, pages and screens that are not in the plan. @default "allow" */
+  /** The policy for events, pages and screens that are not in the plan. @default "allow" */
   readonly unplanned?: "allow" | "drop" | "fail" | undefined
-  /** What becomes of fields marked with `pii: true`. @default "drop" */
-  readonly pii?: Privacy.Policy | undefined
+  /** The policy for fields marked with `pii: true`. @default "drop" */
+  readonly pii?: Marks.Policy | undefined
   /** The key of the hash. Without it and a layer, what is to be hashed is dropped. */
   readonly hashKey?: Redacted.Redacted | string | undefined
 }
@@ -57,17 +57,17 @@ export const violationsTotal = Metric.counter("analytics_plan_violations_total",
 })
 
 // ---------------------------------------------------------------------------------------------------------------------
-// Gate
+// Check
 // ---------------------------------------------------------------------------------------------------------------------
 
-const nameOf = (message: Message.Wire): string | undefined =>
+export const nameOf = (message: Message.Wire): string | undefined =>
   message.type === "track" ? message.event : "name" in message ? message.name : undefined
 
 /** The key of a call's data, by its type. */
 const dataKey = (type: Type): "traits" | "properties" =>
   type === "identify" || type === "group" ? "traits" : "properties"
 
-const dataOf = (message: Message.Wire): unknown => (message as Data)[dataKey(message.type)]
+export const dataOf = (message: Message.Wire): unknown => (message as Data)[dataKey(message.type)]
 
 /** The words of the ecosystem for kinds of violations. */
 const words: { readonly [kind in Violation["kind"]]: string } = {
@@ -82,21 +82,15 @@ const actions: ReadonlyArray<OnViolation> = ["fail", "drop", "flag"]
 
 const unplanned: Violation = { kind: "unplanned", path: [], expected: "it is not in the plan" }
 
-/** What is named in a plan, by the setting that has its policies, and the call that it is about. */
+/** The calls that have names, by the setting with their policies. */
 const named = { events: "track", pages: "page", screens: "screen" } as const
 
-const brand = Symbol.for("effect-analytics/PlanCheck")
-
-/** By brand: the check may come from another evaluation of this module. */
-export const isGate = (check: Check): check is Gate => brand in check
-
-export class Gate implements Check {
-  readonly [brand] = true
-  /** Whose plan this is. */
+export class PlanCheck implements Check {
+  /** The rules of the plan. Two checks of one plan have the same. */
   readonly rules: Rules
   private readonly policies: Policies
   private readonly key: unknown
-  private readonly hash: Privacy.Hash | undefined
+  private readonly hash: Marks.Hash | undefined
   private readonly context: Context.Context<never>
   private readonly warned = new Set<Rule>()
   private readonly known = new Map<Rule, Check>()
@@ -107,61 +101,65 @@ export class Gate implements Check {
     this.policies = policies
     this.context = context
     const { hashKey } = policies
-    const key: unknown = Redacted.isRedacted(hashKey) ? Redacted.value(hashKey) : hashKey
+    const key = keyOf(hashKey)
     this.key = key
-    this.hash = typeof key !== "string" || key === "" ? undefined : Privacy.makeHash(key)
+    this.hash = typeof key !== "string" || key === "" ? undefined : Marks.makeHash(key)
   }
 
   /** Why the policies can't work: they are none, or there are fields to hash, and no key or no way to. */
   get problem(): InvalidSetting | undefined {
-    const { groupTraits, hashKey, onViolation, pii = "drop", traits, unplanned } = this.policies
-    const problem =
-      this.problemOfNames ??
-      oneOf("onViolation", onViolation, actions) ??
-      oneOf("traits", traits, actions) ??
-      oneOf("groupTraits", groupTraits, actions) ??
-      oneOf("unplanned", unplanned, ["allow", "drop", "fail"]) ??
-      oneOf("pii", pii, ["drop", "hash", "keep"])
-    if (problem !== undefined) return problem
-    if (hashKey !== undefined && (typeof this.key !== "string" || this.key === "")) {
-      return invalid("hashKey", "must be a text that is not empty, or a Redacted one")
+    try {
+      this.verify()
+      return undefined
+    } catch (error) {
+      const problem = error as InvalidSetting
+      if (problem._tag === "InvalidSetting") return problem
+      throw error
     }
-    const hashes = this.rules.all.some(({ marks }) => marks !== undefined && Privacy.hashes(marks, pii))
-    if (!hashes || this.hash !== undefined) return undefined
-    return invalid(
+  }
+
+  private verify(): void {
+    for (const setting of ["events", "pages", "screens"] as const) {
+      const policies = this.policies[setting] ?? {}
+      if (!Json.isData(policies)) invalid(setting, "must be an object")
+      for (const [name, value] of Object.entries(policies)) {
+        if (!this.rules.has(named[setting], name)) invalid(setting, `${name} is not in the plan`)
+        oneOf(`${setting}.${name}`, value as OnViolation, "fail", actions)
+      }
+    }
+    for (const setting of ["onViolation", "traits", "groupTraits"] as const) {
+      oneOf(setting, this.policies[setting], "fail", actions)
+    }
+    const { hashKey, pii = "drop", unplanned } = this.policies
+    oneOf("unplanned", unplanned, "allow", ["allow", "drop", "fail"])
+    oneOf("pii", pii, "drop", ["drop", "hash", "keep"])
+    if (this.key === foreign) invalid("hashKey", `is a Redacted of another copy of effect. ${oneEffect}`)
+    if (hashKey !== undefined && (typeof this.key !== "string" || this.key === "")) {
+      invalid("hashKey", "must be a text that is not empty, or a Redacted one")
+    }
+    if (this.hash !== undefined || !this.rules.all.some((rule) => rule.needsHash(pii))) return
+    invalid(
       "hashKey",
       hashKey === undefined ? "is needed to hash what is marked as pii" : "can't be used: there is no node:crypto"
     )
   }
 
-  private get problemOfNames(): InvalidSetting | undefined {
-    for (const setting of ["events", "pages", "screens"] as const) {
-      const policies = this.policies[setting] ?? {}
-      if (!Json.isData(policies)) return invalid(setting, "must be an object")
-      for (const [name, value] of Object.entries(policies)) {
-        if (!this.rules.has(named[setting], name)) return invalid(setting, `${name} is not in the plan`)
-        const problem = oneOf(`${setting}.${name}`, value, actions)
-        if (problem !== undefined) return problem
-      }
-    }
-    return undefined
-  }
-
   check(message: Message.Wire, caller: Context.Context<never>): ReturnType<Check["check"]> {
     const rule = this.rules.find(message.type, nameOf(message))
-    if (rule === "unplanned") return this.judgeUnplanned(message, caller)
-    return this.weigh(message, rule, rule === undefined ? none : rule.violations(dataOf(message)), caller)
+    if (rule === "unplanned") return this.checkUnplanned(message, caller)
+    return this.evaluate(message, rule, rule === undefined ? none : rule.violations(dataOf(message)), caller)
   }
 
   redact(message: Message.Wire): Message.Wire {
     const { pii = "drop" } = this.policies
     const rule = this.rules.find(message.type, nameOf(message))
-    if (rule instanceof Rule && rule.marks !== undefined) Privacy.apply(rule.marks, dataOf(message), pii, this.hash)
+    if (rule !== undefined && rule !== "unplanned" && rule.marks !== undefined)
+      Marks.apply(rule.marks, dataOf(message), pii, this.hash)
     const marks = this.rules.context?.marks
     if (marks === undefined) return message
-    // What is in a context may be shared with other calls.
+    // A context may be shared with other calls.
     const context = structuredClone(message.context)
-    Privacy.apply(marks, context, pii, this.hash)
+    Marks.apply(marks, context, pii, this.hash)
     return { ...message, context }
   }
 
@@ -170,48 +168,61 @@ export class Gate implements Check {
     const known = violations.length === 0 ? this.known.get(rule) : undefined
     if (known !== undefined) return known
     const check: Check = {
-      check: (message, caller) => this.weigh(message, rule, violations, caller),
+      check: (message, caller) => this.evaluate(message, rule, violations, caller),
       redact: (message) => this.redact(message)
     }
     if (violations.length === 0) this.known.set(rule, check)
     return check
   }
 
-  private judgeUnplanned(message: Message.Wire, caller: Context.Context<never>): ReturnType<Check["check"]> {
+  private checkUnplanned(message: Message.Wire, caller: Context.Context<never>): ReturnType<Check["check"]> {
     const { unplanned: policy = "allow" } = this.policies
-    if (policy === "allow") return this.weigh(message, undefined, none, caller)
+    if (policy === "allow") return this.evaluate(message, undefined, none, caller)
     this.count("(unplanned)", unplanned, policy, caller)
-    return stopped(policy, violationOf(message, undefined, unplanned))
+    return stopWith(policy, violationOf(message, undefined, unplanned))
   }
 
-  private weigh(
+  /** All that is wrong with a message, whatever the policies. */
+  violations(message: Message.Wire): ReadonlyArray<Violation> {
+    const rule = this.rules.find(message.type, nameOf(message))
+    if (rule === "unplanned") return [unplanned, ...this.located(message, none)]
+    return this.located(message, rule === undefined ? none : rule.violations(dataOf(message) ?? {}))
+  }
+
+  /** The violations in the data and in the context of a message. */
+  private located(message: Message.Wire, inData: ReadonlyArray<Violation>): ReadonlyArray<Violation> {
+    const inContext = this.rules.context?.violations(message.context ?? {}).filter(isTheirs) ?? none
+    if (inData.length === 0 && inContext.length === 0) return none
+    return [...prefixed(dataKey(message.type), inData), ...prefixed("context", inContext)]
+  }
+
+  private evaluate(
     message: Message.Wire,
     rule: Rule | undefined,
     inData: ReadonlyArray<Violation>,
     caller: Context.Context<never>
   ): ReturnType<Check["check"]> {
-    const inContext = this.rules.context?.violations(message.context).filter(isTheirs) ?? none
+    const violations = this.located(message, inData)
     if (rule !== undefined && rule.deprecated !== false) this.warn(message, rule, rule.deprecated, caller)
-    if (inData.length === 0 && inContext.length === 0) return undefined
-    const violations = [...within(dataKey(message.type), inData), ...within("context", inContext)]
+    if (violations.length === 0) return undefined
     const action = this.policyOf(message) ?? this.policies.onViolation ?? "fail"
     for (const violation of violations) this.count(rule?.name ?? message.type, violation, action, caller)
-    if (action !== "flag") return stopped(action, violationOf(message, rule, violations[0] ?? unplanned))
+    if (action !== "flag") return stopWith(action, violationOf(message, rule, violations[0] ?? unplanned))
     flag(message, violations)
     return undefined
   }
 
   private policyOf(message: Message.Wire): OnViolation | undefined {
     const { events, groupTraits, pages, screens, traits } = this.policies
-    const own = (policies: { readonly [name: string]: OnViolation | undefined } | undefined, name = "") =>
+    const policyIn = (policies: { readonly [name: string]: OnViolation | undefined } | undefined, name = "") =>
       policies !== undefined && Object.hasOwn(policies, name) ? policies[name] : undefined
     switch (message.type) {
       case "track":
-        return own(events, message.event)
+        return policyIn(events, message.event)
       case "page":
-        return own(pages, message.name) ?? own(pages)
+        return policyIn(pages, message.name) ?? policyIn(pages)
       case "screen":
-        return own(screens, message.name) ?? own(screens)
+        return policyIn(screens, message.name) ?? policyIn(screens)
       case "identify":
         return traits
       case "group":
@@ -238,21 +249,26 @@ export class Gate implements Check {
   }
 }
 
-const invalid = (setting: string, problem: string): InvalidSetting => new InvalidSetting({ setting, problem })
+const foreign = Symbol()
 
-const oneOf = (setting: string, value: unknown, known: ReadonlyArray<string>): InvalidSetting | undefined =>
-  value === undefined || known.some((one) => one === value)
-    ? undefined
-    : invalid(setting, `must be one of ${known.join(", ")}`)
+const keyOf = (hashKey: unknown): unknown => {
+  if (!Redacted.isRedacted(hashKey)) return hashKey
+  try {
+    return Redacted.value(hashKey)
+  } catch {
+    // The value is kept by the copy of effect that has hidden it.
+    return foreign
+  }
+}
 
-const stopped = (policy: "fail" | "drop", violation: PlanViolation): PlanViolation | Transform.Drop =>
+const stopWith = (policy: "fail" | "drop", violation: PlanViolation): PlanViolation | Transform.Drop =>
   policy === "fail" ? violation : Transform.dropViolation(violation.message, violation)
 
-/** What we put into a context ourselves breaks no plan. */
+/** Keys that the library puts into a context are no violations. */
 const isTheirs = ({ kind, path }: Violation): boolean =>
   !(kind === "unexpected" && path.length === 1 && (path[0] === "library" || path[0] === "protocols"))
 
-const within = (key: string, violations: ReadonlyArray<Violation>): ReadonlyArray<Violation> =>
+const prefixed = (key: string, violations: ReadonlyArray<Violation>): ReadonlyArray<Violation> =>
   violations.map((violation) => ({ ...violation, path: [key, ...violation.path] }))
 
 const violationOf = (

@@ -1,5 +1,5 @@
 /**
- * A tracking plan: what is said of users, by name and shape, known to the compiler and checked when it runs.
+ * A tracking plan: the calls of a program by name and shape, known to the compiler and checked at run time.
  *
  * A planned call is given what the program knows (a `DateTime`, a branded id) and sends its JSON form. `layer` puts the
  * plan around a client, so that calls which know nothing of the plan are checked as well.
@@ -8,18 +8,18 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Result from "effect/Result"
-import { Analytics, type Service as AnalyticsService } from "../Analytics.ts"
-import { type CallError, type InvalidSetting, PlanViolation } from "../AnalyticsError.ts"
-import * as Call from "../Call.ts"
-import type * as Enrichment from "../Enrichment.ts"
-import type { Check } from "../internal/Check.ts"
-import type * as Json from "../internal/Json.ts"
-import * as Submitter from "../internal/Submitter.ts"
-import type { Definition, NameIn, Shape, Shapes } from "./Definition.ts"
-import { Gate, isGate, type Policies } from "./Gate.ts"
-import type { Rule } from "./Rule.ts"
-import { Rules } from "./Rules.ts"
-import { none } from "./Violation.ts"
+import { Analytics, type Service as AnalyticsService } from "../../Analytics.ts"
+import { type CallError, type InvalidSetting, PlanViolation } from "../../AnalyticsError.ts"
+import * as Call from "../../Call.ts"
+import type * as Enrichment from "../../Enrichment.ts"
+import type { Check } from "../../internal/Check.ts"
+import type * as Json from "../../internal/Json.ts"
+import * as Submitter from "../../internal/Submitter.ts"
+import type * as Message from "../../Message.ts"
+import type { Definition, NameIn, Shape, Shapes } from "../Definition.ts"
+import { PlanCheck, type Policies } from "./PlanCheck.ts"
+import { type Rule, Rules } from "./Rule.ts"
+import { none, type Violation } from "./Violation.ts"
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Types
@@ -33,13 +33,13 @@ type DataIn<S, Name extends string> = S extends Shapes
       : never
     : never
   : never
-/** What is given for data: nothing where there are no fields, though TypeScript has everything for a `{}`. */
+/** The data that a call takes: no properties for a shape without fields, though TypeScript allows any for `{}`. */
 type GivenFor<Data> = Data extends unknown
   ? [keyof Data] extends [never]
     ? { readonly [key: string]: never }
     : Data
   : never
-/** What is given for the data of a shape. Where it may be one of several, what suits them all. */
+/** The data that a call takes for a shape. For one of several names: data that suits them all. */
 type GivenIn<S, Name extends string> = (
   Name extends unknown
     ? (given: GivenFor<DataIn<S, Name>>) => void
@@ -47,7 +47,7 @@ type GivenIn<S, Name extends string> = (
 ) extends (given: infer All) => void
   ? All
   : never
-/** What is given for one shape; any data, if it is not planned. */
+/** The data that a call takes for one shape; any data, if it is not planned. */
 type GivenOf<S> = S extends Shape ? GivenFor<S["Type"]> : Json.Data
 
 /** The names of the events of a plan. */
@@ -65,19 +65,19 @@ type ContextOf<D extends Definition> = D["context"] extends Shape
   ? Json.Data & Partial<D["context"]["Encoded"]>
   : Json.Data
 
-/** What the plan gives is not given a second time. */
+/** The call without the fields that the plan sets. */
 type Rest<Call, D extends Definition> = Call extends unknown
   ? Omit<Call, "event" | "name" | "properties" | "traits" | "context"> & { readonly context?: ContextOf<D> | undefined }
   : never
 
-/** Whom a call is about, and what else it says: always, or where something around it says so. */
+/** The other fields of a call, its identity among them; optional where an identity is around the call. */
 type About<Type extends Call.Type, D extends Definition, Identity> = Identity extends "around"
   ? Type extends "group" | "alias"
     ? [call: Rest<Call.WithOptionalIdentity<Call.Calls[Type]>, D>]
     : [call?: Rest<Call.WithOptionalIdentity<Call.Calls[Type]>, D>]
   : [call: Rest<Call.Calls[Type], D>]
 
-/** The calls of a plan. `Identity` is `"named"` where each call names whom it is about. */
+/** The calls of a plan. `Identity` is `"named"` where each call has its identity. */
 export interface Calls<D extends Definition, Answer, Identity extends "named" | "around" = "named"> {
   readonly track: <Name extends EventName<D>>(
     event: Name,
@@ -111,7 +111,7 @@ export interface Planned<D extends Definition>
   extends AllCalls<D, Effect.Effect<void, CallError>, Effect.Effect<void, CallError, Enrichment.CurrentIdentity>> {}
 
 /** How a call is made: `service` is the client, `checks` what the call has to pass. */
-export type Say<Answer> = (
+export type CallMaker<Answer> = (
   service: AnalyticsService,
   type: Call.Type,
   call: unknown,
@@ -120,12 +120,14 @@ export type Say<Answer> = (
 
 /**
  * Any plan, whatever is in it: for functions that export plans, compare them or put them around a client. It has no calls,
- * and no policies by name, since nobody knows its names.
+ * and no policies by name, since its names are unknown.
  */
 export interface AnyPlan {
   readonly definition: Definition
   /** Puts the plan around a client. */
   readonly layer: (policies?: UnnamedPolicies) => Layer.Layer<Analytics, InvalidSetting, Analytics>
+  /** The violations of a message as it is on the wire. A name that is not in the plan is a violation as well. */
+  readonly violations: (message: Call.Data) => ReadonlyArray<Violation>
   /** Why the layer could not be made with these policies. */
   readonly problem: (policies: UnnamedPolicies) => InvalidSetting | undefined
 }
@@ -160,18 +162,18 @@ export interface Plan<D extends Definition = Definition>
    * The calls of the plan over a client, made in a way of yours. Where the plan is not around the client, they have to
    * pass it with the default policies.
    */
-  readonly over: <Answer>(service: AnalyticsService, say: Say<Answer>) => AllCalls<D, Answer>
+  readonly over: <Answer>(service: AnalyticsService, say: CallMaker<Answer>) => AllCalls<D, Answer>
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Constructor
 // ---------------------------------------------------------------------------------------------------------------------
 
-const sayEffect: Say<Effect.Effect<void, CallError>> = (service, type, call, checks) =>
+const sayEffect: CallMaker<Effect.Effect<void, CallError>> = (service, type, call, checks) =>
   Submitter.over(service).submit(type, call, { checks })
 
 /** The same client, with a further check around it. */
-const around = (service: AnalyticsService, check: Check): AnalyticsService => {
+export const around = (service: AnalyticsService, check: Check): AnalyticsService => {
   const submitter = Submitter.over(service)
   const checks = [...submitter.checks, check]
   const calls = Call.byType((type) => (call: unknown) => submitter.submit(type, call, { checks }))
@@ -189,19 +191,19 @@ const around = (service: AnalyticsService, check: Check): AnalyticsService => {
 }
 
 /** A call of a plan, in the words of all: `name` is of an event, page or screen. */
-type Speak<Answer> = (type: Call.Type, name: string | undefined, data: unknown, rest: object | undefined) => Answer
+type CallFn<Answer> = (type: Call.Type, name: string | undefined, data: unknown, rest: object | undefined) => Answer
 
-/** The calls of a plan, each for its type. What is different about `identified` is what it asks of the types. */
-const callsOf = <Answer>(speak: Speak<Answer>) => {
-  const named = (type: Call.Type) => (name: string, data: unknown, rest?: object) => speak(type, name, data, rest)
-  const unnamed = (type: Call.Type) => (data: unknown, rest?: object) => speak(type, undefined, data, rest)
+/** The calls of a plan, each for its type. `identified` differs in its types. */
+const callsOf = <Answer>(makeCall: CallFn<Answer>) => {
+  const named = (type: Call.Type) => (name: string, data: unknown, rest?: object) => makeCall(type, name, data, rest)
+  const unnamed = (type: Call.Type) => (data: unknown, rest?: object) => makeCall(type, undefined, data, rest)
   const calls = {
     track: named("track"),
     page: named("page"),
     screen: named("screen"),
     identify: unnamed("identify"),
     group: unnamed("group"),
-    alias: (rest?: object) => speak("alias", undefined, undefined, rest)
+    alias: (rest?: object) => makeCall("alias", undefined, undefined, rest)
   }
   return { ...calls, identified: calls }
 }
@@ -225,27 +227,28 @@ const untyped = (type: Call.Type, name: string | undefined, data: unknown, rest:
 export const make = <const D extends Definition>(definition: D): Plan<D> => {
   const rules = new Rules(definition)
   /** For calls to a client that does not have the plan around it. */
-  const bare = new Gate(rules, {}, Context.empty())
+  const bare = new PlanCheck(rules, {}, Context.empty())
 
-  /** The checks of a client, this plan among them; `know` says what is known to it already. */
-  const checksOf = (service: AnalyticsService, know: (gate: Gate) => Check) => {
+  /** The checks of a client, this plan among them; `know` adds facts about the data to it. */
+  const checksOf = (service: AnalyticsService, know: (planCheck: PlanCheck) => Check) => {
     const { checks } = Submitter.over(service)
-    const isOurs = (check: Check): check is Gate => isGate(check) && check.rules === rules
+    // Whatever evaluation of the module the check comes from: it is ours if its rules are.
+    const isOurs = (check: Check): check is PlanCheck => (check as Partial<PlanCheck>).rules === rules
     return checks.some(isOurs) ? checks.map((check) => (isOurs(check) ? know(check) : check)) : [...checks, know(bare)]
   }
 
-  const speak =
-    <Answer>(service: AnalyticsService, say: Say<Answer>): Speak<Answer> =>
+  const makeCall =
+    <Answer>(service: AnalyticsService, say: CallMaker<Answer>): CallFn<Answer> =>
     (type, name, data, rest) => {
       const rule = rules.find(type, name)
-      // Only a cast can bring us here with a name that is not in the plan.
-      if (rule === undefined || rule === "unplanned") {
-        const checks = checksOf(service, (gate) => gate)
+      // Nothing to encode: the plan's data is JSON, or a cast has brought a name that is not in the plan.
+      if (rule === undefined || rule === "unplanned" || rule.isJson) {
+        const checks = checksOf(service, (planCheck) => planCheck)
         return say(service, type, untyped(type, name, data, rest), checks)
       }
       const encoded = rule.encode(data)
       const [sent, violations] = Result.isSuccess(encoded) ? [encoded.success, none] : [data, encoded.failure]
-      const checks = checksOf(service, (gate) => gate.knowing(rule, violations))
+      const checks = checksOf(service, (planCheck) => planCheck.knowing(rule, violations))
       return say(service, type, untyped(type, name, sent, rest), checks)
     }
 
@@ -269,14 +272,14 @@ export const make = <const D extends Definition>(definition: D): Plan<D> => {
       })
     })
 
-  const here = callsOf((...call) =>
+  const calls = callsOf((...call) =>
     Effect.withFiber<void, CallError, Analytics>((fiber) =>
-      speak(Context.get(fiber.context as Context.Context<Analytics>, Analytics), sayEffect)(...call)
+      makeCall(Context.get(fiber.context as Context.Context<Analytics>, Analytics), sayEffect)(...call)
     )
   )
 
   return {
-    ...(here as unknown as AllCalls<D, Effect.Effect<void, CallError, Analytics>>),
+    ...(calls as unknown as AllCalls<D, Effect.Effect<void, CallError, Analytics>>),
     definition,
     decode: (event, properties) => decode(event, (rule) => rule.decode(properties)),
     decodeSent: (event, properties) => decode(event, (rule) => rule.decodeSent(properties)),
@@ -284,13 +287,14 @@ export const make = <const D extends Definition>(definition: D): Plan<D> => {
       Layer.effect(
         Analytics,
         Effect.gen(function* () {
-          const gate = new Gate(rules, policies, yield* Effect.context<never>())
-          if (gate.problem !== undefined) return yield* gate.problem
-          return around(yield* Analytics, gate)
+          const planCheck = new PlanCheck(rules, policies, yield* Effect.context<never>())
+          if (planCheck.problem !== undefined) return yield* planCheck.problem
+          return around(yield* Analytics, planCheck)
         })
       ),
-    problem: (policies) => new Gate(rules, policies, Context.empty()).problem,
-    over: (service, say) => callsOf(speak(service, say)) as unknown as AllCalls<D, ReturnType<typeof say>>
+    violations: (message) => bare.violations(message as Message.Wire),
+    problem: (policies) => new PlanCheck(rules, policies, Context.empty()).problem,
+    over: (service, say) => callsOf(makeCall(service, say)) as unknown as AllCalls<D, ReturnType<typeof say>>
   }
 }
 
