@@ -141,7 +141,16 @@ const checkCommandLine = (cwd, tarball) => {
   writeFileSync(join(cwd, "events.csv"), "userId,event\nu1,Signed Up\n")
   const { lines, valid: rows } = JSON.parse(npx("import", "events.csv", "--type", "track", "--dry-run", "--json"))
   assert.deepEqual([lines, rows], [1, 1])
-  for (const name of ["effect", "@effect/platform-node", "csv-parse"]) {
+  const rules = {
+    type: "object",
+    properties: { properties: { type: "object", properties: { a: { type: "string" } } } }
+  }
+  writeFileSync(
+    join(cwd, "plan.json"),
+    JSON.stringify({ display_name: "Shop", rules: { events: [{ name: "E", rules }] } })
+  )
+  assert.equal(npx("plan", "check", "plan.json"), "valid Shop: 1 event\n")
+  for (const name of ["effect", "@effect/platform-node", "csv-parse", "typebox"]) {
     assert.match(
       readFileSync(join(cwd, "node_modules/effect-analytics/dist/bin-licenses.txt"), "utf8"),
       new RegExp(`^${name} `, "m")
