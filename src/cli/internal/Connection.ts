@@ -60,7 +60,7 @@ export interface Flags {
 
 const environment = Config.all({
   writeKey: Config.map(Config.option(Config.Redacted(Settings.variableOf("writeKey"))), Option.getOrUndefined),
-  settings: Settings.config
+  settings: Settings.config()
 })
 
 export interface Connection extends Omit<Transport.Options, "writeKey"> {
