@@ -69,9 +69,18 @@ export const countUnsafe = (outcome: Outcome, context: Context.Context<never>): 
   counter(bytesTotal, { outcome: ended }).updateUnsafe(bytes, context)
 }
 
-/** The depths of living clients. Weak: a client that nobody closes and nobody holds must be collected. */
+/** The depth of a client. Weak: a client that nobody closes and nobody holds must be collected. */
+interface Reference {
+  readonly deref: () => (() => number) | undefined
+}
+
+/** Older edge runtimes have no weak references: a client that nobody closes stays in memory there. */
+const referenceTo = (depth: () => number): Reference =>
+  typeof WeakRef === "undefined" ? { deref: () => depth } : new WeakRef(depth)
+
+/** The depths of living clients. */
 interface Series {
-  readonly depths: Set<WeakRef<() => number>>
+  readonly depths: Set<Reference>
   readonly registration: Metric.Registration
 }
 
@@ -79,7 +88,10 @@ interface Series {
 const series = new WeakMap<Metric.MetricRegistry, Map<string, Series>>()
 
 /** Removes the depth of a client that was collected. */
-const collected = new FinalizationRegistry<() => void>((remove) => remove())
+const collected =
+  typeof FinalizationRegistry === "undefined"
+    ? undefined
+    : /* @__PURE__ */ new FinalizationRegistry<() => void>((remove) => remove())
 
 /** Adds the depth of a client to `queueDepth`, until the scope ends or the client is collected. */
 export const watchDepth = Effect.fnUntraced(function* (
@@ -93,28 +105,28 @@ export const watchDepth = Effect.fnUntraced(function* (
   const one =
     known.get(attributes) ?? register(Context.pick(Metric.CurrentMetricAttributes, Metric.MetricRegistry)(context))
   known.set(attributes, one)
-  const remove = removal(one, new WeakRef(depth), () => known.delete(attributes))
-  collected.register(depth, remove, depth)
+  const remove = removal(one, referenceTo(depth), known, attributes)
+  collected?.register(depth, remove, depth)
   yield* Effect.addFinalizer(() =>
     Effect.sync(() => {
-      collected.unregister(depth)
+      collected?.unregister(depth)
       remove()
     })
   )
 })
 
-/** In a function of its own: a closure made beside `depth` would hold it. */
-const removal = (one: Series, reference: WeakRef<() => number>, forget: () => void) => {
+/** In a function of its own: all closures of a function share what they hold, and one made beside `depth` would hold it. */
+const removal = (one: Series, reference: Reference, known: Map<string, Series>, attributes: string): (() => void) => {
   one.depths.add(reference)
   return () => {
     if (!one.depths.delete(reference) || one.depths.size > 0) return
     one.registration.remove()
-    forget()
+    known.delete(attributes)
   }
 }
 
 const register = (context: Context.Context<never>): Series => {
-  const depths = new Set<WeakRef<() => number>>()
+  const depths = new Set<Reference>()
   const sum = () => ({ value: Array.from(depths).reduce((total, depth) => total + (depth.deref()?.() ?? 0), 0) })
   const registration = Metric.registerUnsafe(queueDepth, context, { get: sum, update: () => {}, modify: () => {} })
   return { depths, registration }

@@ -16,12 +16,15 @@ interface Ended {
 }
 
 /** Runs a program of `test/programs` as it stands, without a build, until it ends by itself. */
-const run = (name: string, ...args: ReadonlyArray<string | number>) =>
+const run = (name: string, ...args: ReadonlyArray<string | number>) => runWith([], name, ...args)
+
+/** The same with options of Node. */
+const runWith = (flags: ReadonlyArray<string>, name: string, ...args: ReadonlyArray<string | number>) =>
   Effect.callback<Ended>((resume) => {
     const program = fileURLToPath(new URL(`programs/${name}.ts`, import.meta.url))
     const child = execFile(
       process.execPath,
-      [program, ...args.map(String)],
+      [...flags, program, ...args.map(String)],
       { timeout: patience, killSignal: "SIGKILL", env: { PATH: process.env.PATH } },
       (error, stdout, stderr) => {
         const code = error === null ? 0 : typeof error.code === "number" ? error.code : -1
@@ -160,6 +163,20 @@ describe("a process", () => {
         const { host, received } = yield* peer()
         assert.deepStrictEqual(yield* run("layers", host, 130), { code: 0, stdout: "", stderr: "" })
         assert.deepStrictEqual(delivered(received), numbered(130))
+      }),
+    options
+  )
+
+  it.live.each(["unused", "used"])(
+    "keeps nothing of %s clients that nobody closes and nobody holds; the depth of the queues is the sum of the others",
+    (use) =>
+      Effect.gen(function* () {
+        const { code, stderr, stdout } = yield* runWith(["--expose-gc"], "forgets", use)
+        assert.deepStrictEqual([code, stderr], [0, ""])
+        const { depths, kilobytes, pending } = JSON.parse(stdout)
+        assert.deepStrictEqual({ depths, pending }, { depths: [6, 6], pending: [3, 3] })
+        // A client that stays takes more than 50.
+        assert.isBelow(kilobytes, 10)
       }),
     options
   )
