@@ -16,6 +16,7 @@ const order = [
     "plain",
     "RequestMiddleware",
     "internal/FakeServer",
+    "internal/MicrotaskScheduler",
     "AnalyticsTest",
     "plainTest",
     "index"

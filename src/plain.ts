@@ -194,12 +194,12 @@ export const createAnalytics: {
   (settings: AsyncSettings & Unplanned): AsyncClient
   <D extends TrackingPlan.Definition>(settings: SyncSettings & PlanSettings<D>): PlannedClient<D>
   (settings: SyncSettings & Unplanned): Client
-} = (settings: AnySettings): never => createRecorded(settings) as never
+} = (settings: AnySettings): never => createInside(Layer.empty, settings) as never
 
-/** @internal Makes a client whose outcomes are recorded, those of calls that callbacks make included. */
-export const createRecorded = (
-  settings: AnySettings,
-  record: (outcome: Outcome) => void = () => {}
+/** @internal Makes a client inside of services that the settings do not name: for the test client. */
+export const createInside = (
+  outer: Layer.Layer<never>,
+  settings: AnySettings
 ): PlannedClient<TrackingPlan.Definition> => {
   check(settings)
   const { fetch, logger, onError, onOutcome, outbox, plan, writeKey, ...options } = settings
@@ -214,11 +214,7 @@ export const createRecorded = (
   const bare = Layer.provide(Analytics.layerNoDeps(options), [queue, transport])
   const layer = plan === undefined ? bare : Layer.provide(plan.layer(settings), bare)
   const observer = observerOf(settings)
-  const surroundings = Layer.mergeAll(
-    Layer.succeed(Observer.Observer, observer?.observe),
-    Layer.succeed(Notifier.Recorder, record),
-    logTo(logger)
-  )
+  const surroundings = Layer.mergeAll(Layer.succeed(Observer.Observer, observer?.observe), logTo(logger), outer)
   const scope = Scope.makeUnsafe()
   const services = Effect.runSync(Layer.buildWithScope(Layer.provideMerge(layer, surroundings), scope))
   const analytics = Context.get(services, Analytics.Analytics)
