@@ -8,6 +8,7 @@ import * as Deferred from "effect/Deferred"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Option from "effect/Option"
 import * as Pull from "effect/Pull"
 import * as Schedule from "effect/Schedule"
 import * as Scope from "effect/Scope"
@@ -102,9 +103,11 @@ export const make = Effect.fnUntraced(function* (
     Stream.runDrain
   )
 
+  let isEnding = false
+
   yield* pipeline.pipe(
     Effect.onExit((exit) =>
-      Exit.isFailure(exit) && !Cause.hasInterruptsOnly(exit.cause) ? fail(exit.cause) : Effect.void
+      Exit.isFailure(exit) && !(isEnding && Cause.hasInterruptsOnly(exit.cause)) ? fail(exit.cause) : Effect.void
     ),
     Effect.forkIn(running)
   )
@@ -112,14 +115,15 @@ export const make = Effect.fnUntraced(function* (
   /** Ends a client whose pipeline has failed: nothing that it holds may stay without an outcome. */
   const fail = Effect.fnUntraced(function* (cause: Cause.Cause<unknown>) {
     yield* log("Error", "the delivery failed, and the client ends; please report it", { cause: Cause.pretty(cause) })
-    yield* outbox.close
-    yield* outbox.abandon(broken)
+    yield* Effect.ensuring(outbox.close, outbox.abandon(broken))
   })
 
-  const end = Effect.fnUntraced(function* (timeout: number) {
+  const end = Effect.fnUntraced(function* (timeout: number, isEndOfScope: boolean) {
     const before = yield* outbox.counts
     yield* outbox.close
-    yield* Effect.timeoutOption(outbox.flush, timeout)
+    const flushed = yield* Effect.timeoutOption(outbox.flush, timeout)
+    // Nobody gets the answer to the end of a scope.
+    if (isEndOfScope && timeout > 0 && Option.isNone(flushed)) yield* logVain(before, timeout)
     yield* Scope.close(running, Exit.void)
     yield* outbox.abandon(new DeliveryError({ reason: "closed", attempts: 0, ...retry.lastFailure() }))
     const after = yield* outbox.counts
@@ -130,18 +134,27 @@ export const make = Effect.fnUntraced(function* (
     }
   })
 
+  const logVain = Effect.fnUntraced(function* (before: Outbox.Counts, timeout: number) {
+    const { delivered, pending } = yield* outbox.counts
+    if (delivered > before.delivered) return
+    yield* log(
+      "Warn",
+      `the end of a layer waited ${timeout / 1_000} s and nothing was delivered; ${pending} messages are left. ` +
+        "Is the layer built for each request? One for the whole process does not wait (ManagedRuntime)"
+    )
+  })
+
   const ended = yield* Deferred.make<Closed>()
-  let isEnding = false
-  const close: Delivery["close"] = (timeout = closeTimeout) =>
+  const closeOnce = (timeout: number, isEndOfScope: boolean) =>
     Effect.suspend(() => {
       if (isEnding) return Deferred.await(ended)
       isEnding = true
       // It is bounded: an interrupted close must not leave the next one waiting.
-      return Effect.uninterruptible(Effect.tap(end(timeout), (closed) => Deferred.succeed(ended, closed)))
+      return Effect.uninterruptible(Effect.tap(end(timeout, isEndOfScope), (closed) => Deferred.succeed(ended, closed)))
     })
-  yield* Effect.addFinalizer(() => close())
+  yield* Effect.addFinalizer(() => closeOnce(closeTimeout, true))
 
-  return { close }
+  return { close: (timeout = closeTimeout) => closeOnce(timeout, false) }
 })
 
 const broken = new DeliveryError({ reason: "broken", attempts: 0 })
