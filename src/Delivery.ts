@@ -85,14 +85,20 @@ export const make = Effect.fnUntraced(function* (
     return 0
   })
 
-  const pipeline = Stream.fromPull(Effect.succeed(outbox.take(batchSize))).pipe(
+  const failed = yield* Deferred.make<never, unknown>()
+  /** Passes a defect on at once. The stream itself sees it when a slot is free, which an outage can delay for hours. */
+  const failFast = <A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A, E> =>
+    Effect.tapCause(effect, (cause) => (Cause.hasDies(cause) ? Deferred.failCause(failed, cause) : Effect.void))
+
+  const pipeline = Stream.fromPull(Effect.succeed(failFast(outbox.take(batchSize)))).pipe(
     // `Stream.groupedWithin(batchSize, flushInterval)`, with a limit in bytes as well, and cut short by a flush.
     Stream.aggregateWithin(
       batchOf(batchSize, () => maxBatchBytes() - envelopeBytes),
-      Schedule.addDelay(Schedule.forever, () => window)
+      Schedule.addDelay(Schedule.forever, () => failFast(window))
     ),
     // A batch is not formed before there is a slot for it: messages that arrive until then are part of it.
     Stream.mapEffect((batch) => orDrop(outbox, batch, deliver(batch)), { concurrency: maxInFlight, unordered: true }),
+    Stream.interruptWhen(Deferred.await(failed)),
     Stream.runDrain
   )
 
