@@ -41,7 +41,8 @@ export interface Options {
   /** Attempts after the first for a batch whose failure may pass. @default 10 */
   readonly maxRetries?: number | undefined
   /**
-   * How long a close may take. Messages that are left then are dropped and reported, or kept by a durable outbox.
+   * How long a close may take. Messages that are left then are dropped and reported, or kept by a durable outbox. Without a
+   * close, waiting for a retry keeps a process alive for no longer either.
    * Milliseconds or a duration string. @default "75 seconds"
    */
   readonly closeTimeout?: Duration.Input | undefined
@@ -73,7 +74,7 @@ export const make = Effect.fnUntraced(function* (
   const closeTimeout = Settings.toMillis(times.closeTimeout)
   const outbox = yield* Outbox.Outbox
   const { envelopeBytes } = yield* Transport.Transport
-  const retry = yield* Retry.make({ maxRetries })
+  const retry = yield* Retry.make({ maxRetries, closeTimeout })
   const { deliver, maxBatchBytes } = yield* Bisect.make(retry)
   const running = yield* Scope.make()
 

@@ -16,7 +16,7 @@ import * as Analytics from "./Analytics.ts"
 import type { CallError, LossReason } from "./AnalyticsError.ts"
 import * as Call from "./Call.ts"
 import * as Enrichment from "./Enrichment.ts"
-import { ignoreThrows } from "./internal/Callback.ts"
+import { ignoreThrows, textOf } from "./internal/Callback.ts"
 import * as CallStorage from "./internal/CallStorage.ts"
 import type { Check } from "./internal/Check.ts"
 import { isData } from "./internal/Json.ts"
@@ -337,8 +337,7 @@ const observerOf = ({ onError, onOutcome }: AnySettings): CallbackObserver | und
       ignoreThrows(callback, (cause) => {
         if (failed.has(name)) return
         failed.add(name)
-        const text = cause instanceof Error ? (cause.stack ?? cause.message) : String(cause)
-        failures = Effect.andThen(failures, log("Error", `${name} threw: ${text}`))
+        failures = Effect.andThen(failures, log("Error", `${name} threw: ${textOf(cause)}`))
       })
     )
 
@@ -391,7 +390,7 @@ const logTo = (logger: Log | undefined): Layer.Layer<never> => {
         hasThrown = true
         // The program's own logger cannot report its own failure.
         // @effect-diagnostics-next-line globalConsole:off
-        ignoreThrows(() => standard.error(`effect-analytics: logger threw: ${String(cause)}; it did not log: ${line}`))
+        ignoreThrows(() => standard.error(`effect-analytics: logger threw: ${textOf(cause)}; it did not log: ${line}`))
       }
     )
   })

@@ -1,38 +1,9 @@
 /** Real processes, real sockets: what only shows when a program ends. */
-import { execFile } from "node:child_process"
-import { fileURLToPath } from "node:url"
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import { directory } from "./durable.ts"
+import { patience, run, runWith } from "./programs.ts"
 import { peer, type Received } from "./support.ts"
-
-/** Far more than any of these takes, and far less than what a hang would. */
-const patience = 30_000
-
-interface Ended {
-  readonly code: number
-  readonly stdout: string
-  readonly stderr: string
-}
-
-/** Runs a program of `test/programs` as it stands, without a build, until it ends by itself. */
-const run = (name: string, ...args: ReadonlyArray<string | number>) => runWith([], name, ...args)
-
-/** The same with options of Node. */
-const runWith = (flags: ReadonlyArray<string>, name: string, ...args: ReadonlyArray<string | number>) =>
-  Effect.callback<Ended>((resume) => {
-    const program = fileURLToPath(new URL(`programs/${name}.ts`, import.meta.url))
-    const child = execFile(
-      process.execPath,
-      [...flags, program, ...args.map(String)],
-      { timeout: patience, killSignal: "SIGKILL", env: { PATH: process.env.PATH } },
-      (error, stdout, stderr) => {
-        const code = error === null ? 0 : typeof error.code === "number" ? error.code : -1
-        resume(Effect.succeed({ code, stdout, stderr }))
-      }
-    )
-    return Effect.sync(() => void child.kill("SIGKILL"))
-  })
 
 const delivered = (received: ReadonlyArray<Received>): Array<string> =>
   received.flatMap(({ body }) => JSON.parse(body.toString()).batch.map(({ event }: { event: string }) => event))
@@ -126,6 +97,20 @@ describe("a process", () => {
           received.map(({ headers }) => headers["x-retry-count"]),
           [undefined, "1", "2"]
         )
+      }),
+    options
+  )
+
+  it.live.each([
+    ["nobody is there", () => Effect.scoped(peer())],
+    ["the API limits the rate", () => peer((response) => void response.writeHead(429, { "retry-after": "300" }).end())]
+  ] as const)(
+    "that simply ends waits for a retry no longer than a close would take, when %s",
+    ([, start]) =>
+      Effect.gen(function* () {
+        const { host } = yield* start()
+        const ended = yield* run("ends", host, 3, JSON.stringify({ closeTimeout: 1_000 }))
+        assert.strictEqual(ended.code, 0)
       }),
     options
   )
