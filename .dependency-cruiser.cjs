@@ -6,19 +6,32 @@ require("@swc/core")
  * belongs. A file without a place in the list is refused, so that nobody forgets.
  */
 const order = [
-  ...["AnalyticsError", "Settings", "internal/Json", "internal/Time", "internal/Callback", "internal/Log"],
+  ...[
+    "AnalyticsError",
+    "internal/Issue",
+    "Settings",
+    "internal/Json",
+    "internal/Time",
+    "internal/Callback",
+    "internal/Log",
+    "internal/WeakCollection"
+  ],
   ...["MessageId", "RequestContext", "Call", "Message", "Transform", "internal/Check", "Enrichment"],
-  ...["Outcome", "Metrics", "Observer", "internal/LossLog", "internal/Notifier"],
+  ...["Outcome", "Metrics", "Observer", "internal/LossLog", "internal/Diagnostics", "internal/Notifier"],
   ...["Outbox", "MemoryOutbox", "Transport", "Delivery", "SqlOutbox"],
   ...["internal/Submitter", "internal/compiled", "Analytics", "TrackingPlan", "spec"],
   ...[
     "internal/CallStorage",
+    "internal/ExitWarning",
+    "internal/Signals",
     "plain",
     "RequestMiddleware",
     "internal/FakeServer",
     "internal/MicrotaskScheduler",
     "AnalyticsTest",
     "plainTest",
+    "Collector",
+    "Debugger",
     "index"
   ]
 ]
@@ -92,10 +105,20 @@ module.exports = {
       from: { path: "^src/index[.]ts$" },
       to: {
         reachable: true,
-        path: at("SqlOutbox", "RequestMiddleware", "internal/FakeServer", "AnalyticsTest", "plainTest")
+        path: at(
+          ...[
+            "SqlOutbox",
+            "RequestMiddleware",
+            "internal/FakeServer",
+            "AnalyticsTest",
+            "plainTest",
+            "Collector",
+            "Debugger"
+          ]
+        )
       }
     },
-    onlyImportedBy("http", "Transport", "Analytics", "AnalyticsTest", "RequestMiddleware"),
+    onlyImportedBy("http", "Transport", "Analytics", "AnalyticsTest", "RequestMiddleware", "Collector", "Debugger"),
     onlyImportedBy("net", "RequestContext"),
     onlyImportedBy("sql", "SqlOutbox"),
     {
@@ -113,13 +136,16 @@ module.exports = {
       "optional-peers",
       "An optional peer may be missing; import it",
       { path: installed("@effect/(platform-node|sql-pg)/") },
-      "SqlOutbox"
+      "SqlOutbox",
+      "Collector"
     ),
     only(
       "node-builtins",
       "The core runs wherever effect does; import Node's own modules",
       { dependencyTypes: ["core"] },
-      "SqlOutbox"
+      "SqlOutbox",
+      "Collector",
+      "Debugger"
     ),
     {
       name: "effect-is-the-only-dependency",

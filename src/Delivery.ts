@@ -63,6 +63,8 @@ export interface Delivery {
    * and drops the rest with the reason `closed`; a durable outbox keeps it. Idempotent: a second close waits for the first.
    */
   readonly close: (timeout?: number | undefined) => Effect.Effect<Closed>
+  /** What deliveries wait for at the moment, if they do. */
+  readonly status: () => Retry.Status
 }
 
 /** Starts the pipeline in this scope. The end of the scope is a close. */
@@ -81,8 +83,8 @@ export const make = Effect.fnUntraced(function* (
   /** The time that a batch stays open after its first message. */
   const window = Effect.gen(function* () {
     if (flushInterval > 0) yield* Effect.raceFirst(Effect.sleep(flushInterval), outbox.flushRequested)
-    // Calls of the same turn, and messages that wait already, join the batch.
-    yield* Effect.repeat(Effect.yieldNow, { times: 2 })
+    // Messages that wait already join the batch.
+    yield* Effect.yieldNow
     return 0
   })
 
@@ -154,7 +156,7 @@ export const make = Effect.fnUntraced(function* (
     })
   yield* Effect.addFinalizer(() => closeOnce(closeTimeout, true))
 
-  return { close: (timeout = closeTimeout) => closeOnce(timeout, false) }
+  return { close: (timeout = closeTimeout) => closeOnce(timeout, false), status: retry.status }
 })
 
 const broken = new DeliveryError({ reason: "broken", attempts: 0 })

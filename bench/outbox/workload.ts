@@ -15,6 +15,7 @@ import * as Message from "../../src/Message.ts"
 import * as MessageId from "../../src/MessageId.ts"
 import * as SqlOutbox from "../../src/SqlOutbox.ts"
 import * as Transport from "../../src/Transport.ts"
+import type { SinkOptions } from "../sink.ts"
 
 /** UTF-8 bytes of a message, as in the measurements that the design began with. */
 export const messageBytes = 471
@@ -181,6 +182,6 @@ export const start = <Said>(
 
 /** A peer that takes everything. */
 export const startSink = async (): Promise<{ readonly port: number; readonly stop: () => Promise<void> }> => {
-  const sink = start<number>("sink.ts")
+  const sink = start<number>("../sink.ts", [JSON.stringify({ count: "nothing" } satisfies SinkOptions)])
   return { port: await sink.hear(), stop: sink.stop }
 }
