@@ -11,8 +11,8 @@ const used = process.argv[2] === "used"
 const collect = globalThis.gc as () => void
 
 const heapUsed = async () => {
-  // The second collection sees what finalizers of the first have let go.
-  for (let round = 0; round < 3; round++) {
+  // A later collection sees what finalizers of an earlier one have let go.
+  for (let round = 0; round < 10; round++) {
     collect()
     await new Promise((resolve) => setImmediate(resolve))
   }
@@ -44,4 +44,4 @@ await forget(500)
 const kilobytes = ((await heapUsed()) - before) / 500 / 1_000
 depths.push(depth())
 process.stdout.write(JSON.stringify({ kilobytes, depths, pending: kept.map((analytics) => analytics.stats().pending) }))
-process.exit()
+await Promise.all(kept.map((analytics) => analytics.close()))
