@@ -118,6 +118,20 @@ module.exports = {
         )
       }
     },
+    {
+      name: "plans-stay-light",
+      comment: "Who makes and checks a plan loads neither its exchange as JSON, nor the comparison, nor the generator.",
+      severity: "error",
+      from: { path: "^src/TrackingPlan([.]ts$|/(check|pii|observe)/)" },
+      to: { reachable: true, path: "^src/TrackingPlan/(json|diff|codegen)([.]ts$|/)" }
+    },
+    {
+      name: "home-of-the-validator",
+      comment: "typebox is an optional peer; it is imported only by the validator of plans from JSON.",
+      severity: "error",
+      from: { path: "^src/", pathNot: "^src/TrackingPlan/json/Validator[.]ts$" },
+      to: { path: installed("typebox/") }
+    },
     onlyImportedBy("http", "Transport", "Analytics", "AnalyticsTest", "RequestMiddleware", "Collector", "Debugger"),
     onlyImportedBy("net", "RequestContext"),
     onlyImportedBy("sql", "SqlOutbox"),
@@ -152,7 +166,7 @@ module.exports = {
       comment: "The library has no runtime dependency but effect.",
       severity: "error",
       from: { path: "^src/" },
-      to: { path: installed(""), pathNot: installed("(effect|@effect/platform-node|@effect/sql-pg)/") }
+      to: { path: installed(""), pathNot: installed("(effect|@effect/platform-node|@effect/sql-pg|typebox)/") }
     },
     {
       name: "src-stays-in-src",

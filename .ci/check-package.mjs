@@ -63,6 +63,7 @@ const importAll = (modules) => modules.map((name, i) => `import * as m${i} from 
 const exportedModules = (installed, manifest) => {
   const closed = Object.entries(manifest.exports).flatMap(([path, to]) => (to === null ? [path.slice(2)] : []))
   const isClosed = (name) =>
+    manifest.exports[`./${name}`] == null &&
     closed.some((path) => (path.endsWith("*") ? name.startsWith(path.slice(0, -1)) : name === path))
   const names = readdirSync(join(installed, "dist"), { recursive: true })
     .map((file) => file.replaceAll("\\", "/"))

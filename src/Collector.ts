@@ -32,7 +32,7 @@ import * as Routes from "./Collector/Routes.ts"
 import * as Server from "./Collector/Server.ts"
 import { Sources } from "./Collector/Sources.ts"
 import * as Settings from "./Settings.ts"
-import type { AnyPlan } from "./TrackingPlan/Plan.ts"
+import type { AnyPlan } from "./TrackingPlan/check/Plan.ts"
 
 export type { Answer } from "./Collector/Answer.ts"
 export type { Change } from "./Collector/Journal.ts"

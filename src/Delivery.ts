@@ -42,8 +42,9 @@ export interface Options {
   readonly maxRetries?: number | undefined
   /**
    * How long a close may take. Messages that are left then are dropped and reported, or kept by a durable outbox. Without a
-   * close, waiting for a retry keeps a process alive for no longer either.
-   * Milliseconds or a duration string. @default "75 seconds"
+   * close, waiting for a retry keeps a process alive for no longer either. The default fits the 30 seconds that containers have
+   * between SIGTERM and SIGKILL. Milliseconds or a duration string.
+   * @default "20 seconds"
    */
   readonly closeTimeout?: Duration.Input | undefined
 }

@@ -19,6 +19,7 @@ import * as TestClock from "effect/testing/TestClock"
 import * as Analytics from "effect-analytics/Analytics"
 import * as Collector from "effect-analytics/Collector"
 import * as TrackingPlan from "effect-analytics/TrackingPlan"
+import * as PlanJson from "effect-analytics/TrackingPlan/json"
 
 const key = "a-key-for-the-collector"
 const basic = `Basic ${btoa(`${key}:`)}`
@@ -461,7 +462,7 @@ describe("a tracking plan", () => {
         const { loadPlan, totals } = yield* Collector.Collector
         yield* batch({ ...order, properties: {} }, { type: "track", userId: "u1" })
         assert.deepStrictEqual(yield* verdicts, ["delivered", "rejected"])
-        yield* loadPlan(TrackingPlan.fromJson(TrackingPlan.toJson(plan)))
+        yield* loadPlan(PlanJson.fromJson(PlanJson.toJson(plan)))
         assert.deepStrictEqual(yield* verdicts, ["violation", "rejected"])
         assert.strictEqual((yield* totals).verdicts.violation, 1)
         yield* loadPlan(undefined)

@@ -11,6 +11,7 @@ import * as Scope from "effect/Scope"
 import * as Collector from "effect-analytics/Collector"
 import * as Debugger from "effect-analytics/Debugger"
 import * as TrackingPlan from "effect-analytics/TrackingPlan"
+import * as PlanJson from "effect-analytics/TrackingPlan/json"
 import { type Browser, type BrowserContextOptions, chromium, type Page } from "playwright-core"
 import { chromiumFiles, flags } from "./chromium.ts"
 import { payloads } from "./xss.ts"
@@ -270,7 +271,7 @@ describe("the page", { timeout: 60_000 }, () => {
       await page.getByText("The plan cannot be used").waitFor()
       // The browser notes the answer 400.
       assert.strictEqual(errors.splice(0).length, 1)
-      await upload(JSON.stringify(TrackingPlan.toJson(plan)))
+      await upload(JSON.stringify(PlanJson.toJson(plan)))
       await page.getByText("1 of 2 planned events seen, 1 with violations, 1 not in the plan").waitFor()
       const table = (title: string) =>
         page.locator(".tables section", { hasText: title }).locator("tbody").textContent()

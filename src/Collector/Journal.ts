@@ -5,7 +5,7 @@
 import { createHash } from "node:crypto"
 import * as Json from "../internal/Json.ts"
 import { limits } from "../Settings.ts"
-import type { AnyPlan } from "../TrackingPlan/Plan.ts"
+import type { AnyPlan } from "../TrackingPlan/check/Plan.ts"
 import * as Answer from "./Answer.ts"
 import { isType, judge } from "./Judge.ts"
 import { nameOf, PlanCheck } from "./PlanCheck.ts"

@@ -2,9 +2,9 @@
 import * as Result from "effect/Result"
 import type * as Call from "../Call.ts"
 import type * as Json from "../internal/Json.ts"
-import type { AnyPlan } from "../TrackingPlan/Plan.ts"
-import { Rules } from "../TrackingPlan/Rules.ts"
-import type { Violation } from "../TrackingPlan/Violation.ts"
+import type { AnyPlan } from "../TrackingPlan/check/Plan.ts"
+import { Rules } from "../TrackingPlan/check/Rule.ts"
+import type { Violation } from "../TrackingPlan/check/Violation.ts"
 import { pathText } from "./Judge.ts"
 import type { Coverage, Problem, Seen } from "./Received.ts"
 

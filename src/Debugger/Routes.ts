@@ -14,7 +14,6 @@ import * as Body from "../Collector/Body.ts"
 import * as Guard from "../Collector/Guard.ts"
 import type { Change, Received, Request } from "../Collector.ts"
 import * as Collector from "../Collector.ts"
-import * as TrackingPlan from "../TrackingPlan.ts"
 
 /** A file of the page. */
 export interface Asset {
@@ -99,9 +98,17 @@ export const install = Effect.fnUntraced(function* (options: {
     guarded(
       Effect.gen(function* () {
         const { json } = yield* Body.read
-        const plan = yield* Effect.try({
-          try: () => (json === null ? undefined : TrackingPlan.fromJson(json)),
-          catch: (error) => (error instanceof TrackingPlan.InvalidPlan ? error.message : "The plan cannot be read")
+        const plan = yield* Effect.tryPromise({
+          // The validator of plans from JSON is an optional peer.
+          try: async () => {
+            if (json === null) return undefined
+            const { fromJson } = await import("../TrackingPlan/json.ts")
+            const read = fromJson(json)
+            // Where nothing can be read, the first reason helps more than an empty plan.
+            const isEmpty = Object.keys(read.definition.events ?? {}).length === 0
+            return isEmpty && read.problems.length > 0 ? fromJson(json, { strict: true }) : read
+          },
+          catch: planProblem
         })
         yield* collector.loadPlan(plan)
         return HttpServerResponse.empty()
@@ -222,3 +229,11 @@ const rowOf = ({ json: _, problems: [problem], ...row }: Received) => ({ ...row,
 
 /** What the timeline shows of a request. */
 const attemptOf = ({ headers: _, ...attempt }: Request) => attempt
+
+const planProblem = (error: unknown): string => {
+  const { _tag, code, message } = error as { readonly _tag?: string; readonly code?: string; readonly message: string }
+  if (_tag === "InvalidPlan") return message
+  return code === "ERR_MODULE_NOT_FOUND"
+    ? "Plans from JSON need the package typebox: npm install typebox"
+    : "The plan cannot be read"
+}

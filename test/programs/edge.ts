@@ -2,6 +2,9 @@
 import { AsyncLocalStorage } from "node:async_hooks"
 
 Object.defineProperty(process, "getBuiltinModule", { value: undefined })
+process.once = () => {
+  throw new Error("A Node.js API is used (process.once) which is not supported in the Edge Runtime")
+}
 if (process.argv[2] === "global") Object.defineProperty(globalThis, "AsyncLocalStorage", { value: AsyncLocalStorage })
 
 const { withContext, withIdentity } = await import("../../src/plain.ts")
