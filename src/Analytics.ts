@@ -198,13 +198,15 @@ export const layerConfig = (
  * `10 seconds`. An error names the variable.
  */
 export const layerFromConfig: Layer.Layer<Analytics, Config.ConfigError | InvalidSetting, HttpClient.HttpClient> =
-  /* @__PURE__ */ Layer.unwrap(
-    Effect.map(
-      Effect.all([Config.Redacted(Settings.variableOf("writeKey")), Settings.config]),
-      ([writeKey, settings]) =>
-        Layer.catch(layer({ ...settings, writeKey }), ({ problem, setting }) =>
-          Layer.effectContext(Effect.fail(new InvalidSetting({ setting: Settings.variableOf(setting), problem })))
-        )
+  /* @__PURE__ */ Layer.suspend(() =>
+    Layer.unwrap(
+      Effect.map(
+        Effect.all([Config.Redacted(Settings.variableOf("writeKey")), Settings.config()]),
+        ([writeKey, settings]) =>
+          Layer.catch(layer({ ...settings, writeKey }), ({ problem, setting }) =>
+            Layer.effectContext(Effect.fail(new InvalidSetting({ setting: Settings.variableOf(setting), problem })))
+          )
+      )
     )
   )
 

@@ -84,7 +84,7 @@ export const createTestAnalytics: {
     },
     ofType: (event) =>
       FakeServer.propertiesOf(server.batches.flat(), event).map((properties) =>
-        // Without a plan nobody can see it.
+        // Without a plan the types hide it.
         Effect.runSync((settings.plan as TrackingPlan.Plan).decodeSent(event, properties))
       ),
     respond: (...answers) => void server.script.push(...answers),
@@ -109,7 +109,7 @@ const fetchFrom =
     return FakeServer.toResponse(answer === "never" ? 200 : answer)
   }
 
-/** Resolves after a time, or never; rejects when the signal says so. */
+/** Resolves after a time, or never; rejects when the signal aborts. */
 const until = (signal: AbortSignal | undefined, after: number | undefined): Promise<void> =>
   new Promise((resolve, reject) => {
     const timer = after === undefined ? undefined : setTimeout(resolve, after)
