@@ -27,6 +27,7 @@ const order = [
     "plain",
     "RequestMiddleware",
     "internal/FakeServer",
+    "internal/MicrotaskScheduler",
     "AnalyticsTest",
     "plainTest",
     "Collector",
