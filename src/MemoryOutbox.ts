@@ -170,7 +170,7 @@ export const make = Effect.fnUntraced(function* (
           takenBytes -= message.bytes
         }
         admitWaiters()
-        return Effect.andThen(notify({ ...outcome, messages }), Effect.sync(resolveFlushes))
+        return Effect.ensuring(notify({ ...outcome, messages }), Effect.sync(resolveFlushes))
       })
     )
 

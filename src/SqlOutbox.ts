@@ -12,6 +12,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Reactivity from "effect/reactivity/Reactivity"
 import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
 import * as SqlClient from "effect/sql/SqlClient"
 import { InvalidSetting, type OutboxFull, type OutboxUnavailable } from "./AnalyticsError.ts"
 import * as Delivery from "./Delivery.ts"
@@ -25,7 +26,7 @@ import * as SqliteFile from "./SqlOutbox/SqliteFile.ts"
 import * as Store from "./SqlOutbox/Store.ts"
 import * as Transport from "./Transport.ts"
 
-export type { Operations, Stats } from "./SqlOutbox/Operations.ts"
+export type { DeadLetter, Operations, Stats } from "./SqlOutbox/Operations.ts"
 
 /** What an operator does with a durable outbox. */
 export class SqlOutbox extends Context.Service<SqlOutbox, Operations>()("effect-analytics/SqlOutbox") {}
@@ -162,7 +163,15 @@ const make = Effect.fnUntraced(function* (
 
 const noOperations = (error: OutboxUnavailable | OutboxFull): Operations => {
   const fails = Effect.fail(error)
-  return { stats: fails, retryDead: fails, purgeDead: () => fails, purgeUser: () => fails }
+  const nothing = Stream.fail(error)
+  return {
+    stats: fails,
+    retryDead: fails,
+    purgeDead: () => fails,
+    purgeUser: () => fails,
+    pendingMessages: nothing,
+    deadLetters: nothing
+  }
 }
 
 /** A database of the program's own: others look after it. */

@@ -18,7 +18,7 @@ import * as Call from "./Call.ts"
 import type * as CallTypes from "./CallTypes.ts"
 import type * as Delivery from "./Delivery.ts"
 import * as Enrichment from "./Enrichment.ts"
-import { ignoreThrows } from "./internal/Callback.ts"
+import { ignoreThrows, textOf } from "./internal/Callback.ts"
 import * as CallStorage from "./internal/CallStorage.ts"
 import type { Check } from "./internal/Check.ts"
 import * as ExitWarning from "./internal/ExitWarning.ts"
@@ -239,7 +239,7 @@ export const createAnalytics: {
 /** @internal Makes a client for a function that is called by the program: the stack of an error begins at its caller. */
 export const create = (settings: AnySettings, callee: (...args: never) => unknown): AnyClient => {
   try {
-    return createRecorded(settings)
+    return createInside(Layer.empty, settings)
   } catch (error) {
     if (error instanceof Error) Error.captureStackTrace?.(error, callee)
     throw error
@@ -255,8 +255,8 @@ const fromEnvironment = (): AnySettings => {
   return { ...fromVariables(environment), writeKey }
 }
 
-/** @internal Makes a client whose outcomes are recorded, those of calls that callbacks make included. */
-export const createRecorded = (settings: AnySettings, record: (outcome: AnyOutcome) => void = () => {}): AnyClient => {
+/** @internal Makes a client inside of services that the settings do not name: for the test client. */
+export const createInside = (outer: Layer.Layer<never>, settings: AnySettings): AnyClient => {
   check(settings)
   const { fetch, logger, onError, onOutcome, outbox, plan, writeKey, ...options } = settings
   const strict = flag("strict", settings.strict)
@@ -271,11 +271,7 @@ export const createRecorded = (settings: AnySettings, record: (outcome: AnyOutco
   const bare = Layer.provide(Analytics.layerNoDeps(options), [queue, transport])
   const layer = plan === undefined ? bare : Layer.provide(plan.layer(settings), bare)
   const observer = observerOf(settings)
-  const surroundings = Layer.mergeAll(
-    Layer.succeed(Observer.Observer, observer?.observe),
-    Layer.succeed(Notifier.Recorder, record),
-    logTo(logger)
-  )
+  const surroundings = Layer.mergeAll(Layer.succeed(Observer.Observer, observer?.observe), logTo(logger), outer)
   const scope = Scope.makeUnsafe()
   const services = Effect.runSync(Layer.buildWithScope(Layer.provideMerge(layer, surroundings), scope))
   const analytics = Context.get(services, Analytics.Analytics)
@@ -463,8 +459,7 @@ const observerOf = ({ onError, onOutcome }: AnySettings): CallbackObserver | und
       ignoreThrows(callback, (cause) => {
         if (failed.has(name)) return
         failed.add(name)
-        const text = cause instanceof Error ? (cause.stack ?? cause.message) : String(cause)
-        failures = Effect.andThen(failures, log("Error", `${name} threw: ${text}`))
+        failures = Effect.andThen(failures, log("Error", `${name} threw: ${textOf(cause)}`))
       })
     )
 
@@ -524,7 +519,7 @@ const logTo = (logger: Log | undefined): Layer.Layer<never> => {
         hasThrown = true
         // The program's own logger cannot report its own failure.
         // @effect-diagnostics-next-line globalConsole:off
-        ignoreThrows(() => standard.error(`effect-analytics: logger threw: ${String(cause)}; it did not log: ${line}`))
+        ignoreThrows(() => standard.error(`effect-analytics: logger threw: ${textOf(cause)}; it did not log: ${line}`))
       }
     )
   })

@@ -1,11 +1,13 @@
 /**
  * For the tests of plain programs: the client of `createAnalytics`, with only the wire replaced.
  */
-
+import * as Layer from "effect/Layer"
 import type * as Message from "./CallTypes.ts"
 import * as FakeServer from "./internal/FakeServer.ts"
+import * as MicrotaskScheduler from "./internal/MicrotaskScheduler.ts"
+import * as Notifier from "./internal/Notifier.ts"
 import type { Outcome } from "./Outcome.ts"
-import { type AnySettings, type Client, createRecorded, type Deadline, type Settings } from "./plain.ts"
+import { type AnySettings, type Client, createInside, type Deadline, type Settings } from "./plain.ts"
 
 export type { Answer, Request } from "./internal/FakeServer.ts"
 
@@ -24,7 +26,8 @@ export interface TestClient extends Client, Sent {}
 
 /**
  * A client over a recorded wire. Its `close` rejects if a message is not accounted for. Calls that are not accepted throw, unless
- * `strict` is `false`. A plan has a `hashKey` if none is given.
+ * `strict` is `false`. A plan has a `hashKey` if none is given. Timers may be fake: without `gzip`, a `flushInterval` and a
+ * scripted delay it needs none.
  */
 export const createTestAnalytics = (settings: Partial<Settings> = {}): TestClient =>
   createRecordedTest(settings as object).client
@@ -42,7 +45,8 @@ export const createRecordedTest = (
     strict: settings.strict ?? true,
     fetch: fetchFrom(server)
   }
-  const client = createRecorded(all, (outcome) => outcomes.push(outcome))
+  const recorder = Layer.succeed(Notifier.Recorder, (outcome) => void outcomes.push(outcome))
+  const client = createInside(Layer.merge(recorder, MicrotaskScheduler.layer), all)
   const close = async (deadline?: Deadline) => {
     const flushed = await client.close(deadline)
     const broken = FakeServer.violation(client.stats(), outcomes)

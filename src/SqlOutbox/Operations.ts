@@ -4,6 +4,9 @@
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Stream from "effect/Stream"
+import type { Wire } from "../Message.ts"
 import type { Database, Fault } from "./Database.ts"
 import type { Store } from "./Store.ts"
 
@@ -25,6 +28,18 @@ export interface Stats {
   }
 }
 
+/** A message that the API rejected. */
+export interface DeadLetter {
+  readonly message: Wire
+  readonly reason: string
+  /** The last HTTP status, if there was an answer. */
+  readonly status: number | undefined
+  /** HTTP attempts made. */
+  readonly attempts: number
+  /** Time of day in milliseconds. */
+  readonly diedAt: number
+}
+
 export interface Operations {
   readonly stats: Effect.Effect<Stats, Fault>
   /** Lets all dead letters wait again, after everything that waits now; answers how many do. */
@@ -39,10 +54,30 @@ export interface Operations {
   readonly purgeUser: (
     userId: string | number
   ) => Effect.Effect<{ readonly pending: number; readonly dead: number }, Fault>
+  /**
+   * The messages that wait, oldest first, read a page at a time in constant memory. What is delivered while it is read may be
+   * missing.
+   */
+  readonly pendingMessages: Stream.Stream<Wire, Fault>
+  /** The dead letters by their `messageId`, read in the same way. */
+  readonly deadLetters: Stream.Stream<DeadLetter, Fault>
 }
 
-/** Messages that are looked at together when a user is searched for. */
+/** Messages that are looked at together. */
 const pageSize = 500
+
+/** Reads page after page; the next begins after the last of this one. */
+const pages = <A, Place, E>(
+  first: Place,
+  read: (after: Place) => Effect.Effect<ReadonlyArray<A>, E>,
+  placeOf: (row: A) => Place
+): Stream.Stream<A, E> =>
+  Stream.paginate(first, (after) =>
+    Effect.map(read(after), (page) => {
+      const last = page.at(-1)
+      return [page, last === undefined ? Option.none() : Option.some(placeOf(last))] as const
+    })
+  )
 
 export const makeOperations = ({ ask, tables }: Database, store: Store): Operations => ({
   stats: Effect.gen(function* () {
@@ -100,7 +135,19 @@ export const makeOperations = ({ ask, tables }: Database, store: Store): Operati
       yield* Effect.yieldNow
     }
     return { pending, dead }
-  })
+  }),
+
+  pendingMessages: pages(
+    0,
+    (after) => ask(tables.page(after, pageSize)),
+    ({ seq }) => seq
+  ).pipe(Stream.map(({ message }) => message.data)),
+
+  deadLetters: pages(
+    "",
+    (after) => ask(tables.pageDead(after, pageSize)),
+    ({ key }) => key
+  ).pipe(Stream.map(({ key, payload, ...fate }) => ({ message: JSON.parse(payload) as Wire, ...fate })))
 })
 
 const names = (json: string, id: string): boolean => {
