@@ -1,4 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
+import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
@@ -8,17 +9,22 @@ import * as Commits from "../src/SqlOutbox/Commits.ts"
 import type { NewEntry } from "../src/SqlOutbox/Tables.ts"
 import { breathe, messages } from "./support.ts"
 
+/** No loop may end here. */
+const noDefect = () => Effect.die("a loop has ended")
+
 const entries = (count: number): ReadonlyArray<NewEntry> =>
   messages(1, count).map((message) => ({ message, lane: 0, createdAt: 0 }))
 
 /** Commits that take this long, and the sizes of their groups. */
 const taking = Effect.fnUntraced(function* (millis: number) {
   const groups: Array<number> = []
-  const commits = yield* Commits.make((group) =>
-    Effect.andThen(
-      Effect.sync(() => void groups.push(group.length)),
-      millis === 0 ? Effect.void : Effect.sleep(millis)
-    )
+  const commits = yield* Commits.make(
+    (group) =>
+      Effect.andThen(
+        Effect.sync(() => void groups.push(group.length)),
+        millis === 0 ? Effect.void : Effect.sleep(millis)
+      ),
+    noDefect
   )
   return { commits, groups }
 })
@@ -85,7 +91,7 @@ describe("Commits", () => {
   it.effect("answer each call when its group is written, and not before", () =>
     Effect.gen(function* () {
       const written = yield* Deferred.make<void>()
-      const commits = yield* Commits.make(() => Deferred.await(written))
+      const commits = yield* Commits.make(() => Deferred.await(written), noDefect)
       const [call] = yield* addAll(commits, entries(1))
       assert(call !== undefined)
       yield* breathe
@@ -99,7 +105,7 @@ describe("Commits", () => {
     Effect.gen(function* () {
       let isDown = true
       const fault = new OutboxUnavailable({ problem: "is away" })
-      const commits = yield* Commits.make(() => (isDown ? Effect.fail(fault) : Effect.void))
+      const commits = yield* Commits.make(() => (isDown ? Effect.fail(fault) : Effect.void), noDefect)
       const calls = yield* addAll(commits, entries(3))
       for (const call of calls) assert.strictEqual(yield* Effect.flip(Fiber.join(call)), fault)
       isDown = false
@@ -111,11 +117,13 @@ describe("Commits", () => {
     Effect.gen(function* () {
       const gate = yield* Deferred.make<void>()
       const groups: Array<ReadonlyArray<string>> = []
-      const commits = yield* Commits.make((group) =>
-        Effect.andThen(
-          Effect.sync(() => void groups.push(group.map(({ message }) => message.messageId))),
-          Deferred.await(gate)
-        )
+      const commits = yield* Commits.make(
+        (group) =>
+          Effect.andThen(
+            Effect.sync(() => void groups.push(group.map(({ message }) => message.messageId))),
+            Deferred.await(gate)
+          ),
+        noDefect
       )
       const [first, second] = entries(2)
       assert(first !== undefined && second !== undefined)
@@ -136,7 +144,7 @@ describe("Commits", () => {
   it.effect("wait with one that is given up while it is written: the message may be there", () =>
     Effect.gen(function* () {
       const gate = yield* Deferred.make<void>()
-      const commits = yield* Commits.make(() => Deferred.await(gate))
+      const commits = yield* Commits.make(() => Deferred.await(gate), noDefect)
       const [call] = yield* addAll(commits, entries(1))
       assert(call !== undefined)
       yield* breathe
@@ -145,6 +153,56 @@ describe("Commits", () => {
       assert.isUndefined(interrupting.pollUnsafe())
       yield* Deferred.succeed(gate, undefined)
       yield* Fiber.join(interrupting)
+    })
+  )
+
+  it.effect("give a message that can't be written its own error, and write the others", () =>
+    Effect.gen(function* () {
+      const groups: Array<number> = []
+      const commits = yield* Commits.make((group) => {
+        groups.push(group.length)
+        if (group.some(({ message }) => message.messageId === "id of event 2")) throw new Error("no statement")
+        return Effect.void
+      }, noDefect)
+      const calls = yield* addAll(commits, entries(4))
+      const ends = yield* Effect.forEach(calls, (call) => Effect.exit(Fiber.join(call)))
+      assert.deepStrictEqual(
+        ends.map(({ _tag }) => _tag),
+        ["Success", "Failure", "Success", "Success"]
+      )
+      yield* Effect.forEach(entries(1), commits.add)
+      assert.deepStrictEqual(groups, [4, 1, 1, 1, 1, 1])
+    })
+  )
+
+  it.effect("fail every call, present and future, when their loop ends by a defect, and report it", () =>
+    Effect.gen(function* () {
+      const reports: Array<string> = []
+      const clock = yield* Clock.Clock
+      let isBroken = false
+      const broken: Clock.Clock = {
+        ...clock,
+        currentTimeMillisUnsafe: () => clock.currentTimeMillisUnsafe(),
+        sleep: (duration) => clock.sleep(duration),
+        monotonicTimeNanos: Effect.suspend(() => (isBroken ? Effect.die("no clock") : clock.monotonicTimeNanos))
+      }
+      const commits = yield* Effect.provideService(
+        Commits.make(
+          () => Effect.void,
+          (error) => Effect.sync(() => void reports.push(error.message))
+        ),
+        Clock.Clock,
+        broken
+      )
+      yield* Effect.forEach(entries(1), commits.add)
+      isBroken = true
+      const calls = yield* addAll(commits, entries(3))
+      const message = "the outbox is stopped: its group commit ended by a defect"
+      for (const call of calls) assert.strictEqual((yield* Effect.flip(Fiber.join(call))).message, message)
+      yield* commits.idle
+      yield* breathe
+      for (const entry of entries(1)) assert.strictEqual((yield* Effect.flip(commits.add(entry))).message, message)
+      assert.deepStrictEqual(reports, [message])
     })
   )
 })

@@ -11,6 +11,7 @@ import * as Latch from "effect/Latch"
 import type * as Scope from "effect/Scope"
 import { type OutboxFull, OutboxUnavailable } from "../AnalyticsError.ts"
 import * as Time from "../Time.ts"
+import * as Loop from "./Loop.ts"
 import type { NewEntry } from "./Tables.ts"
 
 /** Messages in a group, at most. */
@@ -18,7 +19,9 @@ const maxGroup = 100
 /** Milliseconds that a group stays open, at most. */
 const maxWindow = 5
 
-const over = new OutboxUnavailable({ problem: "is closed" })
+const closed = new OutboxUnavailable({ problem: "is closed" })
+/** The error of a call whose message the database can't be given. */
+export const unwritable = new OutboxUnavailable({ problem: "can't write this message" })
 
 type CommitError = OutboxFull | OutboxUnavailable
 
@@ -39,20 +42,26 @@ export interface Commits {
   readonly idle: Effect.Effect<void>
 }
 
-/** Starts to write groups, by `write`, one after the other. */
+/**
+ * Starts to write groups, by `write`, one after the other. A group that `write` dies of is written again one by one, so that
+ * a message is the error of its own call only.
+ */
 export const make = Effect.fnUntraced(function* (
-  write: (entries: ReadonlyArray<NewEntry>) => Effect.Effect<void, CommitError>
+  write: (entries: ReadonlyArray<NewEntry>) => Effect.Effect<void, CommitError>,
+  onDefect: Loop.OnDefect
 ): Effect.fn.Return<Commits, never, Scope.Scope> {
   let waiting: Array<Waiting> = []
+  /** The group that is being written. */
+  let group: ReadonlyArray<Waiting> = []
   let writing: Deferred.Deferred<void> | undefined
   const some = Latch.makeUnsafe()
   const full = Latch.makeUnsafe()
   let window = 0
-  let isOver = false
+  let over: OutboxUnavailable | undefined
 
   const add: Commits["add"] = (entry) =>
     Effect.suspend(() => {
-      if (isOver) return Effect.fail(over)
+      if (over !== undefined) return Effect.fail(over)
       const one: Waiting = { entry, done: Deferred.makeUnsafe(), taken: false }
       waiting.push(one)
       some.openUnsafe()
@@ -70,40 +79,55 @@ export const make = Effect.fnUntraced(function* (
     for (const one of group) Deferred.doneUnsafe(one.done, exit)
   }
 
+  /** Writes a group; a defect is the error of this group. */
+  const attempt = (group: ReadonlyArray<Waiting>): Effect.Effect<Exit.Exit<void, CommitError>> =>
+    Effect.suspend(() => write(group.map(({ entry }) => entry))).pipe(
+      Effect.catchDefect(() => Effect.fail(unwritable)),
+      Effect.exit
+    )
+
+  const attemptEach = (group: ReadonlyArray<Waiting>) =>
+    Effect.forEach(group, (one) => Effect.map(attempt([one]), (exit) => answer([one], exit)), { discard: true })
+
   const commit = Effect.gen(function* () {
     // Who calls in the same turn is in it, whatever the window.
     yield* Effect.yieldNow
     if (window >= 1 && waiting.length < maxGroup) yield* Effect.raceFirst(Effect.sleep(window), full.await)
-    const group = waiting.splice(0, maxGroup)
+    group = waiting.splice(0, maxGroup)
     if (waiting.length === 0) some.closeUnsafe()
     if (waiting.length < maxGroup) full.closeUnsafe()
     if (group.length === 0) return
     for (const one of group) one.taken = true
     writing = Deferred.makeUnsafe()
     const start = yield* Time.elapsed
-    const exit = yield* Effect.exit(write(group.map(({ entry }) => entry)))
+    const exit = yield* attempt(group)
     window = Math.min(maxWindow, (yield* Time.elapsed) - start)
-    let answered = group
-    if (Exit.isFailure(exit)) {
-      // Those behind would only wait for the same; who comes when he hears of it is not one of them.
-      answered = [...group, ...waiting.splice(0)]
+    if (Exit.isSuccess(exit)) answer(group, exit)
+    else if (exit.cause.reasons.some((reason) => reason._tag === "Fail" && reason.error === unwritable)) {
+      yield* attemptEach(group)
+    } else {
+      // Calls behind this group would wait for the same failure. An answered call may add the next one at once.
+      const failed = [...group, ...waiting.splice(0)]
       some.closeUnsafe()
       full.closeUnsafe()
+      answer(failed, exit)
     }
-    answer(answered, exit)
     Deferred.doneUnsafe(writing, Exit.void)
     writing = undefined
   })
 
-  yield* Effect.addFinalizer(() =>
+  const end = (error: OutboxUnavailable) =>
     Effect.sync(() => {
-      isOver = true
-      answer(waiting.splice(0), Exit.fail(over))
+      over ??= error
+      answer([...group, ...waiting.splice(0)], Exit.fail(over))
+      if (writing !== undefined) Deferred.doneUnsafe(writing, Exit.void)
     })
-  )
-  // What is being written is written to its end.
-  yield* Effect.forkScoped(
-    Effect.forever(Effect.uninterruptibleMask((restore) => Effect.andThen(restore(some.await), commit)))
+  yield* Effect.addFinalizer(() => end(closed))
+  // A group that is being written is written to its end.
+  yield* Loop.fork(
+    "group commit",
+    Effect.uninterruptibleMask((restore) => Effect.andThen(restore(some.await), commit)),
+    (error, cause) => Effect.andThen(end(error), onDefect(error, cause))
   )
 
   const idle = Effect.suspend(() => {

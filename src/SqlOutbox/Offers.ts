@@ -7,13 +7,14 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
-import { Closed, OutboxFull } from "../AnalyticsError.ts"
+import { Closed, OutboxFull, type OutboxUnavailable } from "../AnalyticsError.ts"
 import * as Message from "../Message.ts"
 import type { OfferError, Overflow } from "../Outbox.ts"
 import type { Backlog } from "./Backlog.ts"
 import * as Commits from "./Commits.ts"
 import type { Database, Fault } from "./Database.ts"
 import type { Held } from "./Held.ts"
+import type * as Loop from "./Loop.ts"
 import type { NewEntry, Size } from "./Tables.ts"
 
 export interface Offers {
@@ -35,11 +36,14 @@ export const make = Effect.fnUntraced(function* (
     readonly lanes: number
     /** Called when there is something new. */
     readonly onWritten: () => void
+    readonly onDefect: Loop.OnDefect
+    /** Why the outbox is stopped, if it is. */
+    readonly stopped: () => OutboxUnavailable | undefined
     /** Removes so many of the oldest that wait, and tells of it; answers how many. */
     readonly evict: (count: number) => Effect.Effect<number, Fault>
   }
 ): Effect.fn.Return<Offers, never, Scope.Scope> {
-  const { backlog, evict, held, lanes, onWritten, overflow } = options
+  const { backlog, evict, held, lanes, onDefect, onWritten, overflow, stopped } = options
   const { ask, askInside, place, tables } = database
   let closed = false
 
@@ -52,13 +56,15 @@ export const make = Effect.fnUntraced(function* (
   /** What keeps room for messages that are being written. */
   const kept = new Map<NewEntry, () => void>()
 
-  const commits = yield* Commits.make((entries) =>
-    Effect.flatMap(ask(tables.insert(entries)), (sizes) =>
-      Effect.map(written(sizes), () => {
-        // At once: counted twice, they would keep others out.
-        for (const entry of entries) kept.get(entry)?.()
-      })
-    )
+  const commits = yield* Commits.make(
+    (entries) =>
+      Effect.flatMap(ask(tables.insert(entries)), (sizes) =>
+        Effect.map(written(sizes), () => {
+          // At once: counted twice, they would keep others out.
+          for (const entry of entries) kept.get(entry)?.()
+        })
+      ),
+    onDefect
   )
 
   /** In the transaction of the caller: it is there when that is committed, and only then. */
@@ -70,7 +76,7 @@ export const make = Effect.fnUntraced(function* (
       const entry = { message, lane: ((message.user ?? Message.userOf(message.data)) >>> 0) % lanes, createdAt }
       kept.set(entry, release)
       return Effect.ensuring(
-        isInside ? writeInside(entry) : commits.add(entry),
+        isInside ? Effect.suspend(() => writeInside(entry)) : commits.add(entry),
         Effect.sync(() => {
           kept.delete(entry)
           release()
@@ -109,6 +115,8 @@ export const make = Effect.fnUntraced(function* (
   const offer: Offers["offer"] = (message) =>
     Effect.withFiber<void, OfferError>((fiber) => {
       if (closed) return Effect.fail(new Closed())
+      const why = stopped()
+      if (why !== undefined) return Effect.fail(why)
       if (place.isFull()) return Effect.fail(new OutboxFull({ bound: "disk" }))
       const transaction = Context.getOrUndefined(fiber.context, tables.sql.transactionService as never)
       const isInside = transaction !== undefined
@@ -122,7 +130,8 @@ export const make = Effect.fnUntraced(function* (
           ? write(message, isInside, backlog.reserve(message))
           : Effect.fail(new OutboxFull({ bound: excess.bound, limit: excess.limit }))
       })
-    })
+      // Whatever a message makes throw is the error of its own call.
+    }).pipe(Effect.catchDefect(() => Effect.fail(Commits.unwritable)))
 
   return {
     offer,

@@ -23,6 +23,7 @@ import type { Database, Fault } from "./Database.ts"
 import { Flushes } from "./Flushes.ts"
 import { Held, seqsOf } from "./Held.ts"
 import { Lanes } from "./Lanes.ts"
+import * as Loop from "./Loop.ts"
 import * as Offers from "./Offers.ts"
 import { Reader } from "./Reader.ts"
 import type { Death, Entry } from "./Tables.ts"
@@ -185,6 +186,19 @@ export const make = Effect.fnUntraced(function* (
       Effect.tap(() => flushes.resolve)
     )
 
+  /** Why the outbox is stopped: one of its loops has ended. */
+  let stopped: OutboxUnavailable | undefined
+
+  /** Stops everything: calls fail, flushes resolve, and nothing more is handed out. */
+  const stop: Loop.OnDefect = (error, cause) =>
+    Effect.suspend(() => {
+      stopped ??= error
+      backlog.refuseWaiters()
+      flushes.abandon()
+      some.openUnsafe()
+      return log(`${error.message}: calls fail, and ${pending()} messages wait for the next start`, cause)
+    })
+
   // -------------------------------------------------------------------------------------------------------------------
   // The way in, and out
   // -------------------------------------------------------------------------------------------------------------------
@@ -195,6 +209,8 @@ export const make = Effect.fnUntraced(function* (
     overflow: settings.overflow,
     lanes: total,
     onWritten: () => some.openUnsafe(),
+    onDefect: stop,
+    stopped: () => stopped,
     evict: (count) => discard((known) => askHere(tables.evict(count, known)), "evicted")
   })
 
@@ -240,6 +256,7 @@ export const make = Effect.fnUntraced(function* (
   const take: Outbox.Outbox["Service"]["take"] = Effect.fnUntraced(function* (max) {
     while (true) {
       // Closed before we look: what is written meanwhile opens it again.
+      if (stopped !== undefined) return yield* Cause.done()
       some.closeUnsafe()
       const entries = delivers ? yield* next(max) : []
       const messages = yield* dueOf(entries?.map((entry) => entry.message) ?? [])
@@ -306,8 +323,8 @@ export const make = Effect.fnUntraced(function* (
   })
 
   yield* count
-  yield* Effect.forkScoped(
-    Time.unattended(Effect.forever(Effect.andThen(Effect.sleep(pollInterval), Effect.ignoreCause(watched(tick)))))
+  yield* Time.unattended(
+    Loop.fork("maintenance", Effect.andThen(Effect.sleep(pollInterval), Effect.ignoreCause(watched(tick))), stop)
   )
 
   const abandon = Effect.gen(function* () {
@@ -381,8 +398,8 @@ export const make = Effect.fnUntraced(function* (
 /** A name that no other relay has; for others it begins with an address. */
 const nameOf = (address: string): string => `${address}/${crypto.randomUUID()}`
 
-const log = (line: string) =>
-  Effect.ignoreCause(Effect.annotateLogs(Effect.logError(line), { module: "effect-analytics" }))
+const log = (...lines: ReadonlyArray<unknown>) =>
+  Effect.ignoreCause(Effect.annotateLogs(Effect.logError(...lines), { module: "effect-analytics" }))
 
 /** What is rejected, or lost by a mistake of ours, is kept as a dead letter; all else is gone when it is settled. */
 const deathOf = (outcome: Outcome.Settled): Death | undefined => {
