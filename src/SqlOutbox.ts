@@ -1,28 +1,27 @@
 /**
- * An outbox that outlives the process: a call that returned is committed to a database, and is delivered at least once,
- * with the same `messageId`, whatever becomes of the process that made it.
+ * An outbox that survives restarts: a call that returned is committed to a database, and is delivered at least once, with the
+ * same `messageId`.
  *
- * `layerSqlite` needs nothing but a place for a file. `layer` is over a database that the program has: SQLite, or PostgreSQL
- * for a fleet, where any number of processes write (`layerWriter`) and any number deliver (`layerRelay`). Inside of
- * `sql.withTransaction` a call is committed, or rolled back, with the rows of the caller.
+ * `layerSqlite` needs a place for a file. `layer` uses a database of the application: SQLite, or PostgreSQL for a fleet, where
+ * any number of processes write (`layerWriter`), and one of those that deliver (`layerRelay`) is at work while the others stand
+ * by. Inside of `sql.withTransaction` a call is committed, or rolled back, with the rows of the caller.
  */
 import * as Path from "node:path"
 import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as Reactivity from "effect/reactivity/Reactivity"
 import type * as Scope from "effect/Scope"
 import * as SqlClient from "effect/sql/SqlClient"
-import { InvalidSetting, type OutboxFull, type OutboxUnavailable } from "./AnalyticsError.ts"
+import type { InvalidSetting, OutboxFull, OutboxUnavailable } from "./AnalyticsError.ts"
 import * as Delivery from "./Delivery.ts"
 import * as Outbox from "./Outbox.ts"
 import * as Settings from "./Settings.ts"
 import * as Database from "./SqlOutbox/Database.ts"
+import * as DatabaseSources from "./SqlOutbox/DatabaseSources.ts"
 import { makeOperations, type Operations } from "./SqlOutbox/Operations.ts"
-import * as SqliteClient from "./SqlOutbox/SqliteClient.ts"
-import * as SqliteFile from "./SqlOutbox/SqliteFile.ts"
-import * as Store from "./SqlOutbox/Store.ts"
+import type * as SqliteFile from "./SqlOutbox/SqliteFile.ts"
+import * as SqlOutboxService from "./SqlOutbox/SqlOutboxService.ts"
 import * as Transport from "./Transport.ts"
 
 export type { Operations, Stats } from "./SqlOutbox/Operations.ts"
@@ -41,13 +40,13 @@ export interface CommonOptions extends Outbox.Options {
   /** UTF-8 bytes of them, at most; at least the size of one message, 32,768. @default 1_073_741_824 (1 GiB) */
   readonly maxQueueBytes?: number | undefined
   /**
-   * How many lanes the users are spread over. No more relays than this can deliver at the same time. It is decided when
-   * the tables are made, and the same for ever. @default 64
+   * Requests that may be in flight at the same time without a change of order: as many as the delivery's `maxInFlight`. The
+   * messages of one user are never in two of them. @default 1
    */
-  readonly lanes?: number | undefined
-  /** How long after its last sign of life a relay is taken for dead. Longer than `requestTimeout`. @default "30 seconds" */
+  readonly maxInFlight?: number | undefined
+  /** A relay whose heartbeat has stopped for this long is replaced by another one. @default "10 seconds" */
   readonly lease?: Duration.Input | undefined
-  /** How long it takes at most until a message that another process wrote is seen. @default "1 second" */
+  /** The time between two looks into the database, where another process can't announce what it writes. @default "1 second" */
   readonly pollInterval?: Duration.Input | undefined
   /** How long a call, or a look into the outbox, waits for the database. @default "5 seconds" */
   readonly commitTimeout?: Duration.Input | undefined
@@ -85,7 +84,7 @@ export interface SqliteOptions extends CommonOptions {
   readonly maxFileBytes?: number | undefined
 }
 
-type Role = Store.Settings["role"]
+type Role = SqlOutboxService.Settings["role"]
 
 const settings = (options: Options & CommonOptions, role: Role) =>
   Settings.read(() => {
@@ -107,7 +106,7 @@ const settings = (options: Options & CommonOptions, role: Role) =>
         known
       ),
       overflow: Outbox.overflow(options),
-      lanes: options.lanes === undefined ? undefined : Settings.integer("lanes", options.lanes, 1, 1_024, known),
+      maxInFlight: Settings.integer("maxInFlight", options.maxInFlight, 1, 1_000),
       lease: Settings.millis("lease", options.lease, 100, known),
       pollInterval: Settings.millis("pollInterval", options.pollInterval, 1, known),
       timeout: Settings.millis("commitTimeout", options.commitTimeout, 1, known),
@@ -131,21 +130,17 @@ const settings = (options: Options & CommonOptions, role: Role) =>
 type OpenError = InvalidSetting | OutboxFull | OutboxUnavailable
 type Services = Context.Context<Outbox.Outbox | SqlOutbox>
 
-/** The outbox in the place that `place` makes. */
+/** The outbox over the database that `source` opens. */
 const make = Effect.fnUntraced(function* (
   options: Options & CommonOptions,
   role: Role,
-  place: Effect.Effect<Database.Place, OpenError, Scope.Scope>
+  source: (table: string) => Effect.Effect<Database.DatabaseSource, OpenError, Scope.Scope>
 ): Effect.fn.Return<Services, OpenError, Scope.Scope> {
   const read = yield* settings(options, role)
   const open = Effect.gen(function* () {
-    const database = yield* Database.make(yield* place, read)
-    const { lanes } = database
-    if (read.lanes !== undefined && read.lanes !== lanes) {
-      return yield* new InvalidSetting({ setting: "lanes", problem: `must be ${lanes}, as when the tables were made` })
-    }
-    const store = yield* Store.make(database, read)
-    return Context.make(Outbox.Outbox, store.outbox).pipe(Context.add(SqlOutbox, makeOperations(database, store)))
+    const database = yield* Database.make(yield* source(read.table), read)
+    const service = yield* SqlOutboxService.make(database, read)
+    return Context.make(Outbox.Outbox, service.outbox).pipe(Context.add(SqlOutbox, makeOperations(database, service)))
   })
   if (read.fallback === "none") return yield* open
   return yield* Effect.catchTag(open, ["OutboxUnavailable", "OutboxFull"], (error) =>
@@ -165,44 +160,11 @@ const noOperations = (error: OutboxUnavailable | OutboxFull): Operations => {
   return { stats: fails, retryDead: fails, purgeDead: () => fails, purgeUser: () => fails }
 }
 
-/** A database of the program's own: others look after it. */
-const placeOfClient: Effect.Effect<Database.Place, never, SqlClient.SqlClient> = Effect.map(
-  SqlClient.SqlClient,
-  (client) => ({
-    client,
-    address: SqliteFile.address(),
-    isGone: () => false,
-    replaced: () => false,
-    isFull: () => false,
-    startsAtOnce: false,
-    started: () => {},
-    tidy: () => {}
-  })
-)
-
-const placeOfFile = Effect.fnUntraced(function* (
+const sourceOfFile = Effect.fnUntraced(function* (
   options: SqliteOptions,
   startsAtOnce: boolean
-): Effect.fn.Return<Database.Place, InvalidSetting, Scope.Scope> {
-  const where = yield* Settings.read(() => fileSettings(options))
-  const context = yield* Effect.context<never>()
-  const file = new SqliteFile.SqliteFile({ ...where, startsAtOnce }, (line) =>
-    Effect.runSyncWith(context)(
-      Effect.ignoreCause(Effect.annotateLogs(Effect.logError(line), { module: "effect-analytics" }))
-    )
-  )
-  yield* Effect.addFinalizer(() => Effect.sync(() => file.end()))
-  const client = yield* Effect.provide(SqliteClient.make(file), Reactivity.layer)
-  return {
-    client,
-    address: SqliteFile.address(),
-    isGone: SqliteFile.isGone,
-    replaced: () => file.replaced(),
-    isFull: () => file.isFull(),
-    startsAtOnce,
-    started: () => file.started(),
-    tidy: () => file.tidy()
-  }
+): Effect.fn.Return<Database.DatabaseSource, InvalidSetting, Scope.Scope> {
+  return yield* DatabaseSources.ofFile({ ...(yield* Settings.read(() => fileSettings(options))), startsAtOnce })
 })
 
 const fileSettings = ({
@@ -232,13 +194,13 @@ const fileSettings = ({
 
 /**
  * In a file of its own: the embedded outbox. Needs Node 22.19 or newer, and nothing installed. Several processes may share
- * it: they deliver one another's messages, each user's in their order.
+ * it: one of them delivers the messages of all.
  */
 export const layerSqlite = (options: SqliteOptions): Layer.Layer<Outbox.Outbox | SqlOutbox, OpenError> =>
   layerFile(options, false)
 
 const layerFile = (options: SqliteOptions, startsAtOnce: boolean) =>
-  Layer.effectContext(make(options, "both", placeOfFile(options, startsAtOnce)))
+  Layer.effectContext(make(options, "both", () => sourceOfFile(options, startsAtOnce)))
 
 /** In the database that is provided; this process writes and delivers. */
 export const layer = (options: Options = {}): Layer.Layer<Outbox.Outbox | SqlOutbox, OpenError, SqlClient.SqlClient> =>
@@ -264,8 +226,8 @@ export const layerRelay = (
 
 const layerOf = (options: Options, role: Role) =>
   Layer.effectContext(
-    Effect.contextWith((context: Context.Context<SqlClient.SqlClient>) =>
-      make(options, role, Effect.provideContext(placeOfClient, context))
+    Effect.flatMap(SqlClient.SqlClient, (client) =>
+      make(options, role, (table) => Effect.succeed(DatabaseSources.ofClient(client, table)))
     )
   )
 

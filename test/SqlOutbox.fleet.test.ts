@@ -46,7 +46,7 @@ const makeWire = Effect.gen(function* () {
 layer(Postgres.layerClient, { timeout: 60_000, excludeTestServices: true })("a fleet", (it) => {
   it.effect("delivers a user's messages in the order of their commits, though a transaction ended late", () =>
     Effect.gen(function* () {
-      const options = { lanes: 1, table: "late" }
+      const options = { table: "late" }
       const sql = yield* SqlClient.SqlClient
       const writer = yield* Layer.build(
         Analytics.layerNoDeps().pipe(Layer.provide(SqlOutbox.layerWriter({ ...options })))
@@ -87,24 +87,6 @@ layer(Postgres.layerClient, { timeout: 60_000, excludeTestServices: true })("a f
         )
         assert.strictEqual(new Set(wire.sent).size, wire.sent.length)
       }).pipe(Effect.provideContext(writer))
-    })
-  )
-
-  it.effect("P18 waits for nobody whose lease ends a day from now: another clock said that", () =>
-    Effect.gen(function* () {
-      const options = { table: "tomorrow" }
-      const sql = yield* SqlClient.SqlClient
-      const wire = yield* makeWire
-      yield* wire.open
-      const layer = Analytics.layerNoDeps().pipe(Layer.provide(SqlOutbox.layerWriter(options)))
-      const analytics = Context.get(yield* Layer.build(layer), Analytics.Analytics)
-      yield* analytics.track({ userId: "ann", event: "Said", messageId: "first" })
-      const tomorrow = sql.literal("(extract(epoch from clock_timestamp()) * 1000 + 86400000)")
-      yield* sql`UPDATE tomorrow_lanes SET lease_by = 'another', lease_until = ${tomorrow}`
-      yield* sql`INSERT INTO tomorrow_relays (relay, seen_until) VALUES ('another', ${tomorrow})`
-      yield* Layer.build(SqlOutbox.layerRelay({ ...options, pollInterval: 20 }).pipe(Layer.provide(wire.layer)))
-      yield* wire.hasSent(1)
-      assert.deepStrictEqual(wire.sent, ["first"])
     })
   )
 })

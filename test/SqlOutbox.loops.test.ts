@@ -23,7 +23,10 @@ const stats = Analytics.Analytics.use((analytics) => analytics.stats)
 const life = <A, E, R, L>(path: string, over: Wire, body: Effect.Effect<A, E, R>, more: Layer.Layer<L>) =>
   Effect.provide(
     body,
-    client(SqlOutbox.layerSqlite({ directory: path, pollInterval: "61 seconds" }), over).pipe(Layer.provide(more))
+    client(SqlOutbox.layerSqlite({ directory: path, pollInterval: "61 seconds" }), over, {
+      // No request ends, and so no backoff is remembered.
+      requestTimeout: "1 hour"
+    }).pipe(Layer.provide(more))
   )
 
 /** The clock of the test, and a switch that makes it die for those that ask it so. */

@@ -103,12 +103,12 @@ export const rawSqlite = async (file: string): Promise<DatabaseSync> => {
 // ---------------------------------------------------------------------------------------------------------------------
 
 const id = "00000000-0000-7000-8000-000000000000"
-const columns = "lane, type, message_id, bytes, payload, created_at"
+const columns = "user_partition, type, message_id, bytes, payload, created_at"
 const [head, tail] = encoded(0, comment)
   .json.replace(/"messageId":"[^"]*"/, `"messageId":"${id}"`)
   .split(id) as [string, string]
 
-/** Lets so many messages wait, of all lanes in turn, and nothing else. */
+/** Lets so many messages wait, of all partitions in turn, and nothing else. */
 export const seedSqlite = (database: DatabaseSync, count: number): void => {
   database.exec(`DELETE FROM ${table}`)
   database

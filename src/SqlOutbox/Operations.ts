@@ -1,36 +1,33 @@
 /**
- * What an operator asks of a durable outbox, and does with it: how much waits, what died, whose messages are to go.
+ * The operations on a durable outbox: its state, its dead letters, and the erasure of a user's messages.
  */
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import type { Database, Fault } from "./Database.ts"
-import type { Store } from "./Store.ts"
+import type { Database, SqlOutboxError } from "./Database.ts"
+import type { SqlOutboxService } from "./SqlOutboxService.ts"
 
 export interface Stats {
-  /** Messages that wait, whoever wrote them. */
+  /** Pending messages, of all processes. */
   readonly pending: number
   /** UTF-8 bytes of them. */
   readonly pendingBytes: number
-  /** For how long the oldest has waited, in milliseconds; 0 if there is none. */
+  /** Milliseconds since the oldest of them was written; 0 if there is none. */
   readonly oldestAge: number
   /** Messages that the API rejected. */
   readonly dead: number
-  readonly lanes: {
-    readonly total: number
-    /** Leased by a relay that is alive. */
-    readonly leased: number
-    /** Of those, by this process. */
-    readonly here: number
-  }
+  /** The relay that delivers: this process, another one (or one that has just died), or none. */
+  readonly leader: "here" | "elsewhere" | "none"
 }
 
 export interface Operations {
-  readonly stats: Effect.Effect<Stats, Fault>
+  readonly stats: Effect.Effect<Stats, SqlOutboxError>
   /** Lets all dead letters wait again, after everything that waits now; answers how many do. */
-  readonly retryDead: Effect.Effect<number, Fault>
+  readonly retryDead: Effect.Effect<number, SqlOutboxError>
   /** Deletes the dead letters, or those that died longer ago than `olderThan`; answers how many. */
-  readonly purgeDead: (options?: { readonly olderThan?: Duration.Input | undefined }) => Effect.Effect<number, Fault>
+  readonly purgeDead: (options?: {
+    readonly olderThan?: Duration.Input | undefined
+  }) => Effect.Effect<number, SqlOutboxError>
   /**
    * Deletes every message that names this user, as `userId`, `anonymousId` or `previousId`, waiting or dead: for requests
    * of erasure. What is on its way at this moment can't be called back. Those that waited are dropped, with the reason
@@ -38,40 +35,36 @@ export interface Operations {
    */
   readonly purgeUser: (
     userId: string | number
-  ) => Effect.Effect<{ readonly pending: number; readonly dead: number }, Fault>
+  ) => Effect.Effect<{ readonly pending: number; readonly dead: number }, SqlOutboxError>
 }
 
 /** Messages that are looked at together when a user is searched for. */
 const pageSize = 500
 
-export const makeOperations = ({ ask, tables }: Database, store: Store): Operations => ({
+export const makeOperations = ({ run, tables }: Database, service: SqlOutboxService): Operations => ({
   stats: Effect.gen(function* () {
-    const { bytes, count } = yield* ask(tables.tally)
-    const oldest = yield* ask(tables.oldest)
+    const { bytes, count } = yield* run(tables.countPending)
+    const oldest = yield* run(tables.oldest)
     const now = yield* Clock.currentTimeMillis
     return {
       pending: count,
       pendingBytes: bytes,
       oldestAge: oldest === undefined ? 0 : Math.max(0, now - oldest),
-      dead: yield* ask(tables.countDead),
-      lanes: {
-        total: yield* ask(tables.countLanes),
-        leased: yield* ask(tables.countLeased),
-        here: store.lanesHere()
-      }
+      dead: yield* run(tables.countDead),
+      leader: service.isLeader() ? "here" : (yield* run(tables.readLeader)).holder === null ? "none" : "elsewhere"
     }
   }),
 
   retryDead: Effect.gen(function* () {
-    const again = yield* ask(tables.retryDead)
-    yield* store.refresh
+    const again = yield* run(tables.retryDead)
+    yield* service.refresh
     return again.length
   }),
 
   purgeDead: ({ olderThan } = {}) =>
     Effect.gen(function* () {
       const age = olderThan === undefined ? -1 : Duration.toMillis(Duration.fromInputUnsafe(olderThan))
-      return yield* ask(tables.purgeDead((yield* Clock.currentTimeMillis) - age))
+      return yield* run(tables.purgeDead((yield* Clock.currentTimeMillis) - age))
     }),
 
   purgeUser: Effect.fnUntraced(function* (userId: string | number) {
@@ -79,22 +72,22 @@ export const makeOperations = ({ ask, tables }: Database, store: Store): Operati
     let pending = 0
     let dead = 0
     for (let after = 0; ; ) {
-      const page = yield* ask(tables.page(after, pageSize))
+      const page = yield* run(tables.page(after, pageSize))
       const last = page.at(-1)
       if (last === undefined) break
       after = last.seq
       const theirs = page.filter(({ message }) => names(message.json, id))
-      pending += yield* store.erase(theirs)
+      pending += yield* service.erase(theirs)
       yield* Effect.yieldNow
     }
     for (let after = ""; ; ) {
-      const page = yield* ask(tables.pageDead(after, pageSize))
+      const page = yield* run(tables.pageDead(after, pageSize))
       const last = page.at(-1)
       if (last === undefined) break
       after = last.key
       for (const { key, payload } of page) {
         if (!names(payload, id)) continue
-        yield* ask(tables.removeDead(key))
+        yield* run(tables.removeDead(key))
         dead++
       }
       yield* Effect.yieldNow

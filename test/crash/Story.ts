@@ -31,8 +31,6 @@ export interface Story {
   readonly strikes: ReadonlyArray<Strike>
   /** Whether calls are made in transactions with rows of the program's own. */
   readonly transactional?: boolean | undefined
-  /** Fewer lanes are shared by more users. @default 64 */
-  readonly lanes?: number | undefined
   /** How often the peer answers 503, or takes everything in and drops the connection. @default 0.05 and 0.03 */
   readonly faults?: { readonly refused: number; readonly dropped: number } | undefined
 }
@@ -188,7 +186,7 @@ export const play = async (
     transactional: story.transactional,
     host: sink.host,
     place: place.address,
-    outbox: { lease: pauses ? 1_500 : 2_500, pollInterval: 100, lanes: story.lanes },
+    outbox: { lease: pauses ? 1_500 : 2_500, pollInterval: 100 },
     delivery: { batchSize: batch },
     requestTimeout: pauses ? 1_000 : 2_000
   } satisfies Partial<Life>

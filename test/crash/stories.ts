@@ -23,7 +23,6 @@ export const stories = {
     name: "PostgreSQL, calls in transactions with rows of the program",
     cast: { writer: 2, relay: 2 },
     strikes: ["kill"],
-    lanes: 4,
     transactional: true
   }
 } as const satisfies Readonly<Record<string, Story>>

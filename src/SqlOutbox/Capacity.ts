@@ -1,7 +1,7 @@
 /**
- * The bound of a durable outbox: how much waits, as far as this process knows, and who waits for room.
+ * The bound of a durable outbox: the messages that are pending, as far as this process knows, and the calls that wait for room.
  *
- * What this process writes and removes is counted as it happens; what others do is seen when the messages are counted again.
+ * Messages of this process are counted as they are written and deleted, those of others when the table is counted again.
  */
 import type { Message } from "../Message.ts"
 import type { Size } from "./Tables.ts"
@@ -11,7 +11,7 @@ export interface Bound {
   readonly maxQueueBytes: number
 }
 
-/** Who waits for room. Whoever is admitted reserves it at once. */
+/** A call that waits for room. It reserves room as soon as it is admitted. */
 export interface Waiter {
   readonly admit: () => void
   readonly refuse: () => void
@@ -19,15 +19,15 @@ export interface Waiter {
 
 const sum = (sizes: ReadonlyArray<Size>): number => sizes.reduce((bytes, size) => bytes + size.bytes, 0)
 
-export class Backlog {
+export class Capacity {
   readonly bound: Bound
   count = 0
   bytes = 0
-  /** How often something was written or removed by this process. */
+  /** How often this process has written or deleted something. */
   changes = 0
-  /** Whether the last count was not used, since something changed meanwhile. */
+  /** Whether the last count was void, since something changed meanwhile. */
   isStale = false
-  /** Of messages that are being written. */
+  /** Messages that are being written. */
   private reserved = { count: 0, bytes: 0 }
   /** Messages that wait for room, in their order. */
   private readonly waiters = new Set<{ readonly message: Message; readonly waiter: Waiter }>()
@@ -36,7 +36,7 @@ export class Backlog {
     this.bound = bound
   }
 
-  /** How many messages, or bytes, are too many once this one is in; whichever bound it is. */
+  /** The bound that this message would exceed, and by how many messages. */
   excess(
     message: Message
   ): { readonly bound: keyof Bound; readonly limit: number; readonly count: number } | undefined {
@@ -47,7 +47,7 @@ export class Backlog {
     return bytes > maxQueueBytes ? { bound: "maxQueueBytes", limit: maxQueueBytes, count: 1 } : undefined
   }
 
-  /** Keeps room for a message until it is written, or is not: then the answer is to be called, by whoever knows first. */
+  /** Keeps room for a message until the answer is called: when it is written, or can't be. */
   reserve({ bytes }: Message): () => void {
     let isKept = true
     this.reserved.count++
@@ -72,7 +72,7 @@ export class Backlog {
     this.put(this.count - sizes.length, this.bytes - sum(sizes))
   }
 
-  /** What was counted in the database. */
+  /** Sets what was counted in the database. */
   set(count: number, bytes: number): void {
     this.isStale = false
     this.put(count, bytes)
@@ -88,7 +88,7 @@ export class Backlog {
     return this.waiters.size > 0
   }
 
-  /** Admits a message as soon as there is room and nobody is before it; answers with the way to give up. */
+  /** Admits a message in its turn, as soon as there is room; answers with the way to give up. */
   wait(message: Message, waiter: Waiter): () => void {
     const one = { message, waiter }
     this.waiters.add(one)

@@ -1,8 +1,8 @@
 /**
- * Calls that come close together are written together: a commit costs the same for a hundred messages as for one.
+ * Group commit: calls that come close together share a transaction, which costs the same for a hundred messages as for one.
  *
- * A group is open for as long as the last commit took, and never for more than 5 ms: where a commit is cheap nobody waits
- * for others, and where it is dear they share it. Each call is answered when its message is committed.
+ * A group is open for as long as the last commit took, 5 ms at most: a call waits for others only where a commit is slow.
+ * Each call is answered when its message is committed.
  */
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
@@ -12,7 +12,7 @@ import type * as Scope from "effect/Scope"
 import { type OutboxFull, OutboxUnavailable } from "../AnalyticsError.ts"
 import * as Time from "../Time.ts"
 import * as Loop from "./Loop.ts"
-import type { NewEntry } from "./Tables.ts"
+import type { NewRow } from "./Tables.ts"
 
 /** Messages in a group, at most. */
 const maxGroup = 100
@@ -26,18 +26,18 @@ export const unwritable = new OutboxUnavailable({ problem: "can't write this mes
 type CommitError = OutboxFull | OutboxUnavailable
 
 interface Waiting {
-  readonly entry: NewEntry
+  readonly row: NewRow
   readonly done: Deferred.Deferred<void, CommitError>
-  /** Nobody can take it back any more. */
+  /** It is being written, and can't be taken back. */
   taken: boolean
 }
 
-export interface Commits {
+export interface GroupCommit {
   /**
-   * Resolves when the message is committed. Who gives up before its group is written leaves it; after that the answer is
-   * waited for, since the message may be there.
+   * Resolves when the message is committed. An interrupted call leaves its group if that is not being written yet; else it
+   * waits for the answer, since the message may be there.
    */
-  readonly add: (entry: NewEntry) => Effect.Effect<void, CommitError>
+  readonly add: (row: NewRow) => Effect.Effect<void, CommitError>
   /** Resolves when everything that was added before is committed, or is not. */
   readonly idle: Effect.Effect<void>
 }
@@ -47,9 +47,9 @@ export interface Commits {
  * a message is the error of its own call only.
  */
 export const make = Effect.fnUntraced(function* (
-  write: (entries: ReadonlyArray<NewEntry>) => Effect.Effect<void, CommitError>,
+  write: (rows: ReadonlyArray<NewRow>) => Effect.Effect<void, CommitError>,
   onDefect: Loop.OnDefect
-): Effect.fn.Return<Commits, never, Scope.Scope> {
+): Effect.fn.Return<GroupCommit, never, Scope.Scope> {
   let waiting: Array<Waiting> = []
   /** The group that is being written. */
   let group: ReadonlyArray<Waiting> = []
@@ -59,17 +59,17 @@ export const make = Effect.fnUntraced(function* (
   let window = 0
   let over: OutboxUnavailable | undefined
 
-  const add: Commits["add"] = (entry) =>
+  const add: GroupCommit["add"] = (row) =>
     Effect.suspend(() => {
       if (over !== undefined) return Effect.fail(over)
-      const one: Waiting = { entry, done: Deferred.makeUnsafe(), taken: false }
+      const one: Waiting = { row, done: Deferred.makeUnsafe(), taken: false }
       waiting.push(one)
       some.openUnsafe()
       if (waiting.length >= maxGroup) full.openUnsafe()
       return Effect.onInterrupt(Effect.interruptible(Deferred.await(one.done)), () => {
         if (one.taken) return Effect.exit(Deferred.await(one.done))
         waiting = waiting.filter((other) => other !== one)
-        // Who waits for the last to be written need not wait for this one.
+        // `idle` may wait for this call.
         Deferred.doneUnsafe(one.done, Exit.void)
         return Effect.void
       })
@@ -81,7 +81,7 @@ export const make = Effect.fnUntraced(function* (
 
   /** Writes a group; a defect is the error of this group. */
   const attempt = (group: ReadonlyArray<Waiting>): Effect.Effect<Exit.Exit<void, CommitError>> =>
-    Effect.suspend(() => write(group.map(({ entry }) => entry))).pipe(
+    Effect.suspend(() => write(group.map(({ row }) => row))).pipe(
       Effect.catchDefect(() => Effect.fail(unwritable)),
       Effect.exit
     )
@@ -90,7 +90,7 @@ export const make = Effect.fnUntraced(function* (
     Effect.forEach(group, (one) => Effect.map(attempt([one]), (exit) => answer([one], exit)), { discard: true })
 
   const commit = Effect.gen(function* () {
-    // Who calls in the same turn is in it, whatever the window.
+    // Calls of the same turn are in this group, whatever the window.
     yield* Effect.yieldNow
     if (window >= 1 && waiting.length < maxGroup) yield* Effect.raceFirst(Effect.sleep(window), full.await)
     group = waiting.splice(0, maxGroup)
