@@ -179,8 +179,8 @@ export const start = <Said>(
   }
 }
 
-/** A peer that takes everything. */
-export const startSink = async (): Promise<{ readonly port: number; readonly stop: () => Promise<void> }> => {
-  const sink = start<number>("sink.ts")
+/** A peer that takes everything, and answers after so many milliseconds. */
+export const startSink = async (delay = 0): Promise<{ readonly port: number; readonly stop: () => Promise<void> }> => {
+  const sink = start<number>("sink.ts", [String(delay)])
   return { port: await sink.hear(), stop: sink.stop }
 }

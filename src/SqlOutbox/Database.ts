@@ -13,7 +13,7 @@ import type * as Migrator from "effect/sql/Migrator"
 import * as SqlClient from "effect/sql/SqlClient"
 import { isSqlError, type SqlError } from "effect/sql/SqlError"
 import { OutboxFull, OutboxUnavailable } from "../AnalyticsError.ts"
-import type { LeaderLock } from "./Leader.ts"
+import type { LeaderLock } from "./LeaderLock.ts"
 import { migrate } from "./Migrations.ts"
 import * as Tables from "./Tables.ts"
 

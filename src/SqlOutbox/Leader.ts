@@ -8,20 +8,9 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
-import type { SqlError } from "effect/sql/SqlError"
 import * as Time from "../Time.ts"
 import type { Database, SqlOutboxError } from "./Database.ts"
 import type { LeaderRow } from "./Tables.ts"
-
-/** A lock for each epoch, held by the leader of that epoch for as long as its process and connection live. */
-export interface LeaderLock {
-  /** Whether the lock is held, as far as can be known: where that can't be known, it is. */
-  readonly isHeld: (epoch: number) => Effect.Effect<boolean, SqlError>
-  /** Holds the lock until the scope closes; answers whether nobody else held it. */
-  readonly hold: (epoch: number) => Effect.Effect<boolean, SqlError, Scope.Scope>
-  /** Runs a statement where it fails once the lock is lost. */
-  readonly guarded: <A>(statement: Effect.Effect<A, SqlError>) => Effect.Effect<A, SqlError>
-}
 
 /** How many locks of epochs that never began may be in the way: each was held by a relay that stopped just then. */
 const maxStuck = 8

@@ -2,9 +2,20 @@
 import * as Fs from "node:fs"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
 import type { SqlClient } from "effect/sql/SqlClient"
-import type { LeaderLock } from "./Leader.ts"
+import type { SqlError } from "effect/sql/SqlError"
 import type { SqliteFile } from "./SqliteFile.ts"
+
+/** A lock for each epoch, held by the leader of that epoch for as long as its process and connection live. */
+export interface LeaderLock {
+  /** Whether the lock is held, as far as can be known: where that can't be known, it is. */
+  readonly isHeld: (epoch: number) => Effect.Effect<boolean, SqlError>
+  /** Holds the lock until the scope closes; answers whether nobody else held it. */
+  readonly hold: (epoch: number) => Effect.Effect<boolean, SqlError, Scope.Scope>
+  /** Runs a statement where it fails once the lock is lost. */
+  readonly guarded: <A>(statement: Effect.Effect<A, SqlError>) => Effect.Effect<A, SqlError>
+}
 
 /** For a database whose connections can't hold a lock: only the heartbeat decides. */
 export const none: LeaderLock = {

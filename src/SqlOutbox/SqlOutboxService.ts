@@ -140,9 +140,11 @@ export const make = Effect.fnUntraced(function* (
         const messages = entries.map((entry) => entry.message)
         if (!Arr.isArrayNonEmpty(messages)) return Effect.void
         const removed = remove(seqsOf(entries), deathOf(outcome))
-        const ended = Effect.andThen(Effect.ignore(removed), end({ ...outcome, messages }, entries))
-        // The group of their users may be handed out again.
-        if (settings.maxInFlight > 1) some.openUnsafe()
+        const ended = Effect.andThen(Effect.ignore(removed), () => {
+          // The group of their users may be handed out again.
+          if (settings.maxInFlight > 1) some.openUnsafe()
+          return end({ ...outcome, messages }, entries)
+        })
         return Effect.andThen(barriers.during(ended), barriers.resolve)
       })
     )
