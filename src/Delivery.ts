@@ -72,6 +72,7 @@ export const make = Effect.fnUntraced(function* (
   const { batchSize, closeTimeout, flushInterval, maxInFlight, maxRetries } = yield* settings(options)
   const outbox = yield* Outbox.Outbox
   const transport = yield* Transport.Transport
+  if (transport.destination !== undefined) yield* outbox.lasting?.bind(transport.destination) ?? Effect.void
   const attempts = yield* Attempts.make({ maxRetries })
   const running = yield* Scope.make()
 

@@ -13,6 +13,7 @@ import * as Exit from "effect/Exit"
 import * as Latch from "effect/Latch"
 import * as Layer from "effect/Layer"
 import * as Queue from "effect/Queue"
+import type * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
 import {
   Closed,
@@ -62,6 +63,8 @@ export interface Trouble {
 
 /** What an outbox that outlives the process adds: its messages are tried for as long as it takes. */
 export interface Lasting {
+  /** Makes the outbox one of this destination; fails if it belongs to another one. */
+  readonly bind: (destination: Redacted.Redacted<string>) => Effect.Effect<void, InvalidSetting>
   /** Those of these messages that are still to be delivered: what is too old is dropped, what was erased is gone. */
   readonly dueOf: (messages: ReadonlyArray<Message>) => Effect.Effect<ReadonlyArray<Message>>
   /** Keeps what is in the way for the next life, or forgets it. */

@@ -50,6 +50,11 @@ export interface CommonOptions extends Outbox.Options {
   readonly pollInterval?: Duration.Input | undefined
   /** How long a call, or a look into the outbox, waits for the database. @default "5 seconds" */
   readonly commitTimeout?: Duration.Input | undefined
+  /**
+   * An outbox belongs to the write key and the host of its first client, and others are refused. This makes it one of this
+   * client, which then delivers what waits: for a key that was rotated, or a host that moved. @default false
+   */
+  readonly adoptDestination?: boolean | undefined
   /** Messages that are older are dropped with the reason `outdated`. @default as long as it takes */
   readonly maxAge?: Duration.Input | undefined
   /** Dead letters, at most: the oldest go first. @default 10_000 */
@@ -106,6 +111,7 @@ const settings = (options: Options & CommonOptions, role: Role) =>
         known
       ),
       overflow: Outbox.overflow(options),
+      adoptDestination: Settings.flag("adoptDestination", options.adoptDestination),
       maxInFlight: Settings.integer("maxInFlight", options.maxInFlight, 1, 1_000),
       lease: Settings.millis("lease", options.lease, 100, known),
       pollInterval: Settings.millis("pollInterval", options.pollInterval, 1, known),

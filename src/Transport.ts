@@ -8,7 +8,7 @@ import * as Data from "effect/Data"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import type * as Redacted from "effect/Redacted"
+import * as Redacted from "effect/Redacted"
 import type { InvalidSetting } from "./AnalyticsError.ts"
 import { library, type Message } from "./Message.ts"
 import * as Settings from "./Settings.ts"
@@ -42,6 +42,8 @@ export class Transport extends Context.Service<
     readonly send: (messages: ReadonlyArray<Message>, attempt: number) => Effect.Effect<Answer>
     /** UTF-8 bytes that a request has besides its messages and the commas between them. */
     readonly envelopeBytes: number
+    /** Where requests go, and with which key: the same for clients that deliver to the same source. */
+    readonly destination?: Redacted.Redacted<string> | undefined
   }
 >()("effect-analytics/Transport") {}
 
@@ -136,7 +138,11 @@ export const makeWith = Effect.fnUntraced(function* (
     )
   })
 
-  return Transport.of({ send, envelopeBytes: envelope("", new Date(0).toISOString()).length })
+  return Transport.of({
+    send,
+    envelopeBytes: envelope("", new Date(0).toISOString()).length,
+    destination: Redacted.make(`${writeKey} ${endpoint}`)
+  })
 })
 
 const compress = async (text: string): Promise<Uint8Array<ArrayBuffer>> =>

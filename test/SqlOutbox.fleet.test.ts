@@ -89,6 +89,66 @@ layer(Postgres.layerClient, { timeout: 60_000, excludeTestServices: true })("a f
       }).pipe(Effect.provideContext(writer))
     })
   )
+
+  it.effect("delivers at once what another process writes, though it looks once an hour", () =>
+    Effect.gen(function* () {
+      const options = { table: "sooner", pollInterval: "1 hour" } as const
+      const wire = yield* makeWire
+      yield* wire.open
+      const relay = yield* Layer.build(SqlOutbox.layerRelay(options).pipe(Layer.provide(wire.layer)))
+      yield* Effect.repeat(Context.get(relay, SqlOutbox.SqlOutbox).stats, { until: ({ leader }) => leader === "here" })
+      const writer = yield* Layer.build(Analytics.layerNoDeps().pipe(Layer.provide(SqlOutbox.layerWriter(options))))
+      for (const messageId of ["first", "second", "third"]) {
+        yield* Context.get(writer, Analytics.Analytics).track({ userId: "ann", event: "Said", messageId })
+      }
+      yield* wire.hasSent(3)
+      assert.deepStrictEqual(wire.sent, ["first", "second", "third"])
+    })
+  )
+
+  it.effect("keeps the order of each user with several requests in flight", () =>
+    Effect.gen(function* () {
+      const options = { table: "parallel" }
+      const writer = yield* Layer.build(Analytics.layerNoDeps().pipe(Layer.provide(SqlOutbox.layerWriter(options))))
+      const analytics = Context.get(writer, Analytics.Analytics)
+      const users = Array.from({ length: 20 }, (_, n) => `user ${n}`)
+      for (let n = 0; n < 30; n++) {
+        yield* Effect.forEach(
+          users,
+          (userId) => analytics.track({ userId, event: "Said", messageId: `${userId}/${n}` }),
+          { concurrency: "unbounded", discard: true }
+        )
+      }
+      const sent: Array<string> = []
+      const flying = { now: 0, most: 0 }
+      const done = yield* Deferred.make<void>()
+      // The requests of even numbers are slower: without care the next ones would overtake them.
+      let requests = 0
+      const send: Transport.Transport["Service"]["send"] = (messages) =>
+        Effect.gen(function* () {
+          flying.most = Math.max(flying.most, ++flying.now)
+          yield* Effect.sleep(requests++ % 2 === 0 ? 30 : 5)
+          flying.now--
+          sent.push(...messages.map(({ messageId }) => messageId))
+          if (sent.length >= 600) yield* Deferred.succeed(done, undefined)
+          return Transport.Answer.Delivered({ status: 200 })
+        })
+      const transport = Layer.succeed(Transport.Transport, { send, envelopeBytes: 0 })
+      yield* Layer.build(
+        SqlOutbox.layerRelay({ ...options, batchSize: 40, maxInFlight: 4 }).pipe(Layer.provide(transport))
+      )
+      yield* Deferred.await(done)
+      assert.strictEqual(sent.length, 600)
+      for (const user of users) {
+        const theirs = sent.filter((id) => id.startsWith(`${user}/`))
+        assert.deepStrictEqual(
+          theirs,
+          Array.from({ length: 30 }, (_, n) => `${user}/${n}`)
+        )
+      }
+      assert.isAbove(flying.most, 1)
+    })
+  )
 })
 
 describe("a fleet whose server crashes", () => {

@@ -593,6 +593,29 @@ describe("SqlOutbox: two clients on one file", () => {
     })
   )
 
+  it.live("what the one that stands by writes is delivered at once, though the other looks once an hour", () =>
+    Effect.gen(function* () {
+      const path = yield* directory
+      const [one, other] = [wire(), wire()]
+      const hourly = { pollInterval: "1 hour" } as const
+      const leads = operations.use((outbox) =>
+        Effect.repeat(outbox.stats, { until: ({ leader }) => leader === "here" })
+      )
+      const second = Effect.gen(function* () {
+        for (const event of numbered(1, 3)) yield* track(event)
+      })
+      const arrived = Effect.repeat(
+        Effect.andThen(
+          Effect.sleep("5 millis"),
+          Effect.sync(() => one.taken().length)
+        ),
+        { until: (count) => count === 3 }
+      )
+      yield* life(path, one, Effect.andThen(leads, Effect.andThen(life(path, other, second, hourly), arrived)), hourly)
+      assert.deepStrictEqual([one.taken(), other.taken()], [numbered(1, 3), []])
+    })
+  )
+
   it.effect("a flush waits for what the other has to deliver", () =>
     Effect.gen(function* () {
       const path = yield* directory

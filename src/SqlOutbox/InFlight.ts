@@ -10,7 +10,8 @@ import type { Death, Entry } from "./Tables.ts"
 const noSeq = -1
 
 export class InFlight {
-  private readonly entries = new Map<Message, Entry>()
+  private readonly entries = new Map<Message, Entry & { readonly ticket: number }>()
+  private tickets = 0
   /** The places of what is taken, or is being deleted, and their partitions. */
   private readonly places = new Map<number, number>()
   /** Settled, and still in the database, each with what is to become of it there. */
@@ -41,6 +42,20 @@ export class InFlight {
     return new Set(Array.from(this.places.values(), (partition) => partition % groups))
   }
 
+  /** Whether something of the same groups was taken before these messages, and is not settled. */
+  isBlocked(messages: ReadonlyArray<Message>, groups: number): boolean {
+    const mine = new Set(messages)
+    const latest = new Map<number, number>()
+    for (const message of mine) {
+      const { partition, ticket } = this.entries.get(message) ?? { partition: 0, ticket: -1 }
+      latest.set(partition % groups, Math.max(ticket, latest.get(partition % groups) ?? -1))
+    }
+    for (const [message, { partition, ticket }] of this.entries) {
+      if (ticket < (latest.get(partition % groups) ?? -1) && !mine.has(message)) return true
+    }
+    return false
+  }
+
   get(message: Message): Entry | undefined {
     return this.entries.get(message)
   }
@@ -56,7 +71,7 @@ export class InFlight {
 
   take(entries: ReadonlyArray<Entry>): void {
     for (const entry of entries) {
-      this.entries.set(entry.message, entry)
+      this.entries.set(entry.message, { ...entry, ticket: this.tickets++ })
       this.places.set(entry.seq, entry.partition)
     }
   }

@@ -21,6 +21,7 @@ export class Leader {
   private readonly name: string
   /** Milliseconds. */
   private readonly lease: number
+  private readonly mayBegin: Effect.Effect<boolean, SqlOutboxError>
   private readonly onLost: () => void
   private epoch: number | undefined
   private scope: Scope.Closeable | undefined
@@ -34,11 +35,18 @@ export class Leader {
   private isOver = false
   constructor(
     database: Database,
-    options: { readonly name: string; readonly lease: number; readonly onLost: () => void }
+    options: {
+      readonly name: string
+      readonly lease: number
+      /** Asked before this relay becomes the leader. */
+      readonly mayBegin: Effect.Effect<boolean, SqlOutboxError>
+      readonly onLost: () => void
+    }
   ) {
     this.database = database
     this.name = options.name
     this.lease = options.lease
+    this.mayBegin = options.mayBegin
     this.onLost = options.onLost
   }
 
@@ -78,7 +86,7 @@ export class Leader {
     const { epoch } = this
     if (epoch === undefined) return this.lose
     return Effect.ensuring(this.database.run(this.database.tables.resign(epoch)), this.lose)
-  }).pipe(this.turn.withPermits(1))
+  })
 
   /** Ends the leadership of this relay, without a word to the database. The lock is freed at the next look, or by `lose`. */
   forget(): void {
@@ -118,7 +126,7 @@ export class Leader {
     // A name of ours is of a connection that was lost.
     const isVacant = row.holder === null || row.holder === this.name || now - this.seen.since >= this.lease
     if (!isVacant && (yield* run(source.lock.isHeld(row.epoch)))) return false
-    return yield* this.begin(row.epoch)
+    return (yield* this.mayBegin) && (yield* this.begin(row.epoch))
   })
 
   /** Begins an epoch. The lock comes first: an epoch without it would seem to be vacant. */
@@ -143,7 +151,9 @@ export class Leader {
       this.epoch = epoch
       this.scope = scope
       this.confirmedAt = now
-      return true
+      // It may have resigned meanwhile.
+      if (this.isOver) yield* this.resign
+      return this.isHere
     }
     return false
   })

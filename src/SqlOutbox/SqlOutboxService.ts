@@ -4,16 +4,18 @@
  * A message is in the database from the moment its call resolves until it is settled. If the leader dies, another relay reads
  * the same messages again.
  */
+import { createHash } from "node:crypto"
 import * as Arr from "effect/Array"
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Latch from "effect/Latch"
 import * as Option from "effect/Option"
+import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
-import { Closed, DeliveryError, type LossReason, OutboxUnavailable } from "../AnalyticsError.ts"
+import { Closed, DeliveryError, InvalidSetting, type LossReason, OutboxUnavailable } from "../AnalyticsError.ts"
 import type { Message } from "../Message.ts"
 import * as Outbox from "../Outbox.ts"
 import * as Outcome from "../Outcome.ts"
@@ -32,6 +34,8 @@ export interface Settings extends Bound {
   readonly overflow: Outbox.Overflow
   /** Whether this process writes calls, delivers, or both. */
   readonly role: "both" | "writer" | "relay"
+  /** Whether an outbox of another destination becomes one of this. */
+  readonly adoptDestination: boolean
   /** Requests that may be in flight at the same time. */
   readonly maxInFlight: number
   /** Times in milliseconds. */
@@ -57,6 +61,11 @@ export interface SqlOutboxService {
 const Trouble = Schema.fromJsonString(Schema.Struct({ retries: Schema.Int, resumeAt: Schema.Finite }))
 const readTrouble = Schema.decodeUnknownOption(Trouble)
 
+/** The key of the state by which the destination is known, and what is wrong with another one. */
+const destinationKey = "destination"
+const otherDestination =
+  "belongs to another write key or host: use another file or table, or set adoptDestination to deliver what waits to this one"
+
 /** Milliseconds between two maintenances of dead letters and space. */
 const maintenanceInterval = 30_000
 /** Messages that are settled and could not be deleted: with more, nothing more is read. */
@@ -81,10 +90,18 @@ export const make = Effect.fnUntraced(function* (
   const capacity = new Capacity(settings)
   const inFlight = new InFlight()
   const reader = new Reader(database, inFlight, settings.maxInFlight)
-  const leader = new Leader(database, { name: crypto.randomUUID(), lease, onLost: () => reader.forget() })
+  const leader = new Leader(database, {
+    name: crypto.randomUUID(),
+    lease,
+    mayBegin: Effect.suspend(() => claim),
+    onLost: () => reader.forget()
+  })
   const barriers = new FlushBarriers(database, inFlight, () => leader.isHere)
   /** Open when there may be something to take. */
   const some = Latch.makeUnsafe()
+  /** Open when something was settled or given up, since the last question. */
+  const settled = Latch.makeUnsafe()
+
   /** What is evicted or erased is not handed out at the same time. */
   const turn = yield* Semaphore.make(1)
   const counts = { delivered: 0, dropped: 0 }
@@ -141,7 +158,8 @@ export const make = Effect.fnUntraced(function* (
         if (!Arr.isArrayNonEmpty(messages)) return Effect.void
         const removed = remove(seqsOf(entries), deathOf(outcome))
         const ended = Effect.andThen(Effect.ignore(removed), () => {
-          // The group of their users may be handed out again.
+          // The group of their users may be handed out, and sent, again.
+          settled.openUnsafe()
           if (settings.maxInFlight > 1) some.openUnsafe()
           return end({ ...outcome, messages }, entries)
         })
@@ -158,9 +176,8 @@ export const make = Effect.fnUntraced(function* (
       entries
     )
 
+  /** Drops what is too old; answers with the rest. */
   const dropExpired = Effect.fnUntraced(function* (messages: ReadonlyArray<Message>) {
-    // A relay that is not the leader any more leaves them to the next one.
-    if (!(yield* Effect.orElseSucceed(leader.confirm, () => false))) inFlight.giveUp(messages)
     const now = yield* Clock.currentTimeMillis
     const outdated = messages.filter((message) => now - (inFlight.get(message)?.createdAt ?? now) > maxAge)
     if (Arr.isArrayNonEmpty(outdated)) {
@@ -169,6 +186,19 @@ export const make = Effect.fnUntraced(function* (
     }
     // What was erased, or given up, is not held any more.
     return messages.filter((message) => inFlight.get(message) !== undefined)
+  })
+
+  /** Before an attempt: waits for what its users sent before, and leaves everything to the next leader, if there is one. */
+  const beforeAttempt = Effect.fnUntraced(function* (messages: ReadonlyArray<Message>) {
+    while (settings.maxInFlight > 1 && inFlight.isBlocked(messages, settings.maxInFlight)) {
+      settled.closeUnsafe()
+      yield* settled.await
+    }
+    if (!(yield* Effect.orElseSucceed(leader.confirm, () => false))) {
+      inFlight.giveUp(messages)
+      settled.openUnsafe()
+    }
+    return yield* dropExpired(messages)
   })
 
   /** Deletes what could not be deleted before, many at a time. */
@@ -194,6 +224,7 @@ export const make = Effect.fnUntraced(function* (
       const seqs = seqsOf(found)
       inFlight.wereDeleted(seqs)
       inFlight.releaseAt(new Set(seqs))
+      settled.openUnsafe()
       if (Arr.isReadonlyArrayNonEmpty(entries)) yield* lose(entries, reason)
       return entries.length
     }).pipe(
@@ -218,6 +249,35 @@ export const make = Effect.fnUntraced(function* (
         log(`${error.message}: calls fail, and ${pending()} messages wait for the next start`, cause)
       )
     })
+
+  /** The fingerprint of the address and the key to which this client delivers. */
+  let destination: string | undefined
+
+  /** Whether the outbox is of this destination; one that is of none yet becomes so. */
+  const isOurs = Effect.gen(function* () {
+    if (destination === undefined) return true
+    const found = yield* run(tables.get(destinationKey))
+    return found === undefined || found === destination
+  })
+
+  /** Makes the outbox one of this destination before anything of it is delivered. */
+  const claim = Effect.gen(function* () {
+    if (destination !== undefined) yield* run(tables.setOnce(destinationKey, destination))
+    if (yield* isOurs) return true
+    yield* stop(new OutboxUnavailable({ problem: otherDestination }), Cause.empty)
+    return false
+  })
+
+  const bind: Outbox.Lasting["bind"] = Effect.fnUntraced(function* (given) {
+    const fingerprint = createHash("sha256").update(Redacted.value(given)).digest("hex")
+    destination = fingerprint
+    if (settings.adoptDestination) yield* persist(run(tables.set(destinationKey, fingerprint)))
+    // Once: a client that starts at once can't wait for a lock, and the leader does it again.
+    yield* Effect.ignore(database.runInTransaction(tables.setOnce(destinationKey, fingerprint)))
+    if (!(yield* persist(isOurs))) {
+      return yield* new InvalidSetting({ setting: "writeKey", problem: `and host: the outbox ${otherDestination}` })
+    }
+  })
 
   // -------------------------------------------------------------------------------------------------------------------
   // The way in, and out
@@ -379,7 +439,7 @@ export const make = Effect.fnUntraced(function* (
       isListening = false
       return Effect.sleep(listenRetry)
     })
-    yield* Time.unattended(Loop.fork("listener", Effect.andThen(Effect.ignore(listening), again), stop))
+    yield* Time.unattended(Loop.fork("listener", Effect.andThen(Effect.ignoreCause(listening), again), stop))
   }
   if (role !== "relay" && notify !== undefined) {
     const announce = Effect.gen(function* () {
@@ -433,7 +493,8 @@ export const make = Effect.fnUntraced(function* (
         }
       }),
       lasting: {
-        dueOf: dropExpired,
+        bind,
+        dueOf: beforeAttempt,
         remember: (trouble) =>
           Effect.ignore(run(tables.set("trouble", trouble === undefined ? undefined : JSON.stringify(trouble)))),
         recall: Effect.map(
