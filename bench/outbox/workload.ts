@@ -142,6 +142,7 @@ export interface Program<Said> {
   /** The next thing it says. */
   readonly hear: () => Promise<Said>
   readonly say: (message: string) => void
+  readonly signal: (signal: NodeJS.Signals) => void
   readonly stop: () => Promise<void>
 }
 
@@ -172,6 +173,7 @@ export const start = <Said>(
       return said.shift() as Said
     },
     say: (message) => void child.send(message),
+    signal: (signal) => void child.kill(signal),
     stop: () => {
       child.kill("SIGKILL")
       return ended

@@ -1,7 +1,10 @@
 /** The two places of an outbox: a file of its own, and a database of the application. */
 import * as Fs from "node:fs"
 import * as Path from "node:path"
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Latch from "effect/Latch"
 import * as Queue from "effect/Queue"
 import * as Reactivity from "effect/reactivity/Reactivity"
 import type * as Scope from "effect/Scope"
@@ -58,7 +61,6 @@ export const ofFile = Effect.fnUntraced(function* (
     )
   )
   yield* Effect.addFinalizer(() => Effect.sync(() => file.end()))
-  const log = `${Path.basename(settings.file)}-wal`
   return {
     client: yield* Effect.provide(SqliteClient.make(file), Reactivity.layer),
     lock: LeaderLock.file(file),
@@ -67,14 +69,34 @@ export const ofFile = Effect.fnUntraced(function* (
     startsAtOnce: settings.startsAtOnce,
     started: () => file.started(),
     maintain: () => file.maintain(),
-    listen: (callback) =>
-      Effect.callback<void>((resume) => {
-        const watcher = Fs.watch(Path.dirname(settings.file), { persistent: false }, (_, name) => {
-          if (name === log && file.hasChanged()) callback()
-        })
-        watcher.on("error", () => resume(Effect.void))
-        callback()
-        return Effect.sync(() => watcher.close())
-      })
+    listen: (callback) => watch(settings.file, () => file.hasChanged() && callback())
   }
 })
+
+/** Milliseconds after a write to SQLite's log at which the commit may be visible: it is published once it is on the disk. */
+const published = [0, 2, 8, 30, 120]
+
+/** Looks after every write to the log of a file, by whichever process. Ends if the file system can't watch any more. */
+const watch = Effect.fnUntraced(function* (file: string, look: () => void) {
+  const written = Latch.makeUnsafe()
+  const ended = yield* Deferred.make<void>()
+  yield* Effect.acquireRelease(
+    Effect.sync(() =>
+      Fs.watch(Path.dirname(file), { persistent: false }, (_, name) => {
+        if (name === `${Path.basename(file)}-wal`) written.openUnsafe()
+      }).on("error", () => Deferred.doneUnsafe(ended, Exit.void))
+    ),
+    (watcher) => Effect.sync(() => watcher.close())
+  )
+  const looks = Effect.gen(function* () {
+    yield* written.await
+    written.closeUnsafe()
+    for (const wait of published) {
+      yield* Effect.raceFirst(Effect.sleep(wait), written.await)
+      look()
+      if (written.isOpen()) return
+    }
+  })
+  look()
+  yield* Effect.raceFirst(Effect.forever(looks), Deferred.await(ended))
+}, Effect.scoped)
