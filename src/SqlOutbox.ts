@@ -12,6 +12,7 @@ import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
 import * as SqlClient from "effect/sql/SqlClient"
 import type { InvalidSetting, OutboxFull, OutboxUnavailable } from "./AnalyticsError.ts"
 import * as Delivery from "./Delivery.ts"
@@ -24,7 +25,7 @@ import type * as SqliteFile from "./SqlOutbox/SqliteFile.ts"
 import * as SqlOutboxService from "./SqlOutbox/SqlOutboxService.ts"
 import * as Transport from "./Transport.ts"
 
-export type { Operations, Stats } from "./SqlOutbox/Operations.ts"
+export type { Health, Operations, Stats } from "./SqlOutbox/Operations.ts"
 
 /** What an operator does with a durable outbox. */
 export class SqlOutbox extends Context.Service<SqlOutbox, Operations>()("effect-analytics/SqlOutbox") {}
@@ -163,7 +164,16 @@ const make = Effect.fnUntraced(function* (
 
 const noOperations = (error: OutboxUnavailable | OutboxFull): Operations => {
   const fails = Effect.fail(error)
-  return { stats: fails, retryDead: fails, purgeDead: () => fails, purgeUser: () => fails }
+  return {
+    stats: fails,
+    health: () => Effect.succeed({ healthy: false, problem: error.message }),
+    retryDead: fails,
+    purgeDead: () => fails,
+    purgeUser: () => fails,
+    exportLines: () => Stream.fail(error),
+    importLines: () => fails,
+    removeExported: () => fails
+  }
 }
 
 const sourceOfFile = Effect.fnUntraced(function* (

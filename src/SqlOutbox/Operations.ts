@@ -6,6 +6,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type { Database, SqlOutboxError } from "./Database.ts"
 import type { SqlOutboxService } from "./SqlOutboxService.ts"
+import { makeTransfer, type Transfer } from "./Transfer.ts"
 
 export interface Stats {
   /** Pending messages, of all processes. */
@@ -20,8 +21,16 @@ export interface Stats {
   readonly leader: "here" | "elsewhere" | "none"
 }
 
-export interface Operations {
+/** Whether an outbox is at work, and what is wrong if it is not. */
+export type Health = { readonly healthy: true } | { readonly healthy: false; readonly problem: string }
+
+export interface Operations extends Transfer {
   readonly stats: Effect.Effect<Stats, SqlOutboxError>
+  /**
+   * For the health check of a load balancer: unhealthy is an outbox that is stopped, whose database does not answer, whose
+   * messages no relay delivers, or whose oldest message is older than `maxOldestAge`. Never fails.
+   */
+  readonly health: (options?: { readonly maxOldestAge?: Duration.Input | undefined }) => Effect.Effect<Health>
   /** Lets all dead letters wait again, after everything that waits now; answers how many do. */
   readonly retryDead: Effect.Effect<number, SqlOutboxError>
   /** Deletes the dead letters, or those that died longer ago than `olderThan`; answers how many. */
@@ -41,8 +50,9 @@ export interface Operations {
 /** Messages that are looked at together when a user is searched for. */
 const pageSize = 500
 
-export const makeOperations = ({ run, tables }: Database, service: SqlOutboxService): Operations => ({
-  stats: Effect.gen(function* () {
+export const makeOperations = (database: Database, service: SqlOutboxService): Operations => {
+  const { run, tables } = database
+  const stats = Effect.gen(function* () {
     const { bytes, count } = yield* run(tables.countPending)
     const oldest = yield* run(tables.oldest)
     const now = yield* Clock.currentTimeMillis
@@ -51,50 +61,72 @@ export const makeOperations = ({ run, tables }: Database, service: SqlOutboxServ
       pendingBytes: bytes,
       oldestAge: oldest === undefined ? 0 : Math.max(0, now - oldest),
       dead: yield* run(tables.countDead),
-      leader: service.isLeader() ? "here" : (yield* run(tables.readLeader)).holder === null ? "none" : "elsewhere"
+      leader: yield* service.leader
     }
-  }),
+  })
+  return {
+    ...makeTransfer(database, service),
+    stats,
 
-  retryDead: Effect.gen(function* () {
-    const again = yield* run(tables.retryDead)
-    yield* service.refresh
-    return again.length
-  }),
+    health: ({ maxOldestAge = "10000 days" } = {}) =>
+      Effect.suspend(() => {
+        const error = service.stopped()
+        return error === undefined ? stats : Effect.fail(error)
+      }).pipe(
+        Effect.map(({ leader, oldestAge, pending }): Health => {
+          if (pending === 0) return { healthy: true }
+          if (leader === "none") return { healthy: false, problem: "no relay delivers" }
+          return oldestAge > Duration.toMillis(Duration.fromInputUnsafe(maxOldestAge))
+            ? {
+                healthy: false,
+                problem: `the oldest message has waited for ${Duration.format(Duration.millis(oldestAge))}`
+              }
+            : { healthy: true }
+        }),
+        Effect.catch((error) => Effect.succeed<Health>({ healthy: false, problem: error.message }))
+      ),
 
-  purgeDead: ({ olderThan } = {}) =>
-    Effect.gen(function* () {
-      const age = olderThan === undefined ? -1 : Duration.toMillis(Duration.fromInputUnsafe(olderThan))
-      return yield* run(tables.purgeDead((yield* Clock.currentTimeMillis) - age))
+    retryDead: Effect.gen(function* () {
+      const again = yield* run(tables.retryDead)
+      yield* service.refresh
+      return again.length
     }),
 
-  purgeUser: Effect.fnUntraced(function* (userId: string | number) {
-    const id = String(userId)
-    let pending = 0
-    let dead = 0
-    for (let after = 0; ; ) {
-      const page = yield* run(tables.page(after, pageSize))
-      const last = page.at(-1)
-      if (last === undefined) break
-      after = last.seq
-      const theirs = page.filter(({ message }) => names(message.json, id))
-      pending += yield* service.erase(theirs)
-      yield* Effect.yieldNow
-    }
-    for (let after = ""; ; ) {
-      const page = yield* run(tables.pageDead(after, pageSize))
-      const last = page.at(-1)
-      if (last === undefined) break
-      after = last.key
-      for (const { key, payload } of page) {
-        if (!names(payload, id)) continue
-        yield* run(tables.removeDead(key))
-        dead++
+    purgeDead: ({ olderThan } = {}) =>
+      Effect.gen(function* () {
+        const age = olderThan === undefined ? -1 : Duration.toMillis(Duration.fromInputUnsafe(olderThan))
+        return yield* run(tables.purgeDead((yield* Clock.currentTimeMillis) - age))
+      }),
+
+    purgeUser: Effect.fnUntraced(function* (userId: string | number) {
+      const id = String(userId)
+      let pending = 0
+      let dead = 0
+      for (let after = 0; ; ) {
+        const page = yield* run(tables.page(after, pageSize))
+        const last = page.at(-1)
+        if (last === undefined) break
+        after = last.seq
+        const theirs = page.filter(({ message }) => names(message.json, id))
+        pending += yield* service.erase(theirs)
+        yield* Effect.yieldNow
       }
-      yield* Effect.yieldNow
-    }
-    return { pending, dead }
-  })
-})
+      for (let after = ""; ; ) {
+        const page = yield* run(tables.pageDead(after, pageSize))
+        const last = page.at(-1)
+        if (last === undefined) break
+        after = last.key
+        for (const { key, payload } of page) {
+          if (!names(payload, id)) continue
+          yield* run(tables.removeDead(key))
+          dead++
+        }
+        yield* Effect.yieldNow
+      }
+      return { pending, dead }
+    })
+  }
+}
 
 const names = (json: string, id: string): boolean => {
   const message = JSON.parse(json) as Record<string, unknown>

@@ -10,6 +10,7 @@ import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Latch from "effect/Latch"
+import * as Metric from "effect/Metric"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
@@ -52,8 +53,8 @@ export interface SqlOutboxService {
   readonly erase: (entries: ReadonlyArray<Entry>) => Effect.Effect<number, SqlOutboxError>
   /** Looks at the database again: an operator has changed it. */
   readonly refresh: Effect.Effect<void, SqlOutboxError>
-  /** Whether this process delivers. */
-  readonly isLeader: () => boolean
+  /** The relay that delivers. */
+  readonly leader: Effect.Effect<"here" | "elsewhere" | "none", SqlOutboxError>
   /** Why the outbox is stopped, if it is. */
   readonly stopped: () => OutboxUnavailable | undefined
 }
@@ -65,6 +66,13 @@ const readTrouble = Schema.decodeUnknownOption(Trouble)
 const destinationKey = "destination"
 const otherDestination =
   "belongs to another write key or host: use another file or table, or set adoptDestination to deliver what waits to this one"
+
+/** Pending messages of an outbox, of all processes. */
+const pendingTotal = Metric.gauge("analytics_outbox_pending", { description: "Messages that are not settled" })
+/** Milliseconds since the oldest of them was written. */
+const oldestAge = Metric.gauge("analytics_outbox_oldest_age_ms", { description: "Age of the oldest message" })
+/** 1 where the process delivers, 0 where it does not. */
+const isLeader = Metric.gauge("analytics_outbox_leader", { description: "Whether this process delivers" })
 
 /** Milliseconds between two maintenances of dead letters and space. */
 const maintenanceInterval = 30_000
@@ -382,6 +390,10 @@ export const make = Effect.fnUntraced(function* (
     // What changed while it was counted may be in it or not.
     if (capacity.changes === changes || capacity.isStale) capacity.set(found.count, found.bytes)
     else capacity.isStale = true
+    const oldest = yield* run(tables.oldest)
+    yield* Metric.update(pendingTotal, found.count)
+    yield* Metric.update(oldestAge, oldest === undefined ? 0 : Math.max(0, (yield* Clock.currentTimeMillis) - oldest))
+    yield* Metric.update(isLeader, leader.isHere ? 1 : 0)
   })
 
   const maintain = Effect.gen(function* () {
@@ -425,7 +437,9 @@ export const make = Effect.fnUntraced(function* (
       yield* Effect.sleep(leader.interval)
       const before = leader.isHere
       yield* Effect.ignore(watched(leader.refresh))
-      if (leader.isHere !== before) some.openUnsafe()
+      if (leader.isHere === before) return
+      some.openUnsafe()
+      yield* Metric.update(isLeader, leader.isHere ? 1 : 0)
     })
     yield* Time.unattended(Loop.fork("leadership", lead, stop))
   }
@@ -516,7 +530,11 @@ export const make = Effect.fnUntraced(function* (
       count,
       Effect.sync(() => some.openUnsafe())
     ),
-    isLeader: () => leader.isHere,
+    leader: Effect.suspend(() =>
+      leader.isHere
+        ? Effect.succeed("here" as const)
+        : Effect.map(run(tables.readLeader), ({ holder }) => (holder === null ? "none" : "elsewhere"))
+    ),
     stopped: () => stopped
   }
 })
