@@ -9,8 +9,8 @@ import * as Layer from "effect/Layer"
 import * as ManagedRuntime from "effect/ManagedRuntime"
 import * as Schema from "effect/Schema"
 import * as Analytics from "../src/Analytics.ts"
-import * as Outbox from "../src/Outbox.ts"
-import * as Outcome from "../src/Outcome.ts"
+import * as MemoryOutbox from "../src/MemoryOutbox.ts"
+import * as Observer from "../src/Observer.ts"
 import { createAnalytics } from "../src/plain.ts"
 import * as TrackingPlan from "../src/TrackingPlan.ts"
 import * as Transport from "../src/Transport.ts"
@@ -56,8 +56,8 @@ const event = "Order Completed"
 const roomy = { maxQueueSize: 10_000_000, maxQueueBytes: 8_000_000_000, closeTimeout: 0 }
 const silent = Layer.succeed(Transport.Transport, { send: () => Effect.never, envelopeBytes: 0 })
 const client = Analytics.layerNoDeps(roomy).pipe(
-  Layer.provide([Outbox.layerMemory(roomy), silent]),
-  Layer.provide(Outcome.layerObserver(() => Effect.void))
+  Layer.provide([MemoryOutbox.layer(roomy), silent]),
+  Layer.provide(Observer.layer(() => Effect.void))
 )
 
 const median = (numbers: ReadonlyArray<number>): number =>

@@ -1,6 +1,6 @@
 /**
  * The books of a run. Somebody counts at every seam of the client: what is said (`Analytics`), how each request is
- * answered (`HttpClient`), and what becomes of every message (`Outcome.Observer`); at the end the three must agree.
+ * answered (`HttpClient`), and what becomes of every message (`Observer.Observer`); at the end the three must agree.
  */
 import * as Effect from "effect/Effect"
 import * as HttpClient from "effect/http/HttpClient"
@@ -8,8 +8,9 @@ import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
 import * as Analytics from "effect-analytics/Analytics"
 import type { CallError } from "effect-analytics/AnalyticsError"
-import * as Message from "effect-analytics/Message"
-import * as Outcome from "effect-analytics/Outcome"
+import * as Call from "effect-analytics/Call"
+import * as Observer from "effect-analytics/Observer"
+import type * as Outcome from "effect-analytics/Outcome"
 import type { Receipt } from "./TrackingApi.ts"
 
 /** What became of what was offered. */
@@ -27,7 +28,7 @@ export const pending = ({ delivered, dropped, offered, rejected }: Entry): numbe
   offered - delivered - dropped - rejected
 
 export class Account {
-  readonly byType: Readonly<Record<Message.Type, Entry>> = {
+  readonly byType: Readonly<Record<Call.Type, Entry>> = {
     identify: entry(),
     track: entry(),
     page: entry(),
@@ -89,7 +90,7 @@ export class Account {
     const { total } = this
     const missing = Array.from(this.delivered).filter((id) => received?.has(id) === false)
     return [
-      ...Message.types.flatMap((type) => {
+      ...Call.types.flatMap((type) => {
         const open = pending(this.byType[type])
         return open === 0 ? [] : [`${type}: nothing is known of ${open} messages`]
       }),
@@ -107,7 +108,7 @@ export const layer = <E>(account: Account, client: Layer.Layer<Analytics.Analyti
   Layer.effect(Analytics.Analytics, counting(account)).pipe(
     Layer.provide(client),
     Layer.provide([
-      Outcome.layerObserver((outcome) => Effect.sync(() => account.observe(outcome))),
+      Observer.layer((outcome) => Effect.sync(() => account.observe(outcome))),
       Layer.effect(HttpClient.HttpClient, Effect.map(HttpClient.HttpClient, watched(account))),
       Logger.layer([Logger.make(({ message }) => void account.notes.add(String(message)))])
     ])
@@ -117,7 +118,7 @@ export const layer = <E>(account: Account, client: Layer.Layer<Analytics.Analyti
 const counting = Effect.fnUntraced(function* (account: Account) {
   const analytics = yield* Analytics.Analytics
   const counted =
-    <Call>(type: Message.Type, say: (call: Call) => Effect.Effect<void, CallError>) =>
+    <Call>(type: Call.Type, say: (call: Call) => Effect.Effect<void, CallError>) =>
     (call: Call) =>
       Effect.uninterruptible(
         Effect.suspend(() => {
@@ -133,7 +134,7 @@ const counting = Effect.fnUntraced(function* (account: Account) {
     group: counted("group", analytics.group),
     alias: counted("alias", analytics.alias)
   }
-  return Analytics.Analytics.of({ ...analytics, ...calls, identified: calls as Analytics.IdentifiedCalls })
+  return Analytics.Analytics.of({ ...analytics, ...calls })
 })
 
 /** The same HTTP client, which counts requests and remembers answers. */

@@ -15,6 +15,7 @@ import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as Analytics from "effect-analytics/Analytics"
 import * as Enrichment from "effect-analytics/Enrichment"
+import * as Transform from "effect-analytics/Transform"
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Analytics
@@ -42,15 +43,15 @@ const visitor = HttpRouter.middleware<{ provides: Enrichment.CurrentIdentity }>(
 )
 
 /**
- * Says something of the visitor. A call that is not accepted is no reason not to sell: the observer is told of it, and
- * the handler goes on.
+ * Records something about the visitor. A call that is not accepted is no reason not to sell: the observer gets it, and the
+ * handler goes on.
  */
-const say = <E, R>(call: (analytics: Analytics.IdentifiedCalls) => Effect.Effect<void, E, R>) =>
-  Analytics.Analytics.use(({ identified }) => Effect.ignore(call(identified)))
+const record = <E, R>(call: (analytics: Analytics.IdentifiedCalls<Analytics.Analytics>) => Effect.Effect<void, E, R>) =>
+  Effect.ignore(call(Analytics.identified))
 
 /** An option of the client: crawlers buy nothing, and are not counted as visitors. */
-export const withoutCrawlers: Enrichment.Transform = (message) =>
-  /bot|crawler/i.test(String(message.context.userAgent)) ? Enrichment.drop("a crawler") : message
+export const withoutCrawlers: Transform.Transform = (message) =>
+  /bot|crawler/i.test(String(message.context.userAgent)) ? Transform.drop("a crawler") : message
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Handlers
@@ -62,7 +63,7 @@ const home = HttpRouter.add(
   "GET",
   "/",
   Effect.gen(function* () {
-    yield* say((analytics) => analytics.page({ name: "Home" }))
+    yield* record((analytics) => analytics.page({ name: "Home" }))
     return HttpServerResponse.text("Everything for tea")
   })
 )
@@ -73,7 +74,7 @@ const search = HttpRouter.add(
   Effect.gen(function* () {
     const { q } = yield* HttpServerRequest.schemaSearchParams(Schema.Struct({ q: Schema.NonEmptyString }))
     const found = Object.keys(prices).filter((sku) => sku.includes(q))
-    yield* say((analytics) => analytics.track({ event: "Products Searched", properties: { query: q, found } }))
+    yield* record((analytics) => analytics.track({ event: "Products Searched", properties: { query: q, found } }))
     return HttpServerResponse.jsonUnsafe(found)
   })
 )
@@ -85,8 +86,8 @@ const product = HttpRouter.add(
     const { sku } = yield* HttpRouter.schemaPathParams(Schema.Struct({ sku: Schema.String }))
     const price = prices[sku]
     if (price === undefined) return HttpServerResponse.empty({ status: 404 })
-    yield* say((analytics) => analytics.page({ category: "Products", name: sku }))
-    yield* say((analytics) => analytics.track({ event: "Product Viewed", properties: { sku, price } }))
+    yield* record((analytics) => analytics.page({ category: "Products", name: sku }))
+    yield* record((analytics) => analytics.track({ event: "Product Viewed", properties: { sku, price } }))
     return HttpServerResponse.jsonUnsafe({ sku, price })
   })
 )
@@ -98,10 +99,10 @@ const signUp = HttpRouter.add(
     const traits = yield* HttpServerRequest.schemaBodyJson(Schema.Struct({ name: Schema.String, email: Schema.String }))
     const { anonymousId } = yield* Enrichment.CurrentIdentity
     const userId = crypto.randomUUID()
-    yield* say((analytics) => analytics.identify({ userId, traits: { ...traits, createdAt: new Date() } }))
+    yield* record((analytics) => analytics.identify({ userId, traits: { ...traits, createdAt: new Date() } }))
     // What was done before signing up was done by the same person.
-    yield* say((analytics) => analytics.alias({ userId, previousId: anonymousId ?? userId }))
-    yield* say((analytics) => analytics.track({ userId, event: "Signed Up" }))
+    yield* record((analytics) => analytics.alias({ userId, previousId: anonymousId ?? userId }))
+    yield* record((analytics) => analytics.track({ userId, event: "Signed Up" }))
     return HttpServerResponse.setCookieUnsafe(HttpServerResponse.empty(), "user", userId, { httpOnly: true })
   })
 )
@@ -111,7 +112,7 @@ const joinCompany = HttpRouter.add(
   "/company",
   Effect.gen(function* () {
     const { name } = yield* HttpServerRequest.schemaBodyJson(Schema.Struct({ name: Schema.NonEmptyString }))
-    yield* say((analytics) => analytics.group({ groupId: name.toLowerCase(), traits: { name } }))
+    yield* record((analytics) => analytics.group({ groupId: name.toLowerCase(), traits: { name } }))
     return HttpServerResponse.empty()
   })
 )
@@ -124,7 +125,7 @@ const addToCart = HttpRouter.add(
   Effect.gen(function* () {
     const { skus } = yield* HttpServerRequest.schemaBodyJson(Items)
     yield* Effect.forEach(skus, (sku) =>
-      say((analytics) => analytics.track({ event: "Product Added", properties: { sku, price: prices[sku] } }))
+      record((analytics) => analytics.track({ event: "Product Added", properties: { sku, price: prices[sku] } }))
     )
     return HttpServerResponse.empty()
   })
@@ -137,7 +138,7 @@ const checkOut = HttpRouter.add(
     const { skus } = yield* HttpServerRequest.schemaBodyJson(Items)
     const revenue = skus.reduce((sum, sku) => sum + (prices[sku] ?? 0), 0)
     const orderId = crypto.randomUUID()
-    yield* say((analytics) =>
+    yield* record((analytics) =>
       analytics.track({ event: "Order Completed", properties: { orderId, skus, revenue, currency: "EUR" } })
     )
     return HttpServerResponse.jsonUnsafe({ orderId, revenue })
@@ -151,7 +152,7 @@ const review = HttpRouter.add(
     const { sku, text } = yield* HttpServerRequest.schemaBodyJson(
       Schema.Struct({ sku: Schema.String, text: Schema.NonEmptyString })
     )
-    yield* say((analytics) => analytics.track({ event: "Product Reviewed", properties: { sku, text } }))
+    yield* record((analytics) => analytics.track({ event: "Product Reviewed", properties: { sku, text } }))
     return HttpServerResponse.empty({ status: 201 })
   })
 )
@@ -160,7 +161,7 @@ const orders = HttpRouter.add(
   "GET",
   "/app/orders",
   Effect.gen(function* () {
-    yield* say((analytics) => analytics.screen({ name: "Orders" }))
+    yield* record((analytics) => analytics.screen({ name: "Orders" }))
     return HttpServerResponse.jsonUnsafe([])
   })
 )

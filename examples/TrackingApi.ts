@@ -15,11 +15,11 @@ import * as HttpServerRequest from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
-import * as Protocol from "effect-analytics/Protocol"
+import * as Message from "effect-analytics/Message"
 
 /** What arrived under one `messageId`, and how often. */
 export interface Receipt {
-  readonly message: Protocol.Wire
+  readonly message: Message.Wire
   times: number
 }
 
@@ -77,7 +77,7 @@ const make = Effect.fnUntraced(function* (options: { readonly writeKey: Redacted
   const credentials = `Basic ${btoa(`${Redacted.value(options.writeKey)}:`)}`
   let requests = 0
 
-  const take = (message: Protocol.Wire) => {
+  const take = (message: Message.Wire) => {
     const receipt = received.get(message.messageId) ?? { message, times: 0 }
     receipt.times++
     received.set(message.messageId, receipt)
@@ -90,7 +90,7 @@ const make = Effect.fnUntraced(function* (options: { readonly writeKey: Redacted
       const { headers } = yield* HttpServerRequest.HttpServerRequest
       if (headers.authorization !== credentials) return HttpServerResponse.empty({ status: 401 })
       // What does not decode is answered with 400.
-      const { batch } = yield* HttpServerRequest.schemaBodyJson(Protocol.Request)
+      const { batch } = yield* HttpServerRequest.schemaBodyJson(Message.Request)
       const mood = day[requests++ % day.length] ?? moods.well
       if (mood.takes) batch.forEach(take)
       yield* Effect.sleep(mood.millis)

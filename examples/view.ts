@@ -5,7 +5,7 @@
 import { styleText } from "node:util"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
-import * as Message from "effect-analytics/Message"
+import * as Call from "effect-analytics/Call"
 import type * as Outcome from "effect-analytics/Outcome"
 import * as Account from "./Account.ts"
 import type { Receipt } from "./TrackingApi.ts"
@@ -113,7 +113,7 @@ const picture = (scene: Scene, stats: Outcome.Stats, columns: number): ReadonlyA
     `  ${names(way, "  ─▶  ")}        ${names(aside, "   ")}`,
     `  ${numbers(way, "      ")}        ${numbers(aside, "   ")}`,
     "",
-    `  ${dim("batches")} ${count(account.batches)}   ${dim("retries")} ${count(account.retries)}   ${dim("answers")} ${answers.join(" ")}`,
+    `  ${dim("batches")} ${count(account.batches)}   ${dim("retries-exhausted")} ${count(account.retries)}   ${dim("answers")} ${answers.join(" ")}`,
     ""
   ]
 }
@@ -146,7 +146,7 @@ export const summary = (
   const receipts = received && Array.from(received.values())
   /** A row, and beside it what the API says, where it is ours to ask. */
   const row = (ours: string, theirs: string) => `  ${ours}${receipts === undefined ? "" : theirs}`
-  const entry = (name: string, entry: Account.Entry, type?: Message.Type) => {
+  const entry = (name: string, entry: Account.Entry, type?: Call.Type) => {
     const { delivered, dropped, offered, rejected } = entry
     const same = receipts?.filter(({ message }) => type === undefined || message.type === type) ?? []
     const again = same.reduce((sum, { times }) => sum + times - 1, 0)
@@ -157,7 +157,7 @@ export const summary = (
   return [
     dim(row("".padEnd(59), "the API received".padStart(18))),
     dim(row("         offered = delivered + pending + dropped + rejected", "  │  unique  again")),
-    ...Message.types.map((type) => entry(type, account.byType[type], type)),
+    ...Call.types.map((type) => entry(type, account.byType[type], type)),
     dim(row("─".repeat(59), "─".repeat(18))),
     bold(entry("total", account.total)),
     "",

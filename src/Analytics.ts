@@ -1,37 +1,175 @@
 /**
- * The client for programs in Effect: what `Client` says, and the layers that wire the rooms below into one.
+ * The client for programs in Effect: the six calls, a flush, a close, and the layers that provide them.
+ *
+ * A call is checked, stamped, encoded once and enqueued. It never waits for the network.
  */
 import * as Config from "effect/Config"
+import * as Context from "effect/Context"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as FetchHttpClient from "effect/http/FetchHttpClient"
 import type * as HttpClient from "effect/http/HttpClient"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
-import type { InvalidSetting } from "./AnalyticsError.ts"
-import { Analytics, layerNoDeps, type Options } from "./Client.ts"
-import * as HttpTransport from "./HttpTransport.ts"
-import * as Message from "./Message.ts"
-import * as Outbox from "./Outbox.ts"
+import type * as Scope from "effect/Scope"
+import * as Sink from "effect/Sink"
+import type { CallError, Closed, InvalidSetting } from "./AnalyticsError.ts"
+import * as Call from "./Call.ts"
+import * as Delivery from "./Delivery.ts"
+import type { CurrentIdentity } from "./Enrichment.ts"
+import "./internal/compiled.ts"
+import * as Submitter from "./internal/Submitter.ts"
+import * as MemoryOutbox from "./MemoryOutbox.ts"
+import type * as Outbox from "./Outbox.ts"
+import type * as Outcome from "./Outcome.ts"
+import * as Settings from "./Settings.ts"
 import * as Transport from "./Transport.ts"
 
-export {
-  Analytics,
-  type CallOptions,
-  type Calls,
-  type IdentifiedCalls,
-  layerNoDeps,
-  make,
-  type Options,
-  type Service
-} from "./Client.ts"
+// ---------------------------------------------------------------------------------------------------------------------
+// Service interface
+// ---------------------------------------------------------------------------------------------------------------------
 
-/** In memory, over the `HttpClient` that is provided. Called twice it is two clients; keep it in a constant. */
+/** The answer to a flush or a close: `{ delivered, dropped, rejected, pending }`. */
+export type Summary = Submitter.Summary
+
+/** The six calls. Each resolves when the message is accepted, not when it is delivered. */
+export interface Calls<R = never> {
+  /** Records who a user is: `identify({ userId: "u1", traits: { plan: "free" } })`. */
+  readonly identify: (call: Call.Identify) => Effect.Effect<void, CallError, R>
+  /** Records what a user did: `track({ userId: "u1", event: "Signed Up", properties: { plan: "free" } })`. */
+  readonly track: (call: Call.Track) => Effect.Effect<void, CallError, R>
+  /** Records the page that a user saw: `page({ anonymousId: "v1", name: "Pricing" })`. */
+  readonly page: (call: Call.Page) => Effect.Effect<void, CallError, R>
+  /** Records the screen of an app that a user saw: `screen({ userId: "u1", name: "Cart" })`. */
+  readonly screen: (call: Call.Screen) => Effect.Effect<void, CallError, R>
+  /** Records the group that a user belongs to: `group({ userId: "u1", groupId: "g1", traits: { employees: 329 } })`. */
+  readonly group: (call: Call.Group) => Effect.Effect<void, CallError, R>
+  /** Joins two ids of one user: `alias({ previousId: "v1", userId: "u1" })`. */
+  readonly alias: (call: Call.Alias) => Effect.Effect<void, CallError, R>
+}
+
+/** The six calls where an identity is in scope (`Enrichment.withIdentity`): they may leave it out. */
+export type IdentifiedCalls<R = never> = {
+  readonly [Type in Call.Type]: (
+    call: Call.WithOptionalIdentity<Call.Calls[Type]>
+  ) => Effect.Effect<void, CallError, R | CurrentIdentity>
+}
+
+export interface Service extends Calls {
+  /** Resolves when everything that was accepted before it is delivered or dropped. Any number may overlap. */
+  readonly flush: Effect.Effect<Summary>
+  /**
+   * Takes no more calls, delivers the accepted messages until `closeTimeout`, and drops the rest; a durable outbox keeps it.
+   * The end of the layer's scope does the same. Idempotent.
+   */
+  readonly close: Effect.Effect<Summary>
+  /** Counts since the client was made. */
+  readonly stats: Effect.Effect<Outcome.Stats>
+}
+
+/** Records what users do. */
+export class Analytics extends Context.Service<Analytics, Service>()("effect-analytics/Analytics") {}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Options
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** What happens to calls before they are enqueued. */
+export type CallOptions = Submitter.Options
+
+export interface Options extends CallOptions, Outbox.Options, Delivery.Options, Transport.Options {}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Constructor
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** A client over the outbox and the transport that are provided. */
+export const make = Effect.fnUntraced(function* (
+  options: CallOptions & Delivery.Options = {}
+): Effect.fn.Return<Service, InvalidSetting, Outbox.Outbox | Transport.Transport | Scope.Scope> {
+  const delivery = yield* Delivery.make(options)
+  const { stats, ...submitter } = yield* Submitter.make(options, delivery)
+  const calls: Calls = Call.byType((type) => (call: unknown) => submitter.submit(type, call))
+  return Submitter.attach({ ...calls, flush: submitter.flush(), close: submitter.close(), stats }, submitter)
+})
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Calls
+// ---------------------------------------------------------------------------------------------------------------------
+
+const calls: Calls<Analytics> = Call.byType(
+  (type) => (call: unknown) => Effect.flatMap(Analytics, (analytics) => analytics[type](call as never))
+)
+export const { alias, group, identify, page, screen, track } = calls
+
+/** The six calls where an identity is in scope: `Analytics.identified.track({ event: "Signed In" })`. */
+export const identified: IdentifiedCalls<Analytics> = calls as IdentifiedCalls<Analytics>
+
+/** The same for a client under another key: `Analytics.identifiedCalls(yield* Marketing).track({ event: "Clicked" })`. */
+export const identifiedCalls = (analytics: Service): IdentifiedCalls => analytics as IdentifiedCalls
+
+/** Resolves when everything that was accepted before it is delivered or dropped. */
+export const flush: Effect.Effect<Summary, never, Analytics> = Effect.flatMap(Analytics, (analytics) => analytics.flush)
+
+const within = (way: "flush" | "close", timeout: Duration.Input): Effect.Effect<Summary, InvalidSetting, Analytics> =>
+  Effect.flatMap(Analytics, (analytics) =>
+    Effect.flatMap(
+      Settings.read(() => Settings.millis("timeout", timeout, 0)),
+      (millis) => Submitter.of(analytics)?.[way](millis) ?? analytics[way]
+    )
+  )
+
+/** A flush that waits no longer than this: messages that are left stay, and count as `pending`. */
+export const flushWithin = (timeout: Duration.Input) => within("flush", timeout)
+
+/** A close that takes no longer than this, instead of `closeTimeout`. */
+export const closeWithin = (timeout: Duration.Input) => within("close", timeout)
+
+/**
+ * Makes every call of a stream, and waits for room: a history of any length runs in constant memory. A call that is not valid
+ * is reported to the observer and counted; the sink goes on. It fails when the client is closed.
+ *
+ * `Stream.run(rows.pipe(Stream.map((row) => ({ type: "track", … }))), Analytics.sink)`
+ */
+export const sink: Sink.Sink<
+  { readonly accepted: number; readonly rejected: number },
+  Call.Any,
+  never,
+  Closed,
+  Analytics
+> = Sink.unwrap(
+  Effect.map(Analytics, (analytics) => {
+    const submitter = Submitter.of(analytics)
+    const submit = (call: Call.Any): Effect.Effect<void, CallError> =>
+      submitter?.submit(call.type, call, { checks: submitter.checks, overflow: "wait" }) ??
+      analytics[call.type](call as never)
+    return Sink.reduceEffect(
+      () => ({ accepted: 0, rejected: 0 }),
+      (counts, call: Call.Any) =>
+        Effect.matchEffect(submit(call), {
+          onSuccess: () => Effect.succeed({ ...counts, accepted: counts.accepted + 1 }),
+          onFailure: (error) =>
+            error._tag === "Closed" ? Effect.fail(error) : Effect.succeed({ ...counts, rejected: counts.rejected + 1 })
+        })
+    )
+  })
+)
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Layers
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** Over the `Outbox` and the `Transport` that are provided. */
+export const layerNoDeps = (
+  options?: CallOptions & Delivery.Options
+): Layer.Layer<Analytics, InvalidSetting, Outbox.Outbox | Transport.Transport> => Layer.effect(Analytics, make(options))
+
+/** In memory, over the `HttpClient` that is provided. Called twice it makes two clients: keep it in a constant. */
 export const layer = (options: Options): Layer.Layer<Analytics, InvalidSetting, HttpClient.HttpClient> =>
-  layerNoDeps(options).pipe(Layer.provide([Outbox.layerMemory(options), HttpTransport.layer(options)]))
+  layerNoDeps(options).pipe(Layer.provide([MemoryOutbox.layer(options), Transport.layer(options)]))
 
 /** In memory, over `fetch`. */
 export const layerFetch = (options: Options): Layer.Layer<Analytics, InvalidSetting> =>
-  Layer.provide(layer(options), FetchHttpClient.layer)
+  Layer.provide(layer(options), Transport.layerHttpClient())
 
 /** With options that are read from the configuration: `layerConfig({ writeKey: Config.Redacted("SEGMENT_KEY") })`. */
 export const layerConfig = (
@@ -68,26 +206,20 @@ export const layerFromConfig: Layer.Layer<Analytics, Config.ConfigError | Invali
     })
   )
 
-/** Everything but the network: batches are answered with success, and logged at debug level. */
+/** Everything but the network: batches count as delivered, and are logged at debug level. */
 export const layerStub = (
   options: Omit<Options, keyof Transport.Options> = {}
 ): Layer.Layer<Analytics, InvalidSetting> =>
-  layerNoDeps(options).pipe(Layer.provide([Outbox.layerMemory(options), Transport.layerStub]))
+  layerNoDeps(options).pipe(Layer.provide([MemoryOutbox.layer(options), Transport.layerStub]))
 
-/** Takes every call, and does nothing with it. */
-export const layerNoop: Layer.Layer<Analytics> = Layer.sync(Analytics, () => {
-  const nothing = () => Effect.void
-  const calls = Message.byType(() => nothing)
-  const flushed = Effect.succeed({ delivered: 0, dropped: 0 })
+/** Accepts every call, and does nothing with it. */
+export const layerNoop: Layer.Layer<Analytics> = /* @__PURE__ */ Layer.sync(Analytics, () => {
+  const summary = Effect.succeed({ delivered: 0, dropped: 0, rejected: 0, pending: 0 })
   const stats = { offered: 0, delivered: 0, pending: 0, dropped: 0, rejected: 0, inFlight: 0, pendingBytes: 0 }
   return {
-    ...calls,
-    identified: calls,
-    flush: flushed,
-    close: flushed,
-    stats: Effect.succeed(stats),
-    checks: [],
-    say: nothing,
-    callUnsafe: () => undefined
+    ...Call.byType(() => () => Effect.void),
+    flush: summary,
+    close: summary,
+    stats: Effect.succeed(stats)
   }
 })

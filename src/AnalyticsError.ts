@@ -16,6 +16,16 @@ export class InvalidSetting extends Data.TaggedError("InvalidSetting")<{
   }
 }
 
+/** A path as a program would write it: `properties.items[0].name`. */
+const formatPath = (path: ReadonlyArray<string | number>): string =>
+  path
+    .map((key, index) => {
+      if (typeof key === "number") return `[${key}]`
+      if (!/^[\p{ID_Start}$_][\p{ID_Continue}$]*$/u.test(key)) return `[${JSON.stringify(key)}]`
+      return index === 0 ? key : `.${key}`
+    })
+    .join("")
+
 /**
  * A call that the Tracking API would not take, refused where it was made.
  *
@@ -24,16 +34,20 @@ export class InvalidSetting extends Data.TaggedError("InvalidSetting")<{
 export class InvalidCall extends Data.TaggedError("InvalidCall")<{
   /** Which of the six calls it was. */
   readonly call: string
-  /** Where in the call the problem is; empty when it is the call as a whole. */
+  /** The event of a `track`, if it has one. */
+  readonly event?: string
+  /** The path of the field concerned; empty if the problem is the call as a whole. */
   readonly path: ReadonlyArray<string | number>
+  /** What is wrong with the field: `must be …; it is …`. It gives the type of a value, never the value. */
   readonly problem: string
-  /** The size in UTF-8 bytes, when it was too large. */
+  /** The size in UTF-8 bytes, if the call was too large. */
   readonly size?: number
   readonly limit?: number
 }> {
   override get message(): string {
-    const path = this.path.map((key) => `[${JSON.stringify(key)}]`).join("")
-    return path === "" ? `${this.call}: ${this.problem}` : `${this.call}: ${this.problem}, at ${path}`
+    const event = this.event === undefined ? "" : ` ${JSON.stringify(this.event)}`
+    const path = formatPath(this.path)
+    return `${this.call}${event}: ${path === "" ? "" : `${path} `}${this.problem}`
   }
 }
 
@@ -108,9 +122,9 @@ export type CallError = InvalidCall | PlanViolation | QueueFull | OutboxFull | O
 /** Why an accepted message was lost, in one word. */
 export type LossReason =
   /** The API, or the way to it, failed more often than `maxRetries`. */
-  | "retries"
+  | "retries-exhausted"
   /** It failed for longer than 12 hours. */
-  | "expired"
+  | "retry-timeout"
   /** The API said `Retry-After` for longer than 12 hours, or too often. */
   | "limited"
   /** The API refused this message: 400, 413, 422 or `success: false`. */
@@ -118,7 +132,7 @@ export type LossReason =
   /** The API refused the client: write key, address, redirect. */
   | "misconfigured"
   /** It waited in a durable outbox for longer than `maxAge`. */
-  | "outdated"
+  | "max-age"
   /** `overflow: "drop-oldest"` made room for a newer message. */
   | "evicted"
   /** It was erased on request: `purgeUser`. */
@@ -129,12 +143,12 @@ export type LossReason =
   | "broken"
 
 const explanations: Record<LossReason, string> = {
-  retries: "given up after the last retry",
-  expired: "given up after 12 hours of failures",
+  "retries-exhausted": "given up after the last retry",
+  "retry-timeout": "given up after 12 hours of failures",
   limited: "rate limited for too long",
   rejected: "refused by the API",
   misconfigured: "the API refuses this client: check the write key and the host",
-  outdated: "older than maxAge",
+  "max-age": "older than maxAge",
   evicted: "evicted from a full queue by a newer message",
   erased: "erased on request",
   closed: "left over when the client closed",
@@ -150,6 +164,8 @@ export class DeliveryError extends Data.TaggedError("DeliveryError")<{
   readonly detail?: string
   /** HTTP attempts made. */
   readonly attempts: number
+  /** The address that the attempts went to. */
+  readonly destination?: string
 }> {
   /** Whether the same messages could be accepted at another time: nothing is wrong with them. */
   get retryable(): boolean {
@@ -160,6 +176,7 @@ export class DeliveryError extends Data.TaggedError("DeliveryError")<{
     const facts = [
       ...(this.status === undefined ? [] : [`status ${this.status}`]),
       ...(this.detail === undefined ? [] : [this.detail]),
+      ...(this.destination === undefined || this.attempts === 0 ? [] : [this.destination]),
       ...(this.attempts === 0 ? [] : [`${this.attempts} ${this.attempts === 1 ? "attempt" : "attempts"}`])
     ]
     return facts.length === 0 ? explanations[this.reason] : `${explanations[this.reason]} (${facts.join(", ")})`

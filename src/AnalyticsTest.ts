@@ -1,8 +1,8 @@
 /**
- * For the tests of programs that use `Analytics`: the real client, with only the wire missing.
+ * For the tests of programs that use `Analytics`: the real client, with only the wire replaced.
  *
- * The layer holds the client to its promise: when its scope ends, every message that was offered must be accounted for,
- * and every outcome told, or the test fails.
+ * The layer checks the client's promise: when its scope ends, every offered message must be accounted for, and every outcome
+ * reported, or the test fails.
  */
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
@@ -15,14 +15,15 @@ import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import * as Analytics from "./Analytics.ts"
 import type { InvalidSetting } from "./AnalyticsError.ts"
+import * as FakeServer from "./internal/FakeServer.ts"
+import * as Notifier from "./internal/Notifier.ts"
 import type * as Message from "./Message.ts"
-import * as Outcome from "./Outcome.ts"
+import type * as Outcome from "./Outcome.ts"
 import type * as TrackingPlan from "./TrackingPlan.ts"
-import * as Wiretap from "./Wiretap.ts"
 
-export type { Answer, Request } from "./Wiretap.ts"
+export type { Answer, Request } from "./internal/FakeServer.ts"
 
-/** What was sent, and how it is answered. */
+/** The sent requests, and the script of their answers. */
 export class Sent extends Context.Service<
   Sent,
   {
@@ -31,11 +32,11 @@ export class Sent extends Context.Service<
     /** The same by batches. */
     readonly batches: Effect.Effect<ReadonlyArray<ReadonlyArray<Message.Wire>>>
     /** Every attempt, with headers and body. */
-    readonly requests: Effect.Effect<ReadonlyArray<Wiretap.Request>>
-    /** Every outcome that the observer was told. */
+    readonly requests: Effect.Effect<ReadonlyArray<FakeServer.Request>>
+    /** Every outcome. */
     readonly outcomes: Effect.Effect<ReadonlyArray<Outcome.Outcome>>
     /** Answers the next requests: `respond(503, 503, 200)`. After these it is 200 again. */
-    readonly respond: (...answers: ReadonlyArray<Wiretap.Answer>) => Effect.Effect<void>
+    readonly respond: (...answers: ReadonlyArray<FakeServer.Answer>) => Effect.Effect<void>
   }
 >()("effect-analytics/AnalyticsTest/Sent") {}
 
@@ -43,30 +44,27 @@ export class Sent extends Context.Service<
 export type Options = Partial<Analytics.Options>
 
 /**
- * The real client over a wire that remembers. Time is the test's: under `TestClock` a retry waits until the test adjusts
- * it. `closeTimeout` is 0 by default: what a test leaves undelivered is dropped at its end, and not waited for.
+ * The real client over a recorded wire. Time is the test's: under `TestClock` a retry waits until the test adjusts the clock.
+ * `closeTimeout` is 0 by default: messages that a test leaves undelivered are dropped at its end.
  */
 export const layer = (options: Options = {}): Layer.Layer<Analytics.Analytics | Sent, InvalidSetting> =>
   Layer.unwrap(
-    Effect.map(Outcome.Observer, (observer) => {
-      const wiretap = new Wiretap.Wiretap()
+    Effect.sync(() => {
+      const server = new FakeServer.FakeServer()
       const outcomes: Array<Outcome.Outcome> = []
       const sent = Layer.succeed(Sent, {
-        messages: Effect.sync(() => wiretap.batches.flat()),
-        batches: Effect.sync(() => wiretap.batches),
-        requests: Effect.sync(() => [...wiretap.requests]),
+        messages: Effect.sync(() => server.batches.flat()),
+        batches: Effect.sync(() => server.batches),
+        requests: Effect.sync(() => [...server.requests]),
         outcomes: Effect.sync(() => [...outcomes]),
-        respond: (...answers) => Effect.sync(() => void wiretap.script.push(...answers))
+        respond: (...answers) => Effect.sync(() => void server.script.push(...answers))
       })
-      const told = Outcome.layerObserver((outcome) => {
-        outcomes.push(outcome)
-        return observer(outcome)
-      })
+      const recorder = Layer.succeed(Notifier.Recorder, (outcome) => void outcomes.push(outcome))
       const client = Analytics.layer({
         ...options,
         writeKey: options.writeKey ?? Redacted.make("test-write-key"),
         closeTimeout: options.closeTimeout ?? 0
-      }).pipe(Layer.provide([Layer.succeed(HttpClient.HttpClient, httpClient(wiretap)), told]))
+      }).pipe(Layer.provide([Layer.succeed(HttpClient.HttpClient, httpClient(server)), recorder]))
       return Layer.merge(Layer.provideMerge(conservation(outcomes), client), sent)
     })
   )
@@ -79,8 +77,8 @@ export interface PlanTest<D extends TrackingPlan.Definition> {
     options?: Options
   ) => Layer.Layer<Analytics.Analytics | Sent, InvalidSetting>
   /**
-   * The properties of every delivered event of this name, as the program knows them; but fields that are marked as `pii`
-   * are as they were sent: missing, or the hash. Dies where the rest breaks the plan.
+   * The properties of every delivered event of this name, as the program knows them. Fields that are marked as `pii` are as
+   * they were sent: missing, or the hash. Dies if the rest breaks the plan.
    */
   readonly ofType: <Name extends TrackingPlan.EventName<D>>(
     event: Name
@@ -94,40 +92,40 @@ export interface PlanTest<D extends TrackingPlan.Definition> {
  */
 export const forPlan = <D extends TrackingPlan.Definition>(plan: TrackingPlan.Plan<D>): PlanTest<D> => ({
   layer: (policies, options) =>
-    Layer.provideMerge(plan.layer({ hashKey: Wiretap.hashKey, ...policies }), layer(options)),
+    Layer.provideMerge(plan.layer({ hashKey: FakeServer.hashKey, ...policies }), layer(options)),
   ofType: (event) =>
     Effect.gen(function* () {
       const messages = yield* (yield* Sent).messages
       return yield* Effect.orDie(
-        Effect.forEach(Wiretap.propertiesOf(messages, event), (properties) => plan.decodeSent(event, properties))
+        Effect.forEach(FakeServer.propertiesOf(messages, event), (properties) => plan.decodeSent(event, properties))
       )
     })
 })
 
-/** The wire, as a client that makes no connection. */
-const httpClient = (wiretap: Wiretap.Wiretap): HttpClient.HttpClient =>
+/** The wire, as a client without connections. */
+const httpClient = (server: FakeServer.FakeServer): HttpClient.HttpClient =>
   HttpClient.make((request) =>
     Effect.gen(function* () {
-      const answer = wiretap.answer(request.headers, yield* textOf(request))
+      const answer = server.answer(request.headers, yield* textOf(request))
       if (answer === "never") return yield* Effect.never
       if (answer === "network error") {
         return yield* new HttpClientError.HttpClientError({ reason: new HttpClientError.TransportError({ request }) })
       }
       if (typeof answer === "object" && answer.after !== undefined) yield* Effect.sleep(Duration.millis(answer.after))
-      return HttpClientResponse.fromWeb(request, Wiretap.toResponse(answer))
+      return HttpClientResponse.fromWeb(request, FakeServer.toResponse(answer))
     })
   )
 
 const textOf = ({ body, headers }: HttpClientRequest.HttpClientRequest): Effect.Effect<string> => {
   if (body._tag !== "Uint8Array") return Effect.die(`a body of another kind: ${body._tag}`)
   const bytes = new Uint8Array(body.body)
-  // Nothing to wait for where nothing is compressed: a test under `TestClock` must not depend on real time.
+  // Without compression nothing is awaited: a test under `TestClock` must not depend on real time.
   return headers["content-encoding"] === undefined
     ? Effect.sync(() => new TextDecoder().decode(bytes))
-    : Effect.promise(() => Wiretap.toText(bytes, headers["content-encoding"]))
+    : Effect.promise(() => FakeServer.toText(bytes, headers["content-encoding"]))
 }
 
-/** Closes the client, then counts: what was offered, what became of it, and what was told. */
+/** Closes the client, and compares what was offered with the outcomes. */
 const conservation = (outcomes: ReadonlyArray<Outcome.Outcome>) =>
   Layer.effectDiscard(
     Effect.gen(function* () {
@@ -136,7 +134,7 @@ const conservation = (outcomes: ReadonlyArray<Outcome.Outcome>) =>
         Effect.gen(function* () {
           yield* analytics.close
           const stats = yield* analytics.stats
-          const broken = Wiretap.violation(stats, outcomes)
+          const broken = FakeServer.violation(stats, outcomes)
           if (broken !== undefined) return yield* Effect.die(new Error(`${broken}: ${JSON.stringify(stats)}`))
         })
       )

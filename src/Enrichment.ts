@@ -1,43 +1,41 @@
 /**
- * What surrounds a call: the context and the identity that everything inside carries, and the function that may change
- * or drop a message before it is encoded.
+ * The context and the identity that all calls inside an effect carry.
  *
- * Surroundings are fiber-local: concurrent requests never see each other's.
+ * They are fiber-local: concurrent requests never see each other's.
  */
 import * as Context from "effect/Context"
-import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import { dual } from "effect/Function"
-import type { InvalidCall, PlanViolation } from "./AnalyticsError.ts"
-import * as Json from "./Json.ts"
-import * as Message from "./Message.ts"
+import type { Id, Integrations } from "./Call.ts"
+import * as Json from "./internal/Json.ts"
 
-/** Whom calls are about. */
+/** The user or visitor that calls are about. */
 export type Identity =
-  | { readonly userId: Message.Id; readonly anonymousId?: Message.Id | undefined }
-  | { readonly userId?: undefined; readonly anonymousId: Message.Id }
+  | { readonly userId: Id; readonly anonymousId?: Id | null | undefined }
+  | { readonly userId?: Id | null | undefined; readonly anonymousId: Id }
 
-/** The identity around a program: what makes it possible to leave it out of a call. Provided by `withIdentity`. */
+/** The identity in scope: with it a call may leave its identity out. Provided by `withIdentity`. */
 export class CurrentIdentity extends Context.Service<CurrentIdentity, Identity>()(
   "effect-analytics/Enrichment/CurrentIdentity"
 ) {}
 
-/** The context around a program, copied when it was given. */
-export const CurrentContext = Context.Reference<Json.Data | Json.Fault>("effect-analytics/Enrichment/CurrentContext", {
-  defaultValue: () => ({})
-})
+/** The context in scope, copied when it was given. */
+export const CurrentContext = Context.Reference<Json.Data | Json.JsonError>(
+  "effect-analytics/Enrichment/CurrentContext",
+  { defaultValue: () => ({}) }
+)
 
-/** Adds to a context; what is inside wins, key by key at the top level. */
-export const mergeContext = (outer: Json.Data | Json.Fault, inner: Json.Data): Json.Data | Json.Fault => {
-  if (outer instanceof Json.Fault) return outer
+/** Adds to a context, key by key at the top level; the inner one wins. */
+export const mergeContext = (outer: Json.Data | Json.JsonError, inner: Json.Data): Json.Data | Json.JsonError => {
+  if (Json.isJsonError(outer)) return outer
   const copied = Json.copy(inner, ["context"])
-  if (copied instanceof Json.Fault) return copied
-  return Json.isData(copied) ? { ...outer, ...copied } : new Json.Fault("must be an object", ["context"])
+  if (Json.isJsonError(copied)) return copied
+  return Json.isData(copied) ? { ...outer, ...copied } : new Json.JsonError("must be an object", ["context"])
 }
 
 /**
- * Every call inside carries this context: `withContext({ ip, userAgent })`. Nested ones add up, key by key at the top
- * level, and what a call says itself wins. A context that can't be sent makes the calls inside fail, not the program.
+ * Gives all calls inside this context: `withContext({ ip, userAgent })`. Nested contexts add up, key by key at the top level;
+ * the context of the call itself wins. A context that cannot be sent makes the calls inside fail, not the program.
  */
 export const withContext: {
   (context: Json.Data): <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
@@ -49,8 +47,8 @@ export const withContext: {
 )
 
 /**
- * Every call inside is about this user or visitor, unless it says so itself. With it, the calls of
- * `analytics.identified` need no identity.
+ * Makes this user or visitor the subject of all calls inside that name nobody themselves. With it the calls of
+ * `Analytics.identified` need no identity.
  */
 export const withIdentity: {
   (identity: Identity): <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E, Exclude<R, CurrentIdentity>>
@@ -59,119 +57,60 @@ export const withIdentity: {
   Effect.provideService(self, CurrentIdentity, { ...identity })
 )
 
-/** What is around a call. */
-export interface Surroundings {
+/** What a call inherits from its surroundings. */
+export interface CallContext {
   readonly identity: Identity | undefined
-  readonly context: Json.Data | Json.Fault
+  readonly context: Json.Data | Json.JsonError
 }
 
-/** The surroundings of a fiber. */
-export const surroundings = (context: Context.Context<never>): Surroundings => ({
+/** The context and identity of a fiber. */
+export const currentContext = (context: Context.Context<never>): CallContext => ({
   identity: Context.getOrUndefined(context as Context.Context<CurrentIdentity>, CurrentIdentity),
   context: Context.get(context, CurrentContext)
 })
 
-/** Puts surroundings that were kept elsewhere around a call. */
-export const within =
-  ({ context, identity }: Surroundings) =>
+/** Provides a call context that was kept outside of a fiber. */
+export const provideCallContext =
+  ({ context, identity }: CallContext) =>
   <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> => {
     const inside = Effect.provideService(self, CurrentContext, context)
     return identity === undefined ? inside : Effect.provideService(inside, CurrentIdentity, identity)
   }
 
-/** Whether a call that names this user, or nobody, may be of that one. Ids are compared as they are sent. */
-const isOf = (said: unknown, around: Message.Id | undefined): boolean =>
-  said === undefined || around === undefined || said === around || text(said) === text(around)
+/** The text of an id on the wire. Other values are refused later, and have no text here: reading it could throw. */
+const textOf = (id: unknown): unknown =>
+  typeof id === "string" ? id : typeof id === "number" || typeof id === "bigint" ? String(id) : Symbol()
 
-/** What is no id is refused later, and has no text here: it could throw when it is asked for one. */
-const text = (id: unknown): unknown => (typeof id === "number" ? String(id) : typeof id === "string" ? id : Symbol())
+/** Whether a call that names this user, or none, may be about that one. */
+const isAbout = (named: unknown, user: unknown): boolean =>
+  named === undefined || user === undefined || user === null || textOf(named) === textOf(user)
+
+/** An id as `Json.copy` would give it. */
+const copyId = (id: Id): Id => (typeof id === "bigint" ? String(id) : id)
 
 /**
- * Puts what is around a call into it. `data` is a copy of the call's, and changed.
+ * Adds the defaults of the client, the context and the identity in scope to a call. `data` is a copy of the call, and is changed.
  *
- * A call about another user than the one around it gets nothing of that one's identity: a visitor's id at the wrong
- * user would join the two for ever.
+ * A call about another user than the one in scope gets nothing of that one's identity: the id of a visitor at the wrong user
+ * would join the two for ever.
  */
-export const surround = (
+export const applyContext = (
   data: Record<string, unknown>,
-  { context, identity }: Surroundings
-): Json.Fault | undefined => {
-  // JSON's word for an id that is not there.
-  if (data.userId === null) delete data.userId
-  if (data.anonymousId === null) delete data.anonymousId
-  if (identity !== undefined && isOf(data.userId, identity.userId)) {
-    if (identity.userId !== undefined) data.userId ??= identity.userId
-    if (identity.anonymousId !== undefined) data.anonymousId ??= identity.anonymousId
+  { context, identity }: CallContext,
+  defaults: { readonly context?: Json.Data | undefined; readonly integrations?: Integrations | undefined }
+): Json.JsonError | undefined => {
+  if (identity !== undefined && isAbout(data.userId, identity.userId)) {
+    if (identity.userId !== undefined && identity.userId !== null) data.userId ??= copyId(identity.userId)
+    if (identity.anonymousId !== undefined && identity.anonymousId !== null) {
+      data.anonymousId ??= copyId(identity.anonymousId)
+    }
   }
-  if (context instanceof Json.Fault) return context
-  if (data.context === undefined) data.context = context
-  else if (Json.isData(data.context)) data.context = { ...context, ...data.context }
+  if (Json.isJsonError(context)) return context
+  const inherited = defaults.context === undefined ? context : { ...defaults.context, ...context }
+  if (data.context === undefined) data.context = inherited
+  else if (Json.isData(data.context)) data.context = { ...inherited, ...data.context }
+  if (defaults.integrations !== undefined && (data.integrations === undefined || Json.isData(data.integrations))) {
+    data.integrations = { ...defaults.integrations, ...data.integrations }
+  }
   return undefined
-}
-
-// ---------------------------------------------------------------------------------------------------------------------
-// Transform
-// ---------------------------------------------------------------------------------------------------------------------
-
-/** A message that is not to be sent, and why; with what it breaks, if that is a plan. */
-export class Drop extends Data.Class<{
-  readonly reason: string
-  readonly violation?: PlanViolation | undefined
-}> {}
-
-/** What a `transform` answers to drop a message: it is counted as dropped, and told as `Filtered`. */
-export const drop = (reason: string): Drop => new Drop({ reason })
-
-/**
- * Sees every message before it is encoded, as it would go over the wire, and answers what is to be sent instead, or
- * `drop(reason)`: for redaction, sampling, consent. The message is the function's own: it may change it. When it
- * throws, or answers with something else, the call is refused: what was to be redacted is not sent as it is.
- */
-export type Transform = (message: Own<Message.Wire>) => Message.Wire | Drop
-
-type Own<M> = M extends unknown ? { -readonly [Key in keyof M]: M[Key] } : never
-
-/** @internal What every valid call has to pass before `transform` sees it. It must not throw. See `TrackingPlan`. */
-export interface Check {
-  /**
-   * Why the message is not sent, if it is not. It may say in the context of the message what is wrong with it. `caller` is
-   * what is around the call.
-   */
-  readonly judge: (message: Message.Wire, caller: Context.Context<never>) => Drop | PlanViolation | undefined
-  /** What of the message is sent. Asked when all checks have let it pass: each judges what the caller has said. */
-  readonly redact: (message: Message.Wire) => Message.Wire
-}
-
-/** @internal Asks all checks. */
-export const pass = (
-  checks: ReadonlyArray<Check>,
-  message: Message.Wire,
-  caller: Context.Context<never>
-): Message.Wire | Drop | PlanViolation => {
-  for (const check of checks) {
-    const stopped = check.judge(message, caller)
-    if (stopped !== undefined) return stopped
-  }
-  let redacted = message
-  for (const check of checks) redacted = check.redact(redacted)
-  return redacted
-}
-
-/** Applies a transform. */
-export const apply = (transform: Transform, message: Message.Wire): Json.Data | Drop | InvalidCall => {
-  const invalid = (fault: Json.Fault) => Message.refuse(message.type, fault)
-  // A copy: parts of a message (the context around it, the library) belong to others as well.
-  const own = Json.copy(message)
-  if (own instanceof Json.Fault) return invalid(own)
-  try {
-    const answer: unknown = transform(own as Message.Wire)
-    if (answer instanceof Drop) return answer
-    if (answer instanceof Promise) answer.catch(() => {})
-    const copied = Json.copy(answer)
-    if (copied instanceof Json.Fault) return invalid(copied)
-    if (Json.isData(copied) && copied.type === message.type) return copied
-    return invalid(new Json.Fault("transform must answer with a message of the same type, or with drop(reason)", []))
-  } catch {
-    return invalid(new Json.Fault("transform threw", []))
-  }
 }

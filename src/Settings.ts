@@ -75,7 +75,7 @@ export const invalid = (setting: string, problem: string): never => {
 
 /** The settings that are numbers when they are left out. */
 type Numbers<D> = { [Name in keyof D]: D[Name] extends number ? Name : never }[keyof D] & string
-type NumberSetting = Numbers<typeof defaults> | Numbers<typeof durableDefaults>
+type NumberSetting = Numbers<typeof defaults> | Numbers<typeof durableDefaults> | "timeout"
 
 /** A whole number within bounds. */
 export const integer = (

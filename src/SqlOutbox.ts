@@ -16,6 +16,8 @@ import * as Stream from "effect/Stream"
 import * as SqlClient from "effect/sql/SqlClient"
 import type { InvalidSetting, OutboxFull, OutboxUnavailable } from "./AnalyticsError.ts"
 import * as Delivery from "./Delivery.ts"
+import { log } from "./internal/Log.ts"
+import * as MemoryOutbox from "./MemoryOutbox.ts"
 import * as Outbox from "./Outbox.ts"
 import * as Settings from "./Settings.ts"
 import * as Database from "./SqlOutbox/Database.ts"
@@ -152,11 +154,8 @@ const make = Effect.fnUntraced(function* (
   if (read.fallback === "none") return yield* open
   return yield* Effect.catchTag(open, ["OutboxUnavailable", "OutboxFull"], (error) =>
     Effect.gen(function* () {
-      yield* Effect.annotateLogs(
-        Effect.logError(`${error.message}: messages wait in memory, and are lost when the process ends`),
-        { module: "effect-analytics" }
-      )
-      const memory = yield* Outbox.makeMemory({ overflow: options.overflow })
+      yield* log("Error", `${error.message}: messages wait in memory, and are lost when the process ends`)
+      const memory = yield* MemoryOutbox.make({ overflow: options.overflow })
       return Context.make(Outbox.Outbox, memory).pipe(Context.add(SqlOutbox, noOperations(error)))
     })
   )
@@ -252,4 +251,4 @@ const layerOf = (options: Options, role: Role) =>
  * A call of such a client answers a promise: whether the message is committed. Making the client waits for a file that
  * another process has locked, and the program with it, for 5 seconds at the most.
  */
-export const sqlite = (options: SqliteOptions): Outbox.Durable => ({ layer: layerFile(options, true) })
+export const sqlite = (options: SqliteOptions): Outbox.DurableSetting => ({ layer: layerFile(options, true) })

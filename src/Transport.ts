@@ -1,14 +1,21 @@
 /**
- * One attempt to send one batch. It owns the address, the key, the envelope and the reading of the answer: which of
- * five ways an attempt ended is decided here, once; what follows from it is the delivery's business.
+ * One attempt to send one batch, over an `HttpClient`. The transport owns the address, the key, the envelope and the reading of
+ * the response: it decides in which of five ways an attempt ends. The consequences are the delivery's.
  */
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Data from "effect/Data"
-import type * as Duration from "effect/Duration"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as FetchHttpClient from "effect/http/FetchHttpClient"
+import * as Headers from "effect/http/Headers"
+import * as HttpClient from "effect/http/HttpClient"
+import * as HttpClientRequest from "effect/http/HttpClientRequest"
+import type * as HttpClientResponse from "effect/http/HttpClientResponse"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
+import * as Result from "effect/Result"
+import * as Stream from "effect/Stream"
 import type { InvalidSetting } from "./AnalyticsError.ts"
 import { library, type Message } from "./Message.ts"
 import * as Settings from "./Settings.ts"
@@ -17,33 +24,35 @@ import * as Settings from "./Settings.ts"
 // Service interface
 // ---------------------------------------------------------------------------------------------------------------------
 
-/** How an attempt ended. */
-export type Answer = Data.TaggedEnum<{
-  /** 2xx: the batch is there. */
+/** The end of an attempt. */
+export type SendResult = Data.TaggedEnum<{
+  /** 2xx: the API has the batch. */
   Delivered: { readonly status: number }
-  /** Come back in so many milliseconds: a retryable answer with `Retry-After`. */
+  /** A retryable status with `Retry-After`: no attempt for so many milliseconds. */
   Limited: { readonly status: number; readonly delay: number }
-  /** May go well the next time: a retryable status, a network error, a timeout, a page that is no API. */
+  /** A failure that may pass: a retryable status, a network error, a timeout, an HTML page. */
   Transient: { readonly status?: number; readonly detail?: string }
-  /** Something in this batch is refused: 400, 413, 422, `success: false`. */
+  /** The API refuses something in this batch: 400, 413, 422, `success: false`. */
   Rejected: { readonly status: number; readonly detail?: string }
-  /** This client is refused, whatever it sends: wrong key, wrong address, a redirect. */
-  Misconfigured: { readonly status: number }
+  /** The API refuses this client, whatever it sends: wrong key, wrong address, a redirect. */
+  Misconfigured: { readonly status?: number; readonly detail?: string }
 }>
-export const Answer = Data.taggedEnum<Answer>()
+export const SendResult = Data.taggedEnum<SendResult>()
 
 export class Transport extends Context.Service<
   Transport,
   {
     /**
-     * Makes one attempt. `attempt` is the number of attempts made before; every one is stamped with the time at which
-     * it leaves. Never fails and never waits longer than the request timeout.
+     * Makes one attempt. `attempt` is the number of attempts made before; each is stamped with the time at which it leaves.
+     * Never fails, and never takes longer than the request timeout.
      */
-    readonly send: (messages: ReadonlyArray<Message>, attempt: number) => Effect.Effect<Answer>
-    /** UTF-8 bytes that a request has besides its messages and the commas between them. */
+    readonly send: (messages: ReadonlyArray<Message>, attempt: number) => Effect.Effect<SendResult>
+    /** UTF-8 bytes of a request besides its messages and the commas between them. */
     readonly envelopeBytes: number
-    /** Where requests go, and with which key: the same for clients that deliver to the same source. */
-    readonly destination?: Redacted.Redacted<string> | undefined
+    /** The address that requests go to, for logs and errors. */
+    readonly destination?: string | undefined
+    /** The address and the write key: the same for clients that deliver to the same source. */
+    readonly identity?: Redacted.Redacted<string> | undefined
   }
 >()("effect-analytics/Transport") {}
 
@@ -80,37 +89,18 @@ const settings = (options: Options) =>
 // Constructor
 // ---------------------------------------------------------------------------------------------------------------------
 
-/** @internal A request, and what comes back: all that an attempt needs of HTTP. */
-interface Request {
-  readonly url: string
-  readonly headers: Readonly<Record<string, string>>
-  readonly body: string | Uint8Array<ArrayBuffer>
-}
-interface Reply {
-  readonly status: number
-  readonly header: (name: "content-type" | "retry-after") => string | undefined
-}
-/**
- * @internal Tells the reply as soon as it is there, and answers with its body: at most `maxReplyBytes`, and nothing if it breaks.
- * Fails with the code of what went wrong, such as `ECONNREFUSED`.
- */
-export type Exchange = (request: Request, tell: (reply: Reply) => void) => Effect.Effect<string, string>
-
-/** @internal */
-export const maxReplyBytes = 64 * 1024
-
-/** @internal Over any way to exchange a request for an answer. */
-export const makeWith = Effect.fnUntraced(function* (
-  options: Options,
-  exchange: Exchange
-): Effect.fn.Return<Transport["Service"], InvalidSetting> {
+/** Sends over the `HttpClient` that is provided. */
+export const make = /* @__PURE__ */ Effect.fnUntraced(function* (
+  options: Options
+): Effect.fn.Return<Transport["Service"], InvalidSetting, HttpClient.HttpClient> {
+  const client = yield* HttpClient.HttpClient
   const { endpoint, gzip, requestTimeout, writeKey } = yield* settings(options)
-  const headers = {
-    authorization: `Basic ${btoa(`${writeKey}:`)}`,
-    "content-type": "application/json",
-    "user-agent": `${library.name}/${library.version}`,
-    ...(gzip ? { "content-encoding": "gzip" } : {})
-  }
+  const post = HttpClientRequest.post(endpoint, {
+    headers: {
+      authorization: `Basic ${btoa(`${writeKey}:`)}`,
+      "user-agent": `${library.name}/${library.version}`
+    }
+  })
   const envelope = (batch: string, sentAt: string) =>
     `{"batch":[${batch}],"writeKey":${JSON.stringify(writeKey)},"sentAt":"${sentAt}"}`
 
@@ -118,68 +108,72 @@ export const makeWith = Effect.fnUntraced(function* (
     const clock = yield* Clock.Clock
     const sentAt = new Date(clock.currentTimeMillisUnsafe()).toISOString()
     const json = envelope(messages.map((message) => message.json).join(","), sentAt)
-    const request = {
-      url: endpoint,
-      headers: attempt === 0 ? headers : { ...headers, "x-retry-count": String(attempt) },
-      body: gzip ? yield* Effect.promise(() => compress(json)) : json
-    }
-    let reply: Reply | undefined
-    const keep = (told: Reply) => {
-      reply = told
-    }
-    return yield* exchange(request, keep).pipe(
+    const plain = HttpClientRequest.bodyText(post, json, "application/json")
+    const counted = attempt === 0 ? plain : HttpClientRequest.setHeader(plain, "x-retry-count", String(attempt))
+    const request = gzip ? yield* HttpClientRequest.compressBody(counted, "gzip", { minSize: 0 }) : counted
+    let response: HttpClientResponse.HttpClientResponse | undefined
+    const body = client.execute(request).pipe(
+      // A client that turns statuses into failures has the response all the same.
+      Effect.catch((error) =>
+        error.response === undefined ? Effect.fail(codeOf(error.reason.cause)) : Effect.succeed(error.response)
+      ),
+      Effect.flatMap((answered) => {
+        response = answered
+        return Effect.orElseSucceed(readBody(answered), () => "")
+      }),
       Effect.timeoutOrElse({ duration: requestTimeout, orElse: () => Effect.fail("timeout") }),
-      Effect.match({
-        onSuccess: (text) => read(reply as Reply, text, clock.currentTimeMillisUnsafe()),
-        // Once there is a status it has decided: a body that stalls changes nothing, though a whole one can.
-        onFailure: (detail) =>
-          reply === undefined ? Answer.Transient({ detail }) : read(reply, "", clock.currentTimeMillisUnsafe())
-      })
+      manualRedirect,
+      // The span is the batch's; one for each attempt would repeat it.
+      Effect.provideService(HttpClient.TracerDisabledWhen, () => true)
     )
+    return yield* Effect.match(body, {
+      onSuccess: (text) => resultOf(response as HttpClientResponse.HttpClientResponse, text, clock),
+      // A received status decides the result even if the body stalls; a complete body may refine it.
+      onFailure: (detail) => (response === undefined ? failureOf(detail) : resultOf(response, "", clock))
+    })
   })
 
   return Transport.of({
     send,
     envelopeBytes: envelope("", new Date(0).toISOString()).length,
-    destination: Redacted.make(`${writeKey} ${endpoint}`)
+    destination: endpoint,
+    identity: Redacted.make(`${writeKey} ${endpoint}`)
   })
 })
 
-const compress = async (text: string): Promise<Uint8Array<ArrayBuffer>> =>
-  new Uint8Array(await new Response(new Blob([text]).stream().pipeThrough(new CompressionStream("gzip"))).arrayBuffer())
-
-/** @internal Whether a body need not be counted while it is read: its length is known, and not the one of something compressed. */
-export const isSmall = (contentLength: string | null | undefined, contentEncoding: string | null | undefined) =>
-  Number(contentLength ?? Number.NaN) <= maxReplyBytes && (contentEncoding ?? "") === ""
-
-/** Over a `fetch`, without an `HttpClient` between: what plain programs load, bundle and run is the less for it. */
-export const makeFetch = (options: Options, fetch: typeof globalThis.fetch) =>
-  makeWith(options, ({ body, headers, url }, tell) =>
-    Effect.tryPromise({
-      try: async (signal) => {
-        const response = await fetch(url, { method: "POST", headers, body, redirect: "manual", signal })
-        tell({ status: response.status, header: (name) => response.headers.get(name) ?? undefined })
-        return textOfFetched(response).catch(() => "")
-      },
-      catch: codeOf
+/** `fetch` would follow a redirect of a POST with a GET that is answered 200: a silent loss. */
+const manualRedirect = <A, E>(self: Effect.Effect<A, E>): Effect.Effect<A, E> =>
+  Effect.updateContext(self, (context: Context.Context<never>) =>
+    Context.add(context, FetchHttpClient.RequestInit, {
+      ...Context.getOrUndefined(context as Context.Context<FetchHttpClient.RequestInit>, FetchHttpClient.RequestInit),
+      redirect: "manual"
     })
   )
 
-const textOfFetched = async (response: Response): Promise<string> => {
-  if (isSmall(response.headers.get("content-length"), response.headers.get("content-encoding"))) return response.text()
-  const decoder = new TextDecoder()
-  let room = maxReplyBytes
-  let text = ""
-  for await (const chunk of response.body ?? []) {
-    text += decoder.decode(chunk, { stream: true })
-    room -= chunk.byteLength
-    if (room <= 0) break
-  }
-  return text
+// ---------------------------------------------------------------------------------------------------------------------
+// Responses
+// ---------------------------------------------------------------------------------------------------------------------
+
+const maxResponseBytes = 64 * 1024
+
+/** The body of a response: at most 64 KiB. */
+const readBody = (response: HttpClientResponse.HttpClientResponse) => {
+  const { "content-encoding": encoding = "", "content-length": length } = response.headers
+  // A known length of an uncompressed body needs no counting.
+  if (Number(length ?? Number.NaN) <= maxResponseBytes && encoding === "") return response.text
+  let room = maxResponseBytes
+  return response.stream.pipe(
+    Stream.takeUntil((chunk) => {
+      room -= chunk.byteLength
+      return room <= 0
+    }),
+    Stream.decodeText(),
+    Stream.mkString
+  )
 }
 
-/** @internal The code of a failed connection, such as `ECONNREFUSED` or `CERT_HAS_EXPIRED`. Its text could quote the request. */
-export const codeOf = (failure: unknown): string => {
+/** The code of a failed connection, such as `ECONNREFUSED` or `CERT_HAS_EXPIRED`. Its message could quote the request. */
+const codeOf = (failure: unknown): string => {
   let cause = failure
   for (let depth = 0; depth < 5 && typeof cause === "object" && cause !== null; depth++) {
     if ("code" in cause && typeof cause.code === "string") return cause.code
@@ -188,39 +182,41 @@ export const codeOf = (failure: unknown): string => {
   return "network"
 }
 
-// ---------------------------------------------------------------------------------------------------------------------
-// Answers
-// ---------------------------------------------------------------------------------------------------------------------
+const failureOf = (detail: string): SendResult =>
+  detail === noResponse ? SendResult.Misconfigured({ detail }) : SendResult.Transient({ detail })
 
 const isSuccess = (status: number) => status >= 200 && status < 300
 
 const retryable = new Set([408, 410, 425, 429, 460])
 const unretryable = new Set([501, 505, 511])
-/** What a browser makes of a redirect that is not followed: it hides the status. */
+/** The status of a redirect that a browser does not follow. */
 const hiddenRedirect = 0
 const isTransient = (status: number) =>
   (status < 200 && status !== hiddenRedirect) || retryable.has(status) || (status >= 500 && !unretryable.has(status))
 
 const rejected = new Set([400, 413, 422])
 
-const read = ({ header, status }: Reply, body: string, now: number): Answer => {
+const resultOf = (response: HttpClientResponse.HttpClientResponse, body: string, clock: Clock.Clock): SendResult => {
+  const { headers, status } = response
   if (isSuccess(status)) {
-    if (isPage(header("content-type"), body))
-      return Answer.Transient({ status, detail: "an HTML page instead of an API's answer" })
-    return saysNo(body) ? Answer.Rejected({ status, detail: "success: false" }) : Answer.Delivered({ status })
+    if (isHtml(headers["content-type"], body))
+      return SendResult.Transient({ status, detail: "an HTML page instead of an API's answer" })
+    return isSuccessFalse(body)
+      ? SendResult.Rejected({ status, detail: "success: false" })
+      : SendResult.Delivered({ status })
   }
   if (isTransient(status)) {
-    const delay = askedDelay(header("retry-after"), now)
-    return delay === undefined ? Answer.Transient({ status }) : Answer.Limited({ status, delay })
+    const delay = retryAfterMillis(headers["retry-after"], clock.currentTimeMillisUnsafe())
+    return delay === undefined ? SendResult.Transient({ status }) : SendResult.Limited({ status, delay })
   }
-  return rejected.has(status) ? Answer.Rejected({ status }) : Answer.Misconfigured({ status })
+  return rejected.has(status) ? SendResult.Rejected({ status }) : SendResult.Misconfigured({ status })
 }
 
-/** What a captive portal answers. */
-const isPage = (contentType: string | undefined, body: string) =>
+/** The answer of a captive portal. */
+const isHtml = (contentType: string | undefined, body: string) =>
   /^\s*(text\/html|application\/xhtml)/i.test(contentType ?? "") || /^\s*<(!doctype|html)/i.test(body)
 
-const saysNo = (body: string): boolean => {
+const isSuccessFalse = (body: string): boolean => {
   if (!body.includes("success")) return false
   try {
     return JSON.parse(body)?.success === false
@@ -229,27 +225,55 @@ const saysNo = (body: string): boolean => {
   }
 }
 
-/** Whole seconds, or an HTTP date; what is neither was not said. */
-const askedDelay = (retryAfter: string | undefined, now: number): number | undefined => {
-  const asked = retryAfter?.trim() ?? ""
-  if (/^\d+$/.test(asked)) return Number(asked) * 1_000
-  const date = /^[A-Z][a-z]{2,8}, .+ GMT$/.test(asked) ? Date.parse(asked) : Number.NaN
-  return Number.isNaN(date) ? undefined : Math.max(0, date - now)
+/** Seconds or an HTTP date. Anything else counts as absent. */
+const retryAfterMillis = (header: string | undefined, now: number): number | undefined => {
+  const parsed = Headers.parseRetryAfter(header ?? "")
+  return Result.isSuccess(parsed) ? Duration.toMillis(Headers.retryAfterDelay(parsed.success, now)) : undefined
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Layers
 // ---------------------------------------------------------------------------------------------------------------------
 
-/** Sends over this `fetch`. */
+/** Sends over the `HttpClient` that is provided. */
+export const layer = (options: Options): Layer.Layer<Transport, InvalidSetting, HttpClient.HttpClient> =>
+  Layer.effect(Transport, make(options))
+
+/** Sends over `fetch`: by default `globalThis.fetch` as it is at the time of each request. */
 export const layerFetch = (
   options: Options,
-  fetch: typeof globalThis.fetch = globalThis.fetch
-): Layer.Layer<Transport, InvalidSetting> => Layer.effect(Transport, makeFetch(options, fetch))
+  fetch?: typeof globalThis.fetch | undefined
+): Layer.Layer<Transport, InvalidSetting> => Layer.provide(layer(options), layerHttpClient(fetch))
 
-/** Sends nothing: every batch is answered with success, and logged at debug level. */
-export const layerStub: Layer.Layer<Transport> = Layer.succeed(Transport, {
+/** An `HttpClient` over a `fetch`, or over `globalThis.fetch` as it is at the time of each request. */
+export const layerHttpClient = (
+  fetch?: typeof globalThis.fetch | undefined
+): Layer.Layer<HttpClient.HttpClient, InvalidSetting> =>
+  Layer.unwrap(
+    Settings.read(() => {
+      Settings.optionalFunction("fetch", fetch)
+      if (fetch === undefined && typeof globalThis.fetch !== "function") {
+        return Settings.invalid("fetch", "is missing, and this runtime has none")
+      }
+      return Layer.provide(FetchHttpClient.layer, Layer.succeed(FetchHttpClient.Fetch, checked(fetch)))
+    })
+  )
+
+const noResponse = "fetch answered no Response"
+
+/** A `fetch` whose answers are responses: a mock may answer with anything. */
+const checked =
+  (fetch: typeof globalThis.fetch | undefined): typeof globalThis.fetch =>
+  async (...request) => {
+    const response: unknown = await (fetch ?? globalThis.fetch)(...request)
+    const { headers, status } = (response ?? {}) as Partial<Response>
+    if (typeof status === "number" && typeof headers?.get === "function") return response as Response
+    throw Object.assign(new TypeError(noResponse), { code: noResponse })
+  }
+
+/** Sends nothing: every batch counts as delivered, and is logged at debug level. */
+export const layerStub: Layer.Layer<Transport> = /* @__PURE__ */ Layer.succeed(Transport, {
   send: (messages) =>
-    Effect.as(Effect.logDebug(`stub: ${messages.length} messages not sent`), Answer.Delivered({ status: 200 })),
+    Effect.as(Effect.logDebug(`stub: ${messages.length} messages not sent`), SendResult.Delivered({ status: 200 })),
   envelopeBytes: 0
 })

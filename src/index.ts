@@ -1,17 +1,20 @@
 /**
- * The front door: every room by its name. Import a room itself (`effect-analytics/Analytics`) to bundle no more than it.
+ * All modules by name. Import a module itself (`effect-analytics/Analytics`) to bundle no more than it.
  */
 export * as Analytics from "./Analytics.ts"
 export * as AnalyticsError from "./AnalyticsError.ts"
+export * as Call from "./Call.ts"
 export * as Delivery from "./Delivery.ts"
 export * as Enrichment from "./Enrichment.ts"
-export * as HttpTransport from "./HttpTransport.ts"
+export * as MemoryOutbox from "./MemoryOutbox.ts"
 export * as Message from "./Message.ts"
 export * as MessageId from "./MessageId.ts"
+export * as Metrics from "./Metrics.ts"
+export * as Observer from "./Observer.ts"
 export * as Outbox from "./Outbox.ts"
 export * as Outcome from "./Outcome.ts"
-export * as Protocol from "./Protocol.ts"
 export { createAnalytics } from "./plain.ts"
 export * as RequestContext from "./RequestContext.ts"
 export * as TrackingPlan from "./TrackingPlan.ts"
+export * as Transform from "./Transform.ts"
 export * as Transport from "./Transport.ts"

@@ -1,8 +1,8 @@
 /**
  * The client for programs that are not written in Effect: six methods, a flush, a close.
  *
- * Settings that cannot work throw when the client is made. After that nothing throws and nothing waits: a call answers
- * whether it was accepted, and `onError` is told of everything that was not, or that was lost later.
+ * Settings that cannot work throw when the client is made. After that nothing throws and nothing waits: a call answers whether
+ * it was accepted, and `onError` gets every call that was not, and every later loss.
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -12,38 +12,49 @@ import * as Logger from "effect/Logger"
 import * as Redacted from "effect/Redacted"
 import * as References from "effect/References"
 import * as Scope from "effect/Scope"
+import * as Analytics from "./Analytics.ts"
 import type { CallError, LossReason } from "./AnalyticsError.ts"
-import * as Analytics from "./Client.ts"
+import * as Call from "./Call.ts"
 import * as Enrichment from "./Enrichment.ts"
-import { isData } from "./Json.ts"
-import * as Message from "./Message.ts"
-import * as Outbox from "./Outbox.ts"
-import * as Outcome from "./Outcome.ts"
-import { flag, invalid, optionalFunction } from "./Settings.ts"
+import { ignoreThrows } from "./internal/Callback.ts"
+import * as CallStorage from "./internal/CallStorage.ts"
+import type { Check } from "./internal/Check.ts"
+import { isData } from "./internal/Json.ts"
+import { log } from "./internal/Log.ts"
+import * as LossLog from "./internal/LossLog.ts"
+import * as Notifier from "./internal/Notifier.ts"
+import * as Submitter from "./internal/Submitter.ts"
+import * as MemoryOutbox from "./MemoryOutbox.ts"
+import type * as Message from "./Message.ts"
+import * as Observer from "./Observer.ts"
+import type * as Outbox from "./Outbox.ts"
+import { failureOf as failureIn, type Outcome, type Stats } from "./Outcome.ts"
+import { flag, invalid, millis, optionalFunction } from "./Settings.ts"
 import type * as TrackingPlan from "./TrackingPlan.ts"
 import * as Transport from "./Transport.ts"
 
-export { drop, type Identity, type Transform } from "./Enrichment.ts"
-export type { Flushed } from "./Outbox.ts"
+export type { Summary } from "./Analytics.ts"
+export type { Identity } from "./Enrichment.ts"
 export type { Outcome, Stats } from "./Outcome.ts"
+export { drop, type Transform } from "./Transform.ts"
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Settings
 // ---------------------------------------------------------------------------------------------------------------------
 
-/** What `onError` is told. */
+/** What `onError` receives. */
 export interface Failure {
   /** The last HTTP status, if there was an answer. */
   readonly status?: number
-  /** What happened, in a sentence without payload or write key. */
+  /** The failure in a sentence, without payload or write key. */
   readonly message: string
-  /** Why: a call was not accepted (`InvalidCall`, `PlanViolation`, `QueueFull`, `Closed`), or accepted messages were lost. */
+  /** A call was not accepted (`InvalidCall`, `PlanViolation`, `QueueFull`, `Closed`), or accepted messages were lost. */
   readonly reason: CallError["_tag"] | LossReason
   /** The messages concerned, as plain data; none if a call was not valid or broke the plan, and so never became one. */
   readonly messages: ReadonlyArray<Message.Wire>
 }
 
-/** Where the client logs. `console` is one. */
+/** The target of the client's log lines. `console` is one. */
 export interface Log {
   readonly debug: (message: string) => void
   readonly info: (message: string) => void
@@ -51,7 +62,7 @@ export interface Log {
   readonly error: (message: string) => void
 }
 
-/** A plan, and what becomes of calls that break it. Calls that know nothing of the plan are checked as well. */
+/** A tracking plan, and what happens to calls that break it. Calls without the plan's types are checked as well. */
 export interface PlanSettings<D extends TrackingPlan.Definition> extends TrackingPlan.Policies<D> {
   readonly plan: TrackingPlan.Plan<D>
 }
@@ -59,26 +70,36 @@ export interface PlanSettings<D extends TrackingPlan.Definition> extends Trackin
 export interface Settings extends Omit<Analytics.Options, "writeKey" | "overflow"> {
   /** The key of the source. Printable ASCII. */
   readonly writeKey: string
-  /** What happens to a call when the bound is reached. A plain call cannot wait. @default "refuse" */
+  /** What happens to a call when the bound is reached. @default "refuse" */
   readonly overflow?: Exclude<Outbox.Overflow, "wait"> | undefined
-  /** Everything but the network: batches are answered with success. @default false */
+  /** Everything but the network: batches count as delivered. @default false */
   readonly stub?: boolean | undefined
-  /** Throws what a call is not accepted for, instead of answering `false`: for tests and development. @default false */
+  /** Throws the reason why a call is not accepted, instead of answering `false`: for tests and development. @default false */
   readonly strict?: boolean | undefined
-  /** @default globalThis.fetch */
+  /** @default `globalThis.fetch` as it is when a request is sent */
   readonly fetch?: typeof globalThis.fetch | undefined
-  /** Is told of every call that is not accepted and of every loss. @default a warning in the log, for each kind not more than one in 10 s */
+  /**
+   * Receives every call that is not accepted and every loss. It may call the client: the failures of these calls are logged,
+   * and do not come back to it. @default a warning in the log, each kind at most once in 10 seconds
+   */
   readonly onError?: ((failure: Failure) => void) | undefined
-  /** Is told of every outcome, deliveries included. */
-  readonly onOutcome?: ((outcome: Outcome.Outcome) => void) | undefined
-  /** Where the client logs. @default console, without `debug` */
+  /** Receives every outcome, deliveries included. */
+  readonly onOutcome?: ((outcome: Outcome) => void) | undefined
+  /** The target of log lines. It must not call the client. @default console, without `debug` */
   readonly logger?: Log | undefined
 }
 
-/** Settings of a client whose messages outlive the process. The bound is the outbox's. */
+/** Settings of a client whose calls wait for room: for loading a history of any length. */
+export interface WaitingSettings extends Omit<Settings, "overflow"> {
+  /** A call waits until there is room, and so answers a promise. */
+  readonly overflow: "wait"
+  readonly outbox?: undefined
+}
+
+/** Settings of a client whose messages survive the process. The bound is the outbox's. */
 export interface DurableSettings extends Omit<Settings, keyof Outbox.Options> {
-  /** Where messages wait: `sqlite({ directory })` of `effect-analytics/SqlOutbox`. Calls answer a promise then. */
-  readonly outbox: Outbox.Durable
+  /** Where messages wait: `sqlite({ directory })` of `effect-analytics/SqlOutbox`. Calls answer a promise. */
+  readonly outbox: Outbox.DurableSetting
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -86,87 +107,192 @@ export interface DurableSettings extends Omit<Settings, keyof Outbox.Options> {
 // ---------------------------------------------------------------------------------------------------------------------
 
 /**
- * The six calls. Each answers whether it may be forgotten: the message was accepted, or was dropped on purpose, by
- * `transform` or by the policy of the plan. Of what the plan has dropped `onError` is told.
+ * The six calls. Each answers `true` if the message was accepted, or dropped on purpose by `transform` or by the policy of the
+ * plan, and `false` if it was refused.
  */
-export type Calls<Answer = boolean> = { readonly [Type in Message.Type]: (call: Message.Calls[Type]) => Answer }
-
-/** The six calls inside of `withIdentity`. */
-export type IdentifiedCalls<Answer = boolean> = {
-  readonly [Type in Message.Type]: (call: Message.Anonymous<Message.Calls[Type]>) => Answer
+export interface Calls<Answer = boolean> {
+  /** Records who a user is: `identify({ userId: "u1", traits: { plan: "free" } })`. */
+  readonly identify: (call: Call.Identify) => Answer
+  /** Records what a user did: `track({ userId: "u1", event: "Signed Up", properties: { plan: "free" } })`. */
+  readonly track: (call: Call.Track) => Answer
+  /** Records the page that a user saw: `page({ anonymousId: "v1", name: "Pricing" })`. */
+  readonly page: (call: Call.Page) => Answer
+  /** Records the screen of an app that a user saw: `screen({ userId: "u1", name: "Cart" })`. */
+  readonly screen: (call: Call.Screen) => Answer
+  /** Records the group that a user belongs to: `group({ userId: "u1", groupId: "g1", traits: { employees: 329 } })`. */
+  readonly group: (call: Call.Group) => Answer
+  /** Joins two ids of one user: `alias({ previousId: "v1", userId: "u1" })`. */
+  readonly alias: (call: Call.Alias) => Answer
 }
 
-interface ClientOf<Answer> extends Calls<Answer> {
-  /** The same six calls where the identity around them (`withIdentity`) is enough. */
+/** The six calls inside of `withIdentity`: they may leave the identity out. */
+export type IdentifiedCalls<Answer = boolean> = {
+  readonly [Type in Call.Type]: (call: Call.WithOptionalIdentity<Call.Calls[Type]>) => Answer
+}
+
+/** The deadline of a flush or a close. */
+export interface Deadline {
+  /** Milliseconds or a duration string: `"2 seconds"`. */
+  readonly timeout?: Parameters<typeof Analytics.flushWithin>[0] | undefined
+}
+
+/** A client. `Answer` is `boolean`, or `Promise<boolean>` where accepting takes time. */
+export interface Client<Answer = boolean> extends Calls<Answer> {
+  /** The same six calls where the identity in scope (`withIdentity`) is enough. */
   readonly identified: IdentifiedCalls<Answer>
-  /** Resolves when everything accepted before it is delivered or dropped; says how much of it was. Never rejects. */
-  readonly flush: () => Promise<Outbox.Flushed>
   /**
-   * Takes no more calls, delivers what is there until `closeTimeout`, drops the rest; an outbox that outlives the process
-   * keeps it. Idempotent, never rejects.
+   * Resolves when everything that was accepted before it is delivered or dropped, or at the timeout. Never rejects, but for a
+   * timeout that is no length of time.
    */
-  readonly close: () => Promise<Outbox.Flushed>
+  readonly flush: (deadline?: Deadline) => Promise<Analytics.Summary>
+  /**
+   * Takes no more calls, delivers the accepted messages until the timeout (`closeTimeout` if none is given), and drops the
+   * rest; a durable outbox keeps it. Idempotent.
+   */
+  readonly close: (deadline?: Deadline) => Promise<Analytics.Summary>
   /** Counts since the client was made. */
-  readonly stats: () => Outcome.Stats
+  readonly stats: () => Stats
   readonly [Symbol.asyncDispose]: () => Promise<void>
 }
 
-export interface Client extends ClientOf<boolean> {}
+/** A client whose calls take time (a durable outbox, `overflow: "wait"`): a call resolves when it is accepted, or refused. */
+export interface AsyncClient extends Client<Promise<boolean>> {}
 
-/** A client whose messages outlive the process: a call resolves when its message is committed, or was not accepted. */
-export interface DurableClient extends ClientOf<Promise<boolean>> {}
-
-interface Planned<D extends TrackingPlan.Definition, Answer> {
-  /** The calls of the plan: `planned.track("Order Completed", { orderId, total }, { userId })`. */
+/** The calls of a tracking plan: `planned.track("Order Completed", { orderId, total }, { userId })`. */
+export interface Planned<D extends TrackingPlan.Definition, Answer = boolean> {
   readonly planned: TrackingPlan.AllCalls<D, Answer>
 }
 
 /** A client with a tracking plan. */
-export interface PlannedClient<D extends TrackingPlan.Definition> extends Client, Planned<D, boolean> {}
+export interface PlannedClient<D extends TrackingPlan.Definition> extends Client, Planned<D> {}
 
-/** A client with a tracking plan, whose messages outlive the process. */
-export interface DurablePlannedClient<D extends TrackingPlan.Definition>
-  extends DurableClient,
+/** A client with a tracking plan whose calls take time. */
+export interface AsyncPlannedClient<D extends TrackingPlan.Definition>
+  extends AsyncClient,
     Planned<D, Promise<boolean>> {}
 
-interface AnySettings extends Settings, TrackingPlan.Policies {
-  readonly outbox?: Outbox.Durable | undefined
+interface AnySettings extends Omit<Settings, "overflow">, TrackingPlan.Policies {
+  readonly overflow?: Outbox.Overflow | undefined
+  readonly outbox?: Outbox.DurableSetting | undefined
   readonly plan?: TrackingPlan.Plan | undefined
 }
 
-interface InMemory {
-  readonly outbox?: undefined
-}
-interface Unplanned {
-  readonly plan?: undefined
-}
+type AsyncSettings = DurableSettings | WaitingSettings
+type SyncSettings = Settings & { readonly outbox?: undefined }
+type Unplanned = { readonly plan?: undefined }
 
-type Say<Answer> = (
+type Submit<Answer> = (
   service: Analytics.Service,
-  type: Message.Type,
+  type: Call.Type,
   call: unknown,
-  checks?: ReadonlyArray<Enrichment.Check>
+  checks: ReadonlyArray<Check>
 ) => Answer
 
-/** Makes a client. Throws an `InvalidSetting` that names the setting that cannot work. */
+/** Makes a client. Throws an `InvalidSetting` that names a setting that cannot work. */
 export const createAnalytics: {
-  <D extends TrackingPlan.Definition>(settings: DurableSettings & PlanSettings<D>): DurablePlannedClient<D>
-  (settings: DurableSettings & Unplanned): DurableClient
-  <D extends TrackingPlan.Definition>(settings: Settings & InMemory & PlanSettings<D>): PlannedClient<D>
-  (settings: Settings & InMemory & Unplanned): Client
-} = (settings: AnySettings): never => {
+  <D extends TrackingPlan.Definition>(settings: AsyncSettings & PlanSettings<D>): AsyncPlannedClient<D>
+  (settings: AsyncSettings & Unplanned): AsyncClient
+  <D extends TrackingPlan.Definition>(settings: SyncSettings & PlanSettings<D>): PlannedClient<D>
+  (settings: SyncSettings & Unplanned): Client
+} = (settings: AnySettings): never => createRecorded(settings) as never
+
+/** @internal Makes a client whose outcomes are recorded, those of calls that callbacks make included. */
+export const createRecorded = (
+  settings: AnySettings,
+  record: (outcome: Outcome) => void = () => {}
+): PlannedClient<TrackingPlan.Definition> => {
+  check(settings)
+  const { fetch, logger, onError, onOutcome, outbox, plan, writeKey, ...options } = settings
+  const strict = flag("strict", settings.strict)
+  const stub = flag("stub", settings.stub)
+  const isAsync = outbox !== undefined || options.overflow === "wait"
+
+  const transport = stub
+    ? Transport.layerStub
+    : Transport.layerFetch({ ...options, writeKey: Redacted.make(writeKey) }, fetch)
+  const queue = outbox === undefined ? MemoryOutbox.layer(options) : outbox.layer
+  const bare = Layer.provide(Analytics.layerNoDeps(options), [queue, transport])
+  const layer = plan === undefined ? bare : Layer.provide(plan.layer(settings), bare)
+  const observer = observerOf(settings)
+  const surroundings = Layer.mergeAll(
+    Layer.succeed(Observer.Observer, observer?.observe),
+    Layer.succeed(Notifier.Recorder, record),
+    logTo(logger)
+  )
+  const scope = Scope.makeUnsafe()
+  const services = Effect.runSync(Layer.buildWithScope(Layer.provideMerge(layer, surroundings), scope))
+  const analytics = Context.get(services, Analytics.Analytics)
+  const submitter = Submitter.of(analytics) as Submitter.Submitter
+
+  const submitNow: Submit<boolean> = (_service, type, call, checks) => {
+    const callContext = CallStorage.current()
+    const isNested = callContext.isCallback === true || Notifier.isNested(services)
+    const submission = submitter.submitUnsafe(type, call, callContext, isNested, checks)
+    if (submission === undefined) return true
+    if (submission.notification !== undefined) Effect.runForkWith(services)(submission.notification)
+    if (submission.error !== undefined && strict) throw submission.error
+    return submission.error === undefined
+  }
+
+  const submitLater: Submit<Promise<boolean>> = (_service, type, call, checks) => {
+    const callContext = CallStorage.current()
+    return Effect.runPromiseWith(services)(
+      submitter
+        .submit(type, call, { checks })
+        .pipe(
+          Effect.as(true),
+          strict ? (accepted) => accepted : Effect.orElseSucceed(() => false),
+          Enrichment.provideCallContext(callContext),
+          Effect.provideService(Notifier.IsObserving, callContext.isCallback === true)
+        )
+    )
+  }
+
+  const submit: Submit<unknown> = isAsync ? submitLater : submitNow
+  const calls = Call.byType((type) => (call: unknown) => submit(analytics, type, call, submitter.checks))
+
+  const run = Effect.runPromiseWith(services)
+  const deadline = ({ timeout }: Deadline = {}): number | undefined =>
+    timeout === undefined ? undefined : millis("timeout", timeout, 0)
+
+  let closing: Promise<Analytics.Summary> | undefined
+  const close = async (options?: Deadline) => {
+    const timeout = deadline(options)
+    closing ??= run(
+      submitter
+        .close(timeout)
+        .pipe(Effect.ensuring(observer?.close ?? Effect.void), Effect.ensuring(Scope.close(scope, Exit.void)))
+    )
+    return closing
+  }
+
+  const client = {
+    ...calls,
+    // The same calls: only their types differ.
+    identified: calls,
+    // Without a plan the types hide it.
+    planned: plan?.over(analytics, submit),
+    flush: async (options?: Deadline) => run(submitter.flush(deadline(options))),
+    close,
+    stats: () => Effect.runSyncWith(services)(analytics.stats),
+    [Symbol.asyncDispose]: async () => void (await close())
+  }
+  // Calls answer promises if the settings ask for that: the overloads of `createAnalytics` know.
+  return client as unknown as PlannedClient<TrackingPlan.Definition>
+}
+
+/** Throws if a setting of the plain face cannot work. The layers check the others. */
+const check = (settings: AnySettings): void => {
   if (!isData(settings)) return invalid("settings", "must be an object")
   for (const [name, value] of Object.entries(settings)) {
     if (value !== undefined && !names.has(name)) return invalid(name, "is no setting")
   }
-  const { fetch, logger, onError, onOutcome, outbox, plan, writeKey, ...options } = settings
-  if ((options.overflow as Outbox.Overflow | undefined) === "wait") {
-    return invalid("overflow", `must not be "wait": a plain call cannot wait`)
-  }
+  const { fetch, logger, onError, onOutcome, outbox, plan } = settings
   if (outbox !== undefined) {
     if (!Layer.isLayer(outbox?.layer)) return invalid("outbox", "must be made by sqlite")
     for (const name of ["maxQueueSize", "maxQueueBytes", "overflow"] as const) {
-      if (options[name] !== undefined) return invalid(name, "belongs to the settings of the outbox, where there is one")
+      if (settings[name] !== undefined)
+        return invalid(name, "belongs to the settings of the outbox, where there is one")
     }
   }
   optionalFunction("fetch", fetch)
@@ -178,161 +304,119 @@ export const createAnalytics: {
     }
   }
   if (plan !== undefined && typeof plan?.problem !== "function") return invalid("plan", "must be made by TrackingPlan")
-  const strict = flag("strict", settings.strict)
-  const stub = flag("stub", settings.stub)
   const problem = plan?.problem(settings)
   if (problem !== undefined) throw problem
-
-  const logLosses = onError === undefined ? Outcome.makeLogLosses() : () => Effect.void
-  const observer: Outcome.Observer = (outcome) => {
-    if (onOutcome !== undefined) Outcome.harmless(() => onOutcome(outcome))
-    if (onError !== undefined) Outcome.harmless(() => blame(outcome, onError))
-    return logLosses(outcome)
-  }
-
-  const transport = stub
-    ? Transport.layerStub
-    : Transport.layerFetch({ ...options, writeKey: Redacted.make(writeKey) }, fetch)
-  const waiting = outbox === undefined ? Outbox.layerMemory(options) : outbox.layer
-  const bare = Layer.provide(Analytics.layerNoDeps(options), [waiting, transport])
-  const layer = plan === undefined ? bare : Layer.provide(plan.layer(settings), bare)
-  const surroundings = Layer.merge(Outcome.layerObserver(observer), logTo(logger))
-  const scope = Scope.makeUnsafe()
-  const services = Effect.runSync(Layer.buildWithScope(Layer.provideMerge(layer, surroundings), scope))
-  const analytics = Context.get(services, Analytics.Analytics)
-
-  const here = () => storage?.getStore() ?? nowhere
-
-  const sayNow: Say<boolean> = (service, type, call, checks) => answer(service.callUnsafe(type, call, here(), checks))
-
-  const answer = (outcome: ReturnType<Analytics.Service["callUnsafe"]>): boolean => {
-    if (outcome === undefined) return true
-    Outcome.countUnsafe(outcome, services)
-    const told = observer(outcome)
-    if (!Exit.isExit(told)) Effect.runForkWith(services)(told)
-    if (outcome._tag === "Refused" && strict) throw outcome.error
-    return outcome._tag !== "Refused"
-  }
-
-  const sayDurably: Say<Promise<boolean>> = (service, type, call, checks) =>
-    Effect.runPromiseWith(services)(
-      service
-        .say(type, call, checks)
-        .pipe(Effect.as(true), strict ? (said) => said : Effect.orElseSucceed(() => false), Enrichment.within(here()))
-    )
-
-  const say: Say<unknown> = outbox === undefined ? sayNow : sayDurably
-  const calls = Message.byType((type) => (call: unknown) => say(analytics, type, call))
-
-  let closing: Promise<Outbox.Flushed> | undefined
-  const close = () => {
-    closing ??= Effect.runPromiseWith(services)(Effect.ensuring(analytics.close, Scope.close(scope, Exit.void)))
-    return closing
-  }
-
-  const client = {
-    ...calls,
-    // The same calls: what is different about them is what they ask of the types.
-    identified: calls,
-    // Without a plan nobody can see it.
-    planned: plan?.over(analytics, say),
-    flush: () => Effect.runPromiseWith(services)(analytics.flush),
-    close,
-    stats: () => Effect.runSyncWith(services)(analytics.stats),
-    [Symbol.asyncDispose]: async () => void (await close())
-  }
-  // Which of the four it is, the settings say.
-  return client as never
 }
 
 /** The names of all settings: a misspelled one, or one of another SDK, must not be ignored in silence. */
 const names: ReadonlySet<string> = new Set<keyof AnySettings>([
   ...(["writeKey", "host", "path", "region", "allowInsecureHost", "requestTimeout", "gzip"] as const),
-  ...(["maxQueueSize", "maxQueueBytes", "overflow"] as const),
-  ...(["batchSize", "flushInterval", "maxInFlight", "maxRetries", "closeTimeout", "transform"] as const),
-  ...(["outbox", "stub", "strict", "fetch", "onError", "onOutcome", "logger"] as const),
-  ...([
-    "plan",
-    "onViolation",
-    "events",
-    "pages",
-    "screens",
-    "traits",
-    "groupTraits",
-    "unplanned",
-    "pii",
-    "hashKey"
-  ] as const)
+  ...(["maxQueueSize", "maxQueueBytes", "overflow", "outbox"] as const),
+  ...(["batchSize", "flushInterval", "maxInFlight", "maxRetries", "closeTimeout"] as const),
+  ...(["transform", "context", "integrations"] as const),
+  ...(["stub", "strict", "fetch", "onError", "onOutcome", "logger"] as const),
+  ...(["plan", "onViolation", "events", "pages", "screens", "traits", "groupTraits"] as const),
+  ...(["unplanned", "pii", "hashKey"] as const)
 ])
 
-const blame = (outcome: Outcome.Outcome, onError: (failure: Failure) => unknown): unknown => {
-  const failure = Outcome.failureOf(outcome)
+// ---------------------------------------------------------------------------------------------------------------------
+// Callbacks and log
+// ---------------------------------------------------------------------------------------------------------------------
+
+interface CallbackObserver {
+  readonly observe: Observer.Observer
+  /** Logs what the log of losses has held back. */
+  readonly close: Effect.Effect<void>
+}
+
+/** The callbacks of the settings as an observer; none if there are none. */
+const observerOf = ({ onError, onOutcome }: AnySettings): CallbackObserver | undefined => {
+  if (onError === undefined && onOutcome === undefined) return undefined
+  const losses = onError === undefined ? LossLog.make() : undefined
+  const failed = new Set<string>()
+  let failures: Effect.Effect<void> = Effect.void
+
+  const call = (name: string, callback: () => unknown) =>
+    CallStorage.runCallback(() =>
+      ignoreThrows(callback, (cause) => {
+        if (failed.has(name)) return
+        failed.add(name)
+        const text = cause instanceof Error ? (cause.stack ?? cause.message) : String(cause)
+        failures = Effect.andThen(failures, log("Error", `${name} threw: ${text}`))
+      })
+    )
+
+  return {
+    observe: (outcome) => {
+      if (onOutcome !== undefined) call("onOutcome", () => onOutcome(outcome))
+      const failure = onError === undefined ? undefined : failureOf(outcome)
+      if (failure !== undefined) call("onError", () => onError?.(failure))
+      const logged = losses?.add(outcome) ?? Effect.void
+      if (failures === Effect.void) return logged
+      const reported = Effect.andThen(logged, failures)
+      failures = Effect.void
+      return reported
+    },
+    close: Effect.suspend(() => Effect.andThen(losses?.close ?? Effect.void, failures))
+  }
+}
+
+const failureOf = (outcome: Outcome): Failure | undefined => {
+  const failure = failureIn(outcome)
   if (failure === undefined) return undefined
   const { error, messages } = failure
   const status = error._tag === "DeliveryError" ? error.status : undefined
-  return onError({
+  return {
     ...(status === undefined ? {} : { status }),
     message: error.message,
     reason: error._tag === "DeliveryError" ? error.reason : error._tag,
     messages: messages.map((message) => message.data)
-  })
+  }
 }
 
 const logTo = (logger: Log | undefined): Layer.Layer<never> => {
-  const log = logger ?? console
+  const standard: Log = console
+  const target = logger ?? standard
+  let hasThrown = false
   const write = Logger.make<unknown, void>(({ fiber, logLevel, message }) => {
-    // A reason is in the line already.
+    // The line has the reason already.
     const { module, reason, ...annotations } = fiber.getRef(References.CurrentLogAnnotations)
     const facts = Object.entries(annotations).map(([name, value]) => `${name} ${String(value)}`)
     const words = Array.isArray(message) ? message.map(String).join(" ") : String(message)
     const line = `effect-analytics: ${words}${facts.length === 0 ? "" : ` (${facts.join(", ")})`}`
-    Outcome.harmless(() => {
-      if (logLevel === "Error" || logLevel === "Fatal") return log.error(line)
-      if (logLevel === "Warn") return log.warn(line)
-      return logLevel === "Info" ? log.info(line) : log.debug(line)
-    })
+    ignoreThrows(
+      () => {
+        if (logLevel === "Error" || logLevel === "Fatal") return target.error(line)
+        if (logLevel === "Warn") return target.warn(line)
+        return logLevel === "Info" ? target.info(line) : target.debug(line)
+      },
+      (cause) => {
+        if (hasThrown) return
+        hasThrown = true
+        // The program's own logger cannot report its own failure.
+        // @effect-diagnostics-next-line globalConsole:off
+        ignoreThrows(() => standard.error(`effect-analytics: logger threw: ${String(cause)}; it did not log: ${line}`))
+      }
+    )
   })
   const level = logger === undefined ? "Info" : "All"
   return Layer.merge(Logger.layer([write]), Layer.succeed(References.MinimumLogLevel, level))
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
-// Surroundings
+// Context
 // ---------------------------------------------------------------------------------------------------------------------
 
-interface Storage {
-  readonly getStore: () => Enrichment.Surroundings | undefined
-  readonly run: <A>(surroundings: Enrichment.Surroundings, body: () => A) => A
-}
-
-const nowhere: Enrichment.Surroundings = { identity: undefined, context: {} }
-
-/** Made when it is first needed: who never uses it never pays for it. */
-let storage: Storage | undefined
-
-const within = <A>(change: (outer: Enrichment.Surroundings) => Enrichment.Surroundings, body: () => A): A => {
-  storage ??= makeStorage()
-  return storage.run(change(storage.getStore() ?? nowhere), body)
-}
-
-const makeStorage = (): Storage => {
-  const { process } = globalThis as {
-    readonly process?: {
-      readonly getBuiltinModule?: (id: string) => { readonly AsyncLocalStorage: new () => Storage } | undefined
-    }
-  }
-  const hooks = process?.getBuiltinModule?.("node:async_hooks")
-  if (hooks === undefined) throw new Error("withContext and withIdentity need AsyncLocalStorage, which is not here")
-  return new hooks.AsyncLocalStorage()
-}
+/**
+ * Gives every call inside this context, of every client and also after an `await`. Nested contexts add up, key by key at the
+ * top level; the context of the call itself wins.
+ */
+export const withContext = <A>(context: Call.Data, body: () => A): A =>
+  CallStorage.run((outer) => ({ ...outer, context: Enrichment.mergeContext(outer.context, context) }), body)
 
 /**
- * Every call inside, of every client and also after an `await`, carries this context. Nested ones add up, key by key at the top level, and
- * what a call says itself wins.
+ * Makes this user or visitor the subject of every call of `identified` inside, of every client and also after an `await`, unless
+ * the call names another.
  */
-export const withContext = <A>(context: Message.Data, body: () => A): A =>
-  within((outer) => ({ ...outer, context: Enrichment.mergeContext(outer.context, context) }), body)
-
-/** Every call of `identified` inside, of every client and also after an `await`, is about this user or visitor, unless it says so itself. */
 export const withIdentity = <A>(identity: Enrichment.Identity, body: () => A): A =>
-  within((outer) => ({ ...outer, identity: { ...identity } }), body)
+  CallStorage.run((outer) => ({ ...outer, identity: { ...identity } }), body)

@@ -1,22 +1,29 @@
 /**
- * For the tests of plain programs: the client of `createAnalytics`, with only the wire missing.
+ * For the tests of plain programs: the client of `createAnalytics`, with only the wire replaced.
  */
 import * as Effect from "effect/Effect"
+import * as FakeServer from "./internal/FakeServer.ts"
 import type * as Message from "./Message.ts"
 import type { Outcome } from "./Outcome.ts"
-import { type Client, createAnalytics, type PlannedClient, type PlanSettings, type Settings } from "./plain.ts"
+import {
+  type Client,
+  createRecorded,
+  type Deadline,
+  type PlannedClient,
+  type PlanSettings,
+  type Settings
+} from "./plain.ts"
 import type * as TrackingPlan from "./TrackingPlan.ts"
-import * as Wiretap from "./Wiretap.ts"
 
-export type { Answer, Request } from "./Wiretap.ts"
+export type { Answer, Request } from "./internal/FakeServer.ts"
 
 export interface Sent {
   /** The messages that were answered with 2xx, as they went over the wire. `await flush()` first. */
   readonly sent: ReadonlyArray<Message.Wire>
   /** Every attempt, with headers and body. */
-  readonly requests: ReadonlyArray<Wiretap.Request>
+  readonly requests: ReadonlyArray<FakeServer.Request>
   /** Answers the next requests: `respond(503, 503, 200)`. After these it is 200 again. */
-  readonly respond: (...answers: ReadonlyArray<Wiretap.Answer>) => void
+  readonly respond: (...answers: ReadonlyArray<FakeServer.Answer>) => void
 }
 
 export interface TestClient extends Client, Sent {}
@@ -24,8 +31,8 @@ export interface TestClient extends Client, Sent {}
 /** The same with a tracking plan. */
 export interface PlannedTestClient<D extends TrackingPlan.Definition> extends PlannedClient<D>, Sent {
   /**
-   * The properties of every delivered event of this name, as the program knows them; but fields that are marked as `pii`
-   * are as they were sent: missing, or the hash. Throws where the rest breaks the plan.
+   * The properties of every delivered event of this name, as the program knows them. Fields that are marked as `pii` are as
+   * they were sent: missing, or the hash. Throws if the rest breaks the plan.
    */
   readonly ofType: <Name extends TrackingPlan.EventName<D>>(
     event: Name
@@ -33,9 +40,8 @@ export interface PlannedTestClient<D extends TrackingPlan.Definition> extends Pl
 }
 
 /**
- * A client that sends nothing and remembers everything. Its `close` rejects if a message is not accounted for. Calls that
- * are not valid throw (`strict`) unless you say otherwise: a test should hear of them. For a plan there is a `hashKey`, if
- * you give none.
+ * A client over a recorded wire. Its `close` rejects if a message is not accounted for. Calls that are not accepted throw, unless
+ * `strict` is `false`. A plan has a `hashKey` if none is given.
  */
 export const createTestAnalytics: {
   <D extends TrackingPlan.Definition>(settings: Partial<Settings> & PlanSettings<D>): PlannedTestClient<D>
@@ -43,23 +49,19 @@ export const createTestAnalytics: {
 } = (
   settings: Partial<Settings> & TrackingPlan.Policies & { readonly plan?: TrackingPlan.Plan | undefined } = {}
 ): PlannedTestClient<TrackingPlan.Definition> => {
-  const wiretap = new Wiretap.Wiretap()
+  const server = new FakeServer.FakeServer()
   const outcomes: Array<Outcome> = []
   const all = {
     ...settings,
-    ...(settings.plan === undefined ? {} : { hashKey: settings.hashKey ?? Wiretap.hashKey }),
+    ...(settings.plan === undefined ? {} : { hashKey: settings.hashKey ?? FakeServer.hashKey }),
     writeKey: settings.writeKey ?? "test-write-key",
     strict: settings.strict ?? true,
-    fetch: fetchFrom(wiretap),
-    onOutcome: (outcome: Outcome) => {
-      outcomes.push(outcome)
-      return settings.onOutcome?.(outcome)
-    }
+    fetch: fetchFrom(server)
   }
-  const client = createAnalytics(all as Settings & PlanSettings<TrackingPlan.Definition>)
-  const close = async () => {
-    const flushed = await client.close()
-    const broken = Wiretap.violation(client.stats(), outcomes)
+  const client = createRecorded(all, (outcome) => outcomes.push(outcome))
+  const close = async (deadline?: Deadline) => {
+    const flushed = await client.close(deadline)
+    const broken = FakeServer.violation(client.stats(), outcomes)
     if (broken !== undefined) throw new Error(`${broken}: ${JSON.stringify(client.stats())}`)
     return flushed
   }
@@ -68,31 +70,32 @@ export const createTestAnalytics: {
     close,
     [Symbol.asyncDispose]: async () => void (await close()),
     get sent() {
-      return wiretap.batches.flat()
+      return server.batches.flat()
     },
     get requests() {
-      return [...wiretap.requests]
+      return [...server.requests]
     },
     ofType: (event) =>
-      Wiretap.propertiesOf(wiretap.batches.flat(), event).map((properties) =>
+      FakeServer.propertiesOf(server.batches.flat(), event).map((properties) =>
         // Without a plan nobody can see it.
         Effect.runSync((settings.plan as TrackingPlan.Plan).decodeSent(event, properties))
       ),
-    respond: (...answers) => void wiretap.script.push(...answers)
+    respond: (...answers) => void server.script.push(...answers)
   }
 }
 
 const fetchFrom =
-  (wiretap: Wiretap.Wiretap): typeof globalThis.fetch =>
+  (server: FakeServer.FakeServer): typeof globalThis.fetch =>
   async (_url, init) => {
     const headers = Object.fromEntries(new Headers(init?.headers))
     const body = init?.body as string | Uint8Array<ArrayBuffer>
-    const text = typeof body === "string" ? body : await Wiretap.toText(body, headers["content-encoding"])
-    const answer = wiretap.answer(headers, text)
+    const text = typeof body === "string" ? body : await FakeServer.toText(body, headers["content-encoding"])
+    const answer = server.answer(headers, text)
     if (answer === "network error") throw new TypeError("fetch failed")
     const after = typeof answer === "object" ? (answer.after ?? 0) : 0
-    await until(init?.signal ?? undefined, answer === "never" ? undefined : after)
-    return Wiretap.toResponse(answer === "never" ? 200 : answer)
+    // Without a delay no timer is needed: timers may be fake.
+    if (answer === "never" || after > 0) await until(init?.signal ?? undefined, answer === "never" ? undefined : after)
+    return FakeServer.toResponse(answer === "never" ? 200 : answer)
   }
 
 /** Resolves after a time, or never; rejects when the signal says so. */

@@ -9,8 +9,8 @@ import * as Redacted from "effect/Redacted"
 import * as TestClock from "effect/testing/TestClock"
 import * as Analytics from "../src/Analytics.ts"
 import * as AnalyticsTest from "../src/AnalyticsTest.ts"
-import * as Outbox from "../src/Outbox.ts"
-import * as Outcome from "../src/Outcome.ts"
+import * as MemoryOutbox from "../src/MemoryOutbox.ts"
+import * as Observer from "../src/Observer.ts"
 import * as Transport from "../src/Transport.ts"
 import {
   attemptedAt,
@@ -64,13 +64,16 @@ describe("Attempts: what may go well the next time", () => {
       yield* sent.respond(...again(20, 503))
       yield* trackMany(1, 2)
       yield* elapse("1 minutes", "250 millis")
-      assert.deepStrictEqual(yield* analytics.flush, { delivered: 0, dropped: 0 })
+      assert.deepStrictEqual(yield* analytics.flush, { delivered: 0, dropped: 0, rejected: 0, pending: 0 })
       const outcomes = yield* sent.outcomes
       assert.strictEqual(outcomes.length, 1)
       const [outcome] = outcomes
       assert(outcome?._tag === "Dropped")
       const { attempts, reason, status } = outcome.error
-      assert.deepStrictEqual({ attempts, reason, status }, { attempts: maxRetries + 1, reason: "retries", status: 503 })
+      assert.deepStrictEqual(
+        { attempts, reason, status },
+        { attempts: maxRetries + 1, reason: "retries-exhausted", status: 503 }
+      )
       assert.isTrue(outcome.error.retryable)
       assert.strictEqual((yield* sent.requests).length, maxRetries + 1)
     }).pipe(Effect.provide(layer({ maxRetries, flushInterval: 10 })))
@@ -134,7 +137,7 @@ describe("Attempts: what may go well the next time", () => {
       yield* elapse("11 hours", "30 seconds")
       assert.deepStrictEqual(yield* losses, [])
       yield* elapse("65 minutes", "30 seconds")
-      assert.deepStrictEqual(yield* losses, [["expired", 1]])
+      assert.deepStrictEqual(yield* losses, [["retry-timeout", 1]])
       const times = yield* attemptedAt
       assert.isAbove(times.at(-1) ?? 0, 12 * 3_600_000)
       assert.isAtMost(times.at(-2) ?? 0, 12 * 3_600_000)
@@ -157,7 +160,9 @@ describe("Attempts: what may go well the next time", () => {
       assert.isAtMost(judged.requests.length, 2 * minutes)
       const { delivered, dropped, pending } = yield* analytics.stats
       assert.deepStrictEqual([delivered, dropped + pending], [0, minutes])
-      assert.isTrue(lossesOf(judged.outcomes).every(([reason]) => reason === "retries" || reason === "expired"))
+      assert.isTrue(
+        lossesOf(judged.outcomes).every(([reason]) => reason === "retries-exhausted" || reason === "retry-timeout")
+      )
       up = true
       yield* trackMany(minutes + 1, minutes + 100)
       yield* pass("1 minutes")
@@ -294,13 +299,13 @@ describe("Attempts: what is refused", () => {
       const analytics = yield* Analytics.Analytics
       const judged = yield* Judged
       yield* trackMany(1, 100)
-      assert.deepStrictEqual(yield* analytics.flush, { delivered: 100, dropped: 0 })
+      assert.deepStrictEqual(yield* analytics.flush, { delivered: 100, dropped: 0, rejected: 0, pending: 0 })
       assert.deepStrictEqual(judged.taken(), numbered(1, 100))
       const refused = judged.requests.filter(({ status }) => status === 413)
       assert.isAtLeast(refused.length, 1)
       const learned = judged.requests.length
       yield* trackMany(101, 500)
-      assert.deepStrictEqual(yield* analytics.flush, { delivered: 400, dropped: 0 })
+      assert.deepStrictEqual(yield* analytics.flush, { delivered: 400, dropped: 0, rejected: 0, pending: 0 })
       assert.isTrue(judged.requests.slice(learned).every(({ status }) => status === 200))
       assert.deepStrictEqual(judged.taken(), numbered(1, 500))
     }).pipe(Effect.provide(layerJudged((_, bytes) => (bytes > 4_000 ? 413 : 200), { flushInterval: 10 })))
@@ -311,7 +316,7 @@ describe("Attempts: what is refused", () => {
       const analytics = yield* Analytics.Analytics
       const judged = yield* Judged
       yield* trackMany(1, 8)
-      assert.deepStrictEqual(yield* analytics.flush, { delivered: 7, dropped: 1 })
+      assert.deepStrictEqual(yield* analytics.flush, { delivered: 7, dropped: 1, rejected: 0, pending: 0 })
       assert.deepStrictEqual(
         judged.taken(),
         numbered(1, 8).filter((event) => event !== "event 5")
@@ -334,7 +339,7 @@ describe("Attempts: what is refused", () => {
           const analytics = yield* Analytics.Analytics
           const judged = yield* Judged
           yield* trackMany(1, 100)
-          assert.deepStrictEqual(yield* analytics.flush, { delivered: 99, dropped: 1 })
+          assert.deepStrictEqual(yield* analytics.flush, { delivered: 99, dropped: 1, rejected: 0, pending: 0 })
           assert.isAtMost(judged.requests.length - 1, 2 * Math.ceil(Math.log2(100)))
           assert.deepStrictEqual(
             judged.taken(),
@@ -353,9 +358,9 @@ describe("Attempts: what is refused", () => {
       const analytics = yield* Analytics.Analytics
       const judged = yield* Judged
       yield* trackMany(1, 100)
-      assert.deepStrictEqual(yield* analytics.flush, { delivered: 98, dropped: 2 })
+      assert.deepStrictEqual(yield* analytics.flush, { delivered: 98, dropped: 2, rejected: 0, pending: 0 })
       yield* trackMany(101, 200)
-      assert.deepStrictEqual(yield* analytics.flush, { delivered: 98, dropped: 2 })
+      assert.deepStrictEqual(yield* analytics.flush, { delivered: 98, dropped: 2, rejected: 0, pending: 0 })
       assert.deepStrictEqual(judged.taken().length, 196)
     }).pipe(
       Effect.provide(
@@ -389,10 +394,10 @@ describe("Attempts: what is refused", () => {
       const analytics = yield* Analytics.Analytics
       const judged = yield* Judged
       yield* trackMany(1, 100)
-      assert.deepStrictEqual(yield* analytics.flush, { delivered: 0, dropped: 100 })
+      assert.deepStrictEqual(yield* analytics.flush, { delivered: 0, dropped: 100, rejected: 0, pending: 0 })
       assert.strictEqual(judged.requests.length, 33)
       yield* trackMany(101, 200)
-      assert.deepStrictEqual(yield* analytics.flush, { delivered: 0, dropped: 100 })
+      assert.deepStrictEqual(yield* analytics.flush, { delivered: 0, dropped: 100, rejected: 0, pending: 0 })
       assert.strictEqual(judged.requests.length, 33 + 9)
       assert.isTrue(lossesOf(judged.outcomes).every(([reason]) => reason === "rejected"))
     }).pipe(Effect.provide(layerJudged(() => 400, { flushInterval: 10 })))
@@ -405,13 +410,13 @@ describe("Attempts: what is refused", () => {
         const analytics = yield* Analytics.Analytics
         const judged = yield* Judged
         yield* trackMany(1, 100)
-        assert.deepStrictEqual(yield* analytics.flush, { delivered: 0, dropped: 100 })
+        assert.deepStrictEqual(yield* analytics.flush, { delivered: 0, dropped: 100, rejected: 0, pending: 0 })
         yield* trackMany(101, 200)
         const second = yield* analytics.flush
         assert.isAtLeast(second.delivered, 90)
         assert.isFalse(judged.taken().includes("event 150"))
         yield* trackMany(201, 300)
-        assert.deepStrictEqual(yield* analytics.flush, { delivered: 99, dropped: 1 })
+        assert.deepStrictEqual(yield* analytics.flush, { delivered: 99, dropped: 1, rejected: 0, pending: 0 })
       }).pipe(
         Effect.provide(
           layerJudged(
@@ -428,12 +433,12 @@ describe("Attempts: what is refused", () => {
       const analytics = yield* Analytics.Analytics
       const judged = yield* Judged
       yield* trackMany(1, 100)
-      assert.deepStrictEqual(yield* analytics.flush, { delivered: 0, dropped: 100 })
+      assert.deepStrictEqual(yield* analytics.flush, { delivered: 0, dropped: 100, rejected: 0, pending: 0 })
       assert.isAtMost(judged.requests.length, 33)
       for (const batch of [1, 2, 3]) {
         const before = judged.requests.length
         yield* trackMany(100 * batch + 1, 100 * batch + 100)
-        assert.deepStrictEqual(yield* analytics.flush, { delivered: 0, dropped: 100 })
+        assert.deepStrictEqual(yield* analytics.flush, { delivered: 0, dropped: 100, rejected: 0, pending: 0 })
         assert.isAtMost(judged.requests.length - before, 9)
       }
       assert.isTrue(lossesOf(judged.outcomes).every(([reason]) => reason === "rejected"))
@@ -447,7 +452,7 @@ describe("Attempts: what is refused", () => {
         const analytics = yield* Analytics.Analytics
         const judged = yield* Judged
         yield* trackMany(1, count)
-        assert.deepStrictEqual(yield* analytics.flush, { delivered: count, dropped: 0 })
+        assert.deepStrictEqual(yield* analytics.flush, { delivered: count, dropped: 0, rejected: 0, pending: 0 })
         assert.deepStrictEqual(judged.taken(), numbered(1, count))
       }).pipe(
         Effect.provide(layerJudged((_, bytes) => (bytes > 700 ? 413 : 200), { flushInterval: 10, batchSize: 2_500 }))
@@ -461,14 +466,14 @@ describe("Attempts: what is refused", () => {
         const analytics = yield* Analytics.Analytics
         const judged = yield* Judged
         yield* trackMany(1, 100)
-        assert.deepStrictEqual(yield* analytics.flush, { delivered: 99, dropped: 1 })
+        assert.deepStrictEqual(yield* analytics.flush, { delivered: 99, dropped: 1, rejected: 0, pending: 0 })
         assert.deepStrictEqual(
           judged.taken(),
           numbered(1, 100).filter((event) => event !== `event ${at}`)
         )
         const before = judged.requests.length
         yield* trackMany(101, 200)
-        assert.deepStrictEqual(yield* analytics.flush, { delivered: 100, dropped: 0 })
+        assert.deepStrictEqual(yield* analytics.flush, { delivered: 100, dropped: 0, rejected: 0, pending: 0 })
         assert.deepStrictEqual(
           judged.requests.slice(before).map(({ events }) => events.length),
           [100]
@@ -485,7 +490,7 @@ describe("Attempts: what is refused", () => {
       const no = { status: 200, body: `{"success":false}` }
       yield* sent.respond(no, 200, no)
       yield* trackMany(1, 2)
-      assert.deepStrictEqual(yield* analytics.flush, { delivered: 1, dropped: 1 })
+      assert.deepStrictEqual(yield* analytics.flush, { delivered: 1, dropped: 1, rejected: 0, pending: 0 })
       assert.deepStrictEqual(yield* losses, [["rejected", 1]])
     }).pipe(Effect.provide(layer({ flushInterval: 10 })))
   )
@@ -501,7 +506,7 @@ describe("Attempts: what is refused", () => {
         const sent = yield* AnalyticsTest.Sent
         yield* sent.respond(...again(3, status))
         yield* trackMany(1, 30)
-        assert.deepStrictEqual(yield* analytics.flush, { delivered: 0, dropped: 30 })
+        assert.deepStrictEqual(yield* analytics.flush, { delivered: 0, dropped: 30, rejected: 0, pending: 0 })
         assert.strictEqual((yield* sent.requests).length, 3)
         assert.deepStrictEqual(yield* losses, again(3, ["misconfigured", 10] as const))
         assert.strictEqual(lines.filter(({ level }) => level === "Error").length, 1)
@@ -530,7 +535,7 @@ describe("Attempts: what is refused", () => {
       yield* trackMany(1, 2)
       const flush = yield* Effect.forkChild(analytics.flush)
       yield* elapse("1 seconds", "250 millis")
-      assert.deepStrictEqual(yield* Fiber.join(flush), { delivered: 1, dropped: 1 })
+      assert.deepStrictEqual(yield* Fiber.join(flush), { delivered: 1, dropped: 1, rejected: 0, pending: 0 })
       assert.deepStrictEqual(yield* events, ["event 1"])
     }).pipe(Effect.provide(layer({ flushInterval: 10 })))
   )
@@ -556,14 +561,14 @@ describe("Attempts: a wire that breaks its promises", () => {
     const http = HttpClient.make((request) =>
       answerOr(() => HttpClientResponse.fromWeb(request, new Response(null, { status: 200 })))
     )
-    const send = () => answerOr(() => Transport.Answer.Delivered({ status: 200 }))
+    const send = () => answerOr(() => Transport.SendResult.Delivered({ status: 200 }))
     return {
       "an HttpClient": Analytics.layer({ writeKey: Redacted.make("k"), ...settings }).pipe(
         Layer.provide([Layer.succeed(HttpClient.HttpClient, http), chance(0.5)])
       ),
       "a transport": Analytics.layerNoDeps(settings).pipe(
         Layer.provide([
-          Outbox.layerMemory(),
+          MemoryOutbox.layer(),
           Layer.succeed(Transport.Transport, { send, envelopeBytes: 0 }),
           chance(0.5)
         ])
@@ -579,7 +584,10 @@ describe("Attempts: a wire that breaks its promises", () => {
           yield* trackMany(from, from + 2)
           const flush = yield* Effect.forkChild(analytics.flush)
           yield* elapse("10 seconds", "250 millis")
-          assert.deepStrictEqual(flush.pollUnsafe(), Exit.succeed({ delivered: 3, dropped: 0 }))
+          assert.deepStrictEqual(
+            flush.pollUnsafe(),
+            Exit.succeed({ delivered: 3, dropped: 0, rejected: 0, pending: 0 })
+          )
         }
       }).pipe(Effect.provide(clients(breaks)[where]))
     )
@@ -587,14 +595,14 @@ describe("Attempts: a wire that breaks its promises", () => {
 
   it.effect.each(ways)("a transport that %s for ever: the batch is dropped, and it is said why", ([, breaks]) => {
     const details: Array<unknown> = []
-    const observer = Outcome.layerObserver((outcome) =>
+    const observer = Observer.layer((outcome) =>
       Effect.sync(() => {
         if (outcome._tag === "Dropped") details.push([outcome.error.reason, outcome.error.detail])
       })
     )
     const transport = Layer.succeed(Transport.Transport, { send: () => breaks(), envelopeBytes: 0 })
     const client = Analytics.layerNoDeps({ maxRetries: 1, closeTimeout: 0 }).pipe(
-      Layer.provide([Outbox.layerMemory(), transport, chance(0.5)]),
+      Layer.provide([MemoryOutbox.layer(), transport, chance(0.5)]),
       Layer.provide(observer)
     )
     return Effect.gen(function* () {
@@ -602,8 +610,8 @@ describe("Attempts: a wire that breaks its promises", () => {
       yield* trackMany(1, 1)
       const flush = yield* Effect.forkChild(analytics.flush)
       yield* elapse("10 seconds", "250 millis")
-      assert.deepStrictEqual(flush.pollUnsafe(), Exit.succeed({ delivered: 0, dropped: 1 }))
-      assert.deepStrictEqual(details, [["retries", "the transport threw"]])
+      assert.deepStrictEqual(flush.pollUnsafe(), Exit.succeed({ delivered: 0, dropped: 1, rejected: 0, pending: 0 }))
+      assert.deepStrictEqual(details, [["retries-exhausted", "the transport threw"]])
     }).pipe(Effect.provide(client))
   })
 })

@@ -8,6 +8,7 @@ import * as Enrichment from "../src/Enrichment.ts"
 import { library, type Wire } from "../src/Message.ts"
 import * as plain from "../src/plain.ts"
 import { createTestAnalytics } from "../src/plainTest.ts"
+import * as Transform from "../src/Transform.ts"
 import { deepFreeze, refused, say, sent } from "./calls.ts"
 
 const client = AnalyticsTest.layer()
@@ -186,7 +187,7 @@ describe("withIdentity", () => {
   it.effect("is enough for all six calls of `identified`", () =>
     Effect.gen(function* () {
       const analytics = yield* Analytics.Analytics
-      const { identified } = analytics
+      const identified = Analytics.identifiedCalls(analytics)
       yield* Effect.gen(function* () {
         yield* identified.identify({ traits: { plan: "free" } })
         yield* identified.track({ event: "e" })
@@ -267,7 +268,9 @@ describe("an id that throws when it is asked for a text", () => {
     Effect.gen(function* () {
       const analytics = yield* Analytics.Analytics
       const call = { event: "Signed Up", ...(userId === undefined ? {} : { userId }) }
-      const error = yield* Effect.flip(analytics.identified.track(call)).pipe(Enrichment.withIdentity(around))
+      const error = yield* Effect.flip(Analytics.identifiedCalls(analytics).track(call)).pipe(
+        Enrichment.withIdentity(around)
+      )
       assert.deepStrictEqual([error._tag, "path" in error && error.path], ["InvalidCall", ["userId"]])
       assert.include(yield* analytics.stats, { offered: 1, rejected: 1 })
     }).pipe(Effect.provide(client))
@@ -302,7 +305,7 @@ describe("surroundings", () => {
         Effect.gen(function* () {
           yield* Effect.yieldNow
           order.push(n)
-          yield* analytics.identified.track({ event, properties: { n } })
+          yield* Analytics.identifiedCalls(analytics).track({ event, properties: { n } })
           yield* Effect.yieldNow
         }).pipe(Enrichment.withContext({ step: event }))
       const request = (n: number) =>
@@ -393,7 +396,7 @@ describe("surroundings in plain programs", () => {
     const circular: Record<string, unknown> = {}
     circular.self = circular
     assert.isFalse(plain.withContext(circular, () => analytics.track(signedUp)))
-    assert.deepStrictEqual(told, ['track: is a circular reference, at ["context"]["self"]'])
+    assert.deepStrictEqual(told, ['track "Signed Up": context.self is a circular reference'])
     assert.isTrue(analytics.track(signedUp))
   })
 
@@ -403,16 +406,16 @@ describe("surroundings in plain programs", () => {
       throw new Error("theirs")
     }
     assert.throws(() => plain.withIdentity({ userId: "u1" }, body), "theirs")
-    assert.throws(() => analytics.identified.track({ event: "e" }), "a userId or an anonymousId is needed")
+    assert.throws(() => analytics.identified.track({ event: "e" }), "anonymousId is missing, and so is userId")
   })
 })
 
 // ---------------------------------------------------------------------------------------------------------------------
 
 describe("transform", () => {
-  const transforming = (transform: Enrichment.Transform) => Effect.provide(AnalyticsTest.layer({ transform }))
+  const transforming = (transform: Transform.Transform) => Effect.provide(AnalyticsTest.layer({ transform }))
   /** A transform of JavaScript, which may answer with anything. */
-  const answering = (answer: (message: Wire) => unknown) => transforming(answer as Enrichment.Transform)
+  const answering = (answer: (message: Wire) => unknown) => transforming(answer as Transform.Transform)
 
   it.effect("sees the message as it would go over the wire", () => {
     const seen: Array<Wire> = []
@@ -565,7 +568,7 @@ describe("transform", () => {
         { delivered, dropped, offered, rejected },
         { delivered: 1, dropped: 1, offered: 2, rejected: 0 }
       )
-    }).pipe(transforming((message) => (message.type === "track" ? Enrichment.drop("no consent") : message)))
+    }).pipe(transforming((message) => (message.type === "track" ? Transform.drop("no consent") : message)))
   )
 
   it("in a plain program a dropped call was not refused: true, no error, an outcome", async () => {
@@ -577,7 +580,7 @@ describe("transform", () => {
       onOutcome: (outcome) => outcomes.push(outcome)
     })
     assert.isTrue(analytics.track(signedUp))
-    assert.deepStrictEqual(await analytics.flush(), { delivered: 0, dropped: 0 })
+    assert.deepStrictEqual(await analytics.flush(), { delivered: 0, dropped: 0, rejected: 0, pending: 0 })
     assert.deepStrictEqual(
       outcomes.map((outcome) => ({ ...outcome })),
       [{ _tag: "Filtered", call: "track", reason: "sampled" }]
@@ -589,7 +592,7 @@ describe("transform", () => {
   it.effect("that throws refuses the call, without what it threw", () =>
     Effect.gen(function* () {
       const error = yield* refused("track", signedUp)
-      assert.deepStrictEqual([error.path, error.problem], [[], "transform threw"])
+      assert.deepStrictEqual([error.path, error.problem], [[], "was not sent: transform threw"])
       assert.strictEqual((yield* (yield* Analytics.Analytics).stats).rejected, 1)
     }).pipe(
       transforming(() => {

@@ -1,10 +1,11 @@
+import * as Vm from "node:vm"
 import { assert, describe, it } from "@effect/vitest"
 import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import * as fc from "fast-check"
 import * as Analytics from "../src/Analytics.ts"
 import * as AnalyticsTest from "../src/AnalyticsTest.ts"
-import * as Json from "../src/Json.ts"
+import * as Json from "../src/internal/Json.ts"
 import { deepFreeze, properties, propertiesRefused, refused, say, sent } from "./calls.ts"
 
 const client = AnalyticsTest.layer()
@@ -29,6 +30,9 @@ class Point {
   x = 1
 }
 
+const formData = new FormData()
+formData.set("a", "1")
+
 const thrower = () => {
   throw new Error("s3cret")
 }
@@ -44,16 +48,21 @@ describe("Json: values", () => {
     ["a DateTime in a zone", DateTime.makeZonedUnsafe(0, { timeZone: "Asia/Tokyo" }), "1970-01-01T00:00:00.000Z"],
     ["I1: a BigInt", 12345678901234567890n, "12345678901234567890"],
     ["I1: a negative BigInt", -1n, "-1"],
-    ["I4: a Map", new Map([["a", 1]]), {}],
-    ["I4: a Set", new Set([1]), {}],
+    ["I4: a Map", new Map([["a", 1]]), { a: 1 }],
+    ["I4: a Map with keys that are no strings", new Map([[1, "a"]]), [[1, "a"]]],
+    ["I4: a Map of another realm", Vm.runInNewContext('new Map([["a", 1]])'), { a: 1 }],
+    ["I4: a Set", new Set([1]), [1]],
+    ["Headers", new Headers([["A", "1"]]), { a: "1" }],
+    ["URLSearchParams", new URLSearchParams("a=1&b=2&a=3"), { a: ["1", "3"], b: "2" }],
+    ["FormData", formData, { a: "1" }],
+    ["nested collections", new Map([["a", new Set([new Map()])]]), { a: [{}] }],
     ["a boxed number", Object(5), 5],
     ["a boxed string", Object("text"), "text"],
     ["a boxed boolean", Object(false), false],
     ["a boxed BigInt", Object(5n), "5"],
     ["a regular expression", /a/, {}],
-    ["an Error", new Error("e"), {}],
+    ["an Error", new TypeError("e"), { name: "TypeError", message: "e" }],
     ["a URL", new URL("https://example.com/a"), "https://example.com/a"],
-    ["bytes", new Uint8Array([1, 2]), { 0: 1, 1: 2 }],
     ["an instance of a class", new Point(), { x: 1 }],
     ["an object without a prototype", Object.assign(Object.create(null), { a: 1 }), { a: 1 }],
     ["what is inherited", Object.create({ inherited: 1 }), {}],
@@ -121,6 +130,29 @@ describe("Json: values", () => {
 })
 
 describe("Json: what can't be sent", () => {
+  it.effect.each([
+    ["a Buffer", Buffer.from("x")],
+    ["a typed array", new Uint8Array([1, 2])],
+    ["a DataView", new DataView(new ArrayBuffer(1))],
+    ["an ArrayBuffer", new ArrayBuffer(1)],
+    ["a Blob", new Blob(["x"])],
+    ["10 MiB of bytes", new Uint8Array(10 * 1024 * 1024)]
+  ])("%s is refused with its path: it would be sent as numbers, or as nothing", ([, bytes]) =>
+    Effect.gen(function* () {
+      const problem = "is binary data: send a text, such as base64"
+      assert.deepStrictEqual(yield* propertiesRefused({ list: [{ bytes }] }), { path: ["list", 0, "bytes"], problem })
+    }).pipe(Effect.provide(client))
+  )
+
+  it.effect("I1: a collection that contains itself is refused with its path", () =>
+    Effect.gen(function* () {
+      const map = new Map<string, unknown>()
+      map.set("self", map)
+      const problem = "is a circular reference"
+      assert.deepStrictEqual(yield* propertiesRefused({ map }), { path: ["map", "self"], problem })
+    }).pipe(Effect.provide(client))
+  )
+
   it.effect("I1: a circular reference is refused with its path", () =>
     Effect.gen(function* () {
       const self: Record<string, unknown> = {}
@@ -226,8 +258,6 @@ describe("Json: what can't be sent", () => {
         ["x".repeat(ten), ["value"]],
         [{ ["x".repeat(ten)]: 1 }, ["value", "x".repeat(ten)]],
         [new Array(1_000_000_000), ["value"]],
-        [new Uint8Array(ten), ["value"]],
-        [new Float64Array(ten), ["value"]],
         [Array.from({ length: 1_000_000 }, () => ({})), ["value"]],
         [doubled(60), ["value"]],
         [counted, ["value"]]
@@ -349,7 +379,7 @@ describe("Json: the caller's objects", () => {
 describe("Json: as JSON.stringify has it", () => {
   const ours = (value: unknown) => {
     const copied = Json.copy({ value })
-    if (copied instanceof Json.Fault) throw new Error(copied.problem)
+    if (copied instanceof Json.JsonError) throw new Error(copied.problem)
     return Json.stringify(copied)
   }
 
@@ -358,12 +388,12 @@ describe("Json: as JSON.stringify has it", () => {
       maxDepth: 6,
       withBoxedValues: true,
       withDate: true,
-      withMap: true,
+      withMap: false,
       withNullPrototype: true,
       withObjectString: true,
-      withSet: true,
+      withSet: false,
       withSparseArray: true,
-      withTypedArray: true
+      withTypedArray: false
     })
     fc.assert(
       fc.property(anything, (value) => {

@@ -1,19 +1,20 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as MemoryOutbox from "../src/MemoryOutbox.ts"
 import * as Outbox from "../src/Outbox.ts"
 import { outboxSuite } from "./outboxSuite.ts"
 import { breathe, message, messages } from "./support.ts"
 
-outboxSuite("memory", Outbox.layerMemory)
+outboxSuite("memory", MemoryOutbox.layer)
 
-describe("Outbox.layerMemory", () => {
+describe("MemoryOutbox.layer", () => {
   it.effect("holds 10,000 messages, if nothing else is said", () =>
     Effect.gen(function* () {
       const outbox = yield* Outbox.Outbox
       for (const one of messages(1, 10_000)) assert.isUndefined(outbox.offerUnsafe(one))
       assert.strictEqual(outbox.offerUnsafe(message("one too many"))?._tag, "QueueFull")
-    }).pipe(Effect.provide(Outbox.layerMemory()))
+    }).pipe(Effect.provide(MemoryOutbox.layer()))
   )
 
   it.effect("holds 32 MiB, if nothing else is said", () =>
@@ -21,7 +22,7 @@ describe("Outbox.layerMemory", () => {
       const outbox = yield* Outbox.Outbox
       for (let n = 1; n <= 1_024; n++) assert.isUndefined(outbox.offerUnsafe(message(`event ${n}`, 32_768)))
       assert.include({ ...outbox.offerUnsafe(message("one too many")) }, { bound: "maxQueueBytes", limit: 33_554_432 })
-    }).pipe(Effect.provide(Outbox.layerMemory()))
+    }).pipe(Effect.provide(MemoryOutbox.layer()))
   )
 
   it.effect("an offer that waits, and is interrupted while the outbox closes, was not accepted", () =>
@@ -35,6 +36,6 @@ describe("Outbox.layerMemory", () => {
       yield* breathe
       assert(Exit.isFailure(yield* Effect.fromNullishOr(waiting.pollUnsafe())))
       assert.strictEqual((yield* outbox.counts).accepted, 1)
-    }).pipe(Effect.provide(Outbox.layerMemory({ maxQueueSize: 1, overflow: "wait" })))
+    }).pipe(Effect.provide(MemoryOutbox.layer({ maxQueueSize: 1, overflow: "wait" })))
   )
 })

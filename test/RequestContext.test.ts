@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as fc from "fast-check"
 import { InvalidSetting } from "../src/AnalyticsError.ts"
-import * as Json from "../src/Json.ts"
+import * as Json from "../src/internal/Json.ts"
 import * as RequestContext from "../src/RequestContext.ts"
 
 const browser = {
@@ -202,7 +202,7 @@ describe("RequestContext", () => {
     fc.assert(
       fc.property(request, fc.constantFrom(0, 1, "x-forwarded-for"), (request, trust) => {
         const context = RequestContext.make({ trust })(request)
-        assert.notInstanceOf(Json.copy(context), Json.Fault)
+        assert.notInstanceOf(Json.copy(context), Json.JsonError)
         assert.isBelow(Json.byteLength(Json.stringify(context)), 12_000)
       }),
       { numRuns: 100 }

@@ -123,7 +123,6 @@ const invalid: ReadonlyArray<readonly [setting: string, what: string, given: Giv
 ]
 
 const invalidPlain: typeof invalid = [
-  ["overflow", "is wait: a plain call can't wait", { overflow: "wait" }],
   ["fetch", "is no function", { fetch: "fetch" }],
   ["onError", "is no function", { onError: "warn" }],
   ["onOutcome", "is no function", { onOutcome: {} }],

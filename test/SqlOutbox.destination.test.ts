@@ -5,9 +5,10 @@ import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import * as SqlClient from "effect/sql/SqlClient"
 import * as Analytics from "../src/Analytics.ts"
-import * as HttpTransport from "../src/HttpTransport.ts"
+import type * as Outbox from "../src/Outbox.ts"
 import { createAnalytics } from "../src/plain.ts"
 import * as SqlOutbox from "../src/SqlOutbox.ts"
+import * as Transport from "../src/Transport.ts"
 import { directory, type Wire, wire } from "./durable.ts"
 import { Postgres } from "./Postgres.ts"
 import { numbered, trackMany } from "./support.ts"
@@ -16,7 +17,7 @@ const flush = Analytics.Analytics.use((analytics) => analytics.flush)
 
 /** A life of a client with this key, and perhaps another host. */
 const life = <A, E, R, E2, In>(
-  outbox: Layer.Layer<SqlOutbox.SqlOutbox | import("../src/Outbox.ts").Outbox, E2, In>,
+  outbox: Layer.Layer<SqlOutbox.SqlOutbox | Outbox.Outbox, E2, In>,
   writeKey: string,
   over: Wire,
   body: Effect.Effect<A, E, R>,
@@ -26,7 +27,7 @@ const life = <A, E, R, E2, In>(
     body,
     Analytics.layerNoDeps({ closeTimeout: 0 }).pipe(
       Layer.provide(outbox),
-      Layer.provide(HttpTransport.layer({ writeKey: Redacted.make(writeKey), host })),
+      Layer.provide(Transport.layer({ writeKey: Redacted.make(writeKey), host })),
       Layer.provide(over.layer)
     )
   )

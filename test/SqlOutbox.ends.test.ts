@@ -13,6 +13,7 @@ import * as Scope from "effect/Scope"
 import * as SqlClient from "effect/sql/SqlClient"
 import * as TestClock from "effect/testing/TestClock"
 import * as Analytics from "../src/Analytics.ts"
+import * as Observer from "../src/Observer.ts"
 import * as Outbox from "../src/Outbox.ts"
 import * as Outcome from "../src/Outcome.ts"
 import { createAnalytics } from "../src/plain.ts"
@@ -50,7 +51,7 @@ describe("a durable client that closes", () => {
         const closing = yield* Effect.forkChild(analytics.close)
         yield* Effect.forEach(calls, Fiber.join)
         yield* breathe
-        assert.deepStrictEqual(yield* Fiber.join(closing), { delivered: 3, dropped: 0 })
+        assert.deepStrictEqual(yield* Fiber.join(closing), { delivered: 3, dropped: 0, rejected: 0, pending: 0 })
       })
       yield* life(path, over, body, {}, 75_000)
       assert.deepStrictEqual(over.taken(), numbered(1, 3))
@@ -64,7 +65,7 @@ describe("a durable client that closes", () => {
       const inner = Effect.gen(function* () {
         yield* track("event 1")
         const analytics = yield* Analytics.Analytics
-        assert.deepStrictEqual(yield* analytics.close, { delivered: 0, dropped: 0 })
+        assert.deepStrictEqual(yield* analytics.close, { delivered: 0, dropped: 0, rejected: 0, pending: 1 })
         assert.strictEqual((yield* analytics.stats).pending, 1)
       })
       yield* life(path, slow, Effect.andThen(pass("1 second"), life(path, other, inner, {}, 75_000)))
@@ -85,7 +86,7 @@ describe("a durable client that closes", () => {
       )
       const after = Effect.gen(function* () {
         const analytics = yield* Analytics.Analytics
-        assert.deepStrictEqual(yield* analytics.flush, { delivered: 0, dropped: 0 })
+        assert.deepInclude(yield* analytics.flush, { delivered: 0, dropped: 0, pending: 0 })
         assert.strictEqual((yield* Effect.flip(track("late")))._tag, "Closed")
       })
       yield* Effect.provide(
@@ -110,7 +111,7 @@ describe("a flush of a durable outbox", () => {
       const path = yield* directory
       const gate = yield* Deferred.make<void>()
       const told: Array<string> = []
-      const observer = Outcome.layerObserver((outcome) =>
+      const observer = Observer.layer((outcome) =>
         Effect.andThen(
           Deferred.await(gate),
           Effect.sync(() => void told.push(outcome._tag))

@@ -256,7 +256,10 @@ describe("a file that breaks while it is open", () => {
       Effect.gen(function* () {
         const file = join(yield* directory, "outbox.db")
         const client = yield* open({ file })
-        yield* Effect.forEach(messages(1, 2_000), client.outbox.offer, { concurrency: "unbounded", discard: true })
+        yield* Effect.forEach(messages(1, 2_000), (message) => client.outbox.offer(message), {
+          concurrency: "unbounded",
+          discard: true
+        })
         const flight = yield* client.outbox.take(100)
         settleFile(file)
         overwritePageOf(file, "event 1900")
@@ -779,7 +782,10 @@ describe("a disk that is full", () => {
         const settled = yield* Effect.scoped(
           Effect.gen(function* () {
             const client = yield* open({ directory: path })
-            yield* Effect.forEach(messages(1, 500), client.outbox.offer, { concurrency: "unbounded", discard: true })
+            yield* Effect.forEach(messages(1, 500), (message) => client.outbox.offer(message), {
+              concurrency: "unbounded",
+              discard: true
+            })
             const handle = Fs.openSync(join(path, "of somebody else"), "w")
             assert.throws(() => {
               for (;;) Fs.writeSync(handle, new Uint8Array(4_096))
@@ -862,7 +868,10 @@ describe("a file that another process has locked", () => {
       const client = yield* open({ file, commitTimeout: "1 minute" })
       const lock = yield* locked(file)
       const offers = yield* Effect.forkChild(
-        Effect.forEach(messages(1, 10), client.outbox.offer, { concurrency: "unbounded", discard: true })
+        Effect.forEach(messages(1, 10), (message) => client.outbox.offer(message), {
+          concurrency: "unbounded",
+          discard: true
+        })
       )
       // A driver that waits inside of SQLite, for seconds at a time, would not be here before the test gives up.
       yield* turns(100)

@@ -28,7 +28,7 @@ const makeWire = Effect.gen(function* () {
       yield* gate.await
       sent.push(...messages.map(({ messageId }) => messageId))
       if (done !== undefined && sent.length >= done.count) yield* Deferred.succeed(done.reached, undefined)
-      return Transport.Answer.Delivered({ status: 200 })
+      return Transport.SendResult.Delivered({ status: 200 })
     })
   return {
     layer: Layer.succeed(Transport.Transport, { send, envelopeBytes: 0 }),
@@ -131,7 +131,7 @@ layer(Postgres.layerClient, { timeout: 60_000, excludeTestServices: true })("a f
           flying.now--
           sent.push(...messages.map(({ messageId }) => messageId))
           if (sent.length >= 600) yield* Deferred.succeed(done, undefined)
-          return Transport.Answer.Delivered({ status: 200 })
+          return Transport.SendResult.Delivered({ status: 200 })
         })
       const transport = Layer.succeed(Transport.Transport, { send, envelopeBytes: 0 })
       yield* Layer.build(

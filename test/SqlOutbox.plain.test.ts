@@ -3,11 +3,11 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import * as Schema from "effect/Schema"
 import { afterEach, assert, beforeEach, describe, expectTypeOf, it } from "vitest"
-import { createAnalytics, type DurableClient, type Failure, withContext, withIdentity } from "../src/plain.ts"
+import * as FakeServerModule from "../src/internal/FakeServer.ts"
+import { FakeServer } from "../src/internal/FakeServer.ts"
+import { type AsyncClient, createAnalytics, type Failure, withContext, withIdentity } from "../src/plain.ts"
 import { sqlite } from "../src/SqlOutbox.ts"
 import * as TrackingPlan from "../src/TrackingPlan.ts"
-import * as WiretapModule from "../src/Wiretap.ts"
-import { Wiretap } from "../src/Wiretap.ts"
 
 let directory = ""
 beforeEach(() => {
@@ -17,11 +17,11 @@ afterEach(() => rmSync(directory, { recursive: true, force: true }))
 
 /** A wire that takes everything, and remembers it; or one that is down. */
 const wiretap = (status = 200) => {
-  const tap = new Wiretap()
+  const tap = new FakeServer()
   const fetch: typeof globalThis.fetch = async (_url, init) => {
     if (status !== 200) return new Response(null, { status })
-    const answer = tap.answer(Object.fromEntries(new Headers(init?.headers)), init?.body as string)
-    return WiretapModule.toResponse(answer as number)
+    const answer = tap.answer(Object.fromEntries(new Headers(init?.headers)), await new Response(init?.body).text())
+    return FakeServerModule.toResponse(answer as number)
   }
   return { tap, fetch, sent: () => tap.batches.flat() }
 }
@@ -44,7 +44,7 @@ describe("createAnalytics with an outbox of SQLite", () => {
     await first.close()
     const wire = wiretap()
     const second = durable(wire)
-    assert.deepStrictEqual(await second.flush(), { delivered: 2, dropped: 0 })
+    assert.deepStrictEqual(await second.flush(), { delivered: 2, dropped: 0, rejected: 0, pending: 0 })
     assert.deepStrictEqual(
       wire.sent().map(({ type }) => type),
       ["track", "identify"]
@@ -144,8 +144,8 @@ describe("createAnalytics with an outbox of SQLite", () => {
   })
 
   it("is known to the types: a call is a promise, and the bound belongs to the outbox", () => {
-    expectTypeOf<DurableClient["track"]>().returns.toEqualTypeOf<Promise<boolean>>()
-    expectTypeOf(durable).returns.toEqualTypeOf<DurableClient>()
+    expectTypeOf<AsyncClient["track"]>().returns.toEqualTypeOf<Promise<boolean>>()
+    expectTypeOf(durable).returns.toEqualTypeOf<AsyncClient>()
     const outbox = sqlite({ directory })
     assert.throws(
       // @ts-expect-error the bound is the outbox's

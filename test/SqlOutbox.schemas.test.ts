@@ -65,10 +65,10 @@ const survives = Effect.fnUntraced(function* (opened: Opened) {
   const after = yield* operations.stats
   assert.deepStrictEqual([after.pending, after.dead], [0, 0])
   // What came with later schemas works.
-  const { lasting } = outbox
-  assert(lasting !== undefined)
-  yield* lasting.remember({ retries: 3, resumeAt: 4_711 })
-  assert.deepStrictEqual(yield* lasting.recall, { retries: 3, resumeAt: 4_711 })
+  const { durable } = outbox
+  assert(durable !== undefined)
+  yield* durable.saveBackoff({ retries: 3, resumeAt: 4_711 })
+  assert.deepStrictEqual(yield* durable.loadBackoff, { retries: 3, resumeAt: 4_711 })
 })
 
 describe("an outbox of another release, in SQLite", () => {

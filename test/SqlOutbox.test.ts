@@ -71,10 +71,10 @@ describe("SqlOutbox: what is accepted", () => {
       const path = yield* directory
       yield* life(path, never(), trackMany(1, 3))
       const second = wire()
-      assert.deepStrictEqual(yield* life(path, second, flush), { delivered: 3, dropped: 0 })
+      assert.deepStrictEqual(yield* life(path, second, flush), { delivered: 3, dropped: 0, rejected: 0, pending: 0 })
       assert.deepStrictEqual(second.taken(), numbered(1, 3))
       const third = wire()
-      assert.deepStrictEqual(yield* life(path, third, flush), { delivered: 0, dropped: 0 })
+      assert.deepStrictEqual(yield* life(path, third, flush), { delivered: 0, dropped: 0, rejected: 0, pending: 0 })
       assert.deepStrictEqual(third.requests, [])
     })
   )
@@ -104,7 +104,7 @@ describe("SqlOutbox: what is accepted", () => {
         Effect.gen(function* () {
           yield* trackMany(1, 3)
           const analytics = yield* Analytics.Analytics
-          assert.deepStrictEqual(yield* analytics.close, { delivered: 0, dropped: 0 })
+          assert.deepStrictEqual(yield* analytics.close, { delivered: 0, dropped: 0, rejected: 0, pending: 3 })
           assert.include(yield* analytics.stats, { offered: 3, pending: 3, dropped: 0, delivered: 0 })
           assert.strictEqual((yield* Effect.flip(track("late")))._tag, "Closed")
         })
@@ -163,7 +163,7 @@ describe("SqlOutbox: what is accepted", () => {
       )
       yield* life(path, never(), say)
       const second = wire()
-      assert.deepStrictEqual(yield* life(path, second, flush), { delivered: 800, dropped: 0 })
+      assert.deepStrictEqual(yield* life(path, second, flush), { delivered: 800, dropped: 0, rejected: 0, pending: 0 })
       for (const user of users) {
         const theirs = second.requests.flatMap(({ messages }) => messages.filter((sent) => sent.userId === user))
         assert.deepStrictEqual(
@@ -296,12 +296,12 @@ describe("SqlOutbox: what is too old", () => {
         assert.include(yield* stats, { pending: 1, dropped: 3 })
       })
       yield* life(path, over, body, { maxAge: "1 hour" })
-      assert.deepStrictEqual(lost(over), ["outdated", "outdated", "outdated"])
+      assert.deepStrictEqual(lost(over), ["max-age", "max-age", "max-age"])
       yield* TestClock.adjust("2 hours")
       const second = wire()
       yield* life(path, second, awhile, { maxAge: "1 hour" })
       assert.deepStrictEqual(second.taken(), [])
-      assert.deepStrictEqual(lost(second), ["outdated"])
+      assert.deepStrictEqual(lost(second), ["max-age"])
     })
   )
 })
@@ -627,7 +627,7 @@ describe("SqlOutbox: two clients on one file", () => {
         yield* breathe
         assert.isUndefined(flushing.pollUnsafe())
         yield* elapse("3 seconds", "1 second")
-        assert.deepStrictEqual(yield* Fiber.join(flushing), { delivered: 1, dropped: 0 })
+        assert.deepStrictEqual(yield* Fiber.join(flushing), { delivered: 1, dropped: 0, rejected: 0, pending: 0 })
       })
       yield* life(path, one, Effect.andThen(pass("1 second"), life(path, other, inner)))
       assert.deepStrictEqual([one.taken(), other.taken()], [["event 1"], []])
@@ -641,7 +641,7 @@ describe("SqlOutbox: writers and relays", () => {
       const sent = wire()
       yield* Effect.gen(function* () {
         yield* trackMany(1, 3)
-        assert.deepStrictEqual(yield* flush, { delivered: 0, dropped: 0 })
+        assert.deepStrictEqual(yield* flush, { delivered: 0, dropped: 0, rejected: 0, pending: 0 })
         assert.include(yield* stats, { offered: 3, pending: 3 })
         assert.deepStrictEqual(sent.requests, [])
         const relay = SqlOutbox.layerRelay().pipe(Layer.provide(transport(sent)))

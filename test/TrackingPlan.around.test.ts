@@ -8,6 +8,8 @@ import * as Metric from "effect/Metric"
 import * as Schema from "effect/Schema"
 import * as Analytics from "../src/Analytics.ts"
 import * as AnalyticsTest from "../src/AnalyticsTest.ts"
+import type * as Call from "../src/Call.ts"
+import * as Submitter from "../src/internal/Submitter.ts"
 import type * as Message from "../src/Message.ts"
 import * as TrackingPlan from "../src/TrackingPlan.ts"
 import { type Line, layerLog } from "./support.ts"
@@ -38,7 +40,7 @@ const wrong = { total: "many" as unknown as number, email: secret }
 
 const sent = Effect.gen(function* () {
   yield* (yield* Analytics.Analytics).flush
-  return (yield* (yield* AnalyticsTest.Sent).messages) as ReadonlyArray<Message.Wire & Message.Data>
+  return (yield* (yield* AnalyticsTest.Sent).messages) as ReadonlyArray<Message.Wire & Call.Data>
 })
 
 /** What was sent with these layers around the client, the first next to it. */
@@ -165,8 +167,8 @@ describe("TrackingPlan: a wrapper around a planned client", () => {
     Effect.gen(function* () {
       const call = { ...who, event: "Ordered", properties: wrong }
       const both = Analytics.Analytics.use((analytics) =>
-        Effect.tap(analytics.say("track", call), () => {
-          analytics.callUnsafe("track", call, { identity: undefined, context: {} })
+        Effect.tap(Submitter.over(analytics).submit("track", call), () => {
+          Submitter.over(analytics).submitUnsafe("track", call, { identity: undefined, context: {} }, false)
           return Effect.void
         })
       )
@@ -184,7 +186,9 @@ describe("TrackingPlan: a wrapper around a planned client", () => {
       class Tracking extends TrackingPlan.Service<Tracking>()("test/Tracking", shop) {}
       const call = Effect.gen(function* () {
         const analytics = yield* Analytics.Analytics
-        const planned = Tracking.plan.over(analytics, (service, type, said, checks) => service.say(type, said, checks))
+        const planned = Tracking.plan.over(analytics, (service, type, data, checks) =>
+          Submitter.over(service).submit(type, data, { checks })
+        )
         yield* planned.track("Ordered", wrong, who)
       })
       const messages = yield* through(

@@ -11,10 +11,13 @@ import * as Schema from "effect/Schema"
 import * as SchemaTransformation from "effect/SchemaTransformation"
 import * as Analytics from "../src/Analytics.ts"
 import * as AnalyticsTest from "../src/AnalyticsTest.ts"
+import type * as Call from "../src/Call.ts"
 import * as Enrichment from "../src/Enrichment.ts"
+import * as Submitter from "../src/internal/Submitter.ts"
 import type * as Message from "../src/Message.ts"
-import * as Outcome from "../src/Outcome.ts"
+import * as Metrics from "../src/Metrics.ts"
 import * as TrackingPlan from "../src/TrackingPlan.ts"
+import * as Transform from "../src/Transform.ts"
 import { type Line, layerLog } from "./support.ts"
 
 const OrderId = Schema.NonEmptyString.pipe(Schema.brand("OrderId"))
@@ -59,10 +62,10 @@ const around = (policies?: TrackingPlan.Policies<(typeof plan)["definition"]>) =
 
 const sent = Effect.gen(function* () {
   yield* (yield* Analytics.Analytics).flush
-  return (yield* (yield* AnalyticsTest.Sent).messages) as ReadonlyArray<Message.Wire & Message.Data>
+  return (yield* (yield* AnalyticsTest.Sent).messages) as ReadonlyArray<Message.Wire & Call.Data>
 })
 
-const untyped = (event: string, properties: Message.Data, context?: Message.Data) =>
+const untyped = (event: string, properties: Call.Data, context?: Call.Data) =>
   Analytics.Analytics.use((analytics) =>
     analytics.track({ userId: "u1", event, properties, ...(context === undefined ? {} : { context }) })
   )
@@ -329,9 +332,11 @@ describe("TrackingPlan: calls that know nothing of the plan", () => {
       )
       assert.strictEqual(yield* tag(analytics.page({ ...who, name: "Elsewhere" })), "accepted")
       assert.strictEqual(yield* tag(analytics.alias({ ...who, previousId: "a1" })), "accepted")
-      const surroundings = { identity: undefined, context: {} }
-      const plain = analytics.callUnsafe("identify", { ...who, traits: { name: 1 } }, surroundings)
-      assert.strictEqual(plain?._tag, "Refused")
+      const callContext = { identity: undefined, context: {} }
+      const submitter = Submitter.over(analytics)
+      const call = { ...who, traits: { name: 1 } }
+      const plain = submitter.submitUnsafe("identify", call, callContext, false, submitter.checks)
+      assert.strictEqual(plain?.error?._tag, "PlanViolation")
     }).pipe(Effect.provide(Layer.provide(plan.layer({ hashKey: "k" }), Analytics.layerStub())))
   )
 
@@ -540,7 +545,7 @@ describe("TrackingPlan: where marks are found", () => {
   /** What is sent of properties by a plan with one event. */
   const passed = (
     shape: TrackingPlan.Shape,
-    data: Message.Data,
+    data: Call.Data,
     policies: Pick<TrackingPlan.Policies, "onViolation"> = {}
   ) => {
     const one = TrackingPlan.make({ events: { Seen: shape } })
@@ -640,7 +645,7 @@ describe("TrackingPlan: where marks are found", () => {
 
   it.effect("in tuples that are too long, as what the tuple holds", () =>
     Effect.gen(function* () {
-      const passes = (shape: TrackingPlan.Shape, data: Message.Data) => passed(shape, data, { onViolation: "flag" })
+      const passes = (shape: TrackingPlan.Shape, data: Call.Data) => passed(shape, data, { onViolation: "flag" })
       const one = Schema.Struct({ all: Schema.Tuple([P]) })
       assert.deepStrictEqual(yield* passes(one, { all: [secret, secret] }), { all: [null, null] })
       const two = Schema.Struct({ all: Schema.Tuple([Schema.String, P]) })
@@ -679,7 +684,7 @@ describe("TrackingPlan: where marks are found", () => {
         maybe: Schema.NullOr(User),
         count: Schema.Int
       })
-      const passes = (data: Message.Data) => passed(shape, data, { onViolation: "flag" })
+      const passes = (data: Call.Data) => passed(shape, data, { onViolation: "flag" })
       const wrong = { user: secret, users: { email: secret }, maybe: [{ email: secret }], count: "many" }
       assert.deepStrictEqual(yield* passes(wrong), { count: "many" })
       assert.deepStrictEqual(
@@ -808,23 +813,26 @@ describe("TrackingPlan: what operators see", () => {
   it.effect("what a plan drops is logged and counted as a violation, what transform drops is neither", () => {
     const lines: Array<Line> = []
     const client = AnalyticsTest.layer({
-      transform: (message) => (message.type === "alias" ? Enrichment.drop("no consent") : message)
+      transform: (message) => (message.type === "alias" ? Transform.drop("no consent") : message)
     })
     const dropping = plan
       .layer({ hashKey: "k", onViolation: "drop", unplanned: "drop" })
-      .pipe(Layer.provideMerge(client), Layer.provide(Outcome.layerObserver(Outcome.makeLogLosses())))
+      .pipe(Layer.provideMerge(client))
     return Effect.gen(function* () {
       yield* untyped("Cart Viewed", { items: "many" })
       yield* untyped("Unheard of", {})
       yield* Analytics.Analytics.use((analytics) => analytics.alias({ userId: "u1", previousId: "a1" }))
       assert.deepStrictEqual(
         lines.map(({ annotations, level, text }) => [level, annotations.reason, text]),
-        [["Warn", "PlanViolation", lines[0]?.text]]
+        [
+          ["Warn", "PlanViolation", lines[0]?.text],
+          ["Warn", "PlanViolation", lines[1]?.text]
+        ]
       )
-      assert.match(lines[0]?.text ?? "", /^1 message lost: track "Cart Viewed" breaks the tracking plan/)
-      const count = (reason: string, type: Message.Type) =>
+      assert.match(lines[0]?.text ?? "", /^1 call was not accepted: track "Cart Viewed" breaks the tracking plan/)
+      const count = (reason: string, type: Call.Type) =>
         Effect.map(
-          Metric.value(Metric.withAttributes(Outcome.messagesTotal, { type, outcome: "dropped", reason })),
+          Metric.value(Metric.withAttributes(Metrics.messagesTotal, { type, outcome: "dropped", reason })),
           (state) => state.count
         )
       assert.deepStrictEqual(
@@ -919,7 +927,7 @@ describe("TrackingPlan: faces", () => {
       const plain = other.over(
         analytics,
         (service, type, data, check) =>
-          service.callUnsafe(type, data, { identity: undefined, context: {} }, check)?._tag
+          Submitter.over(service).submitUnsafe(type, data, { identity: undefined, context: {} }, false, check)?.error
       )
       assert.strictEqual(plain.track("Clicked", { at: order.at }, { userId: "u1" }), undefined)
       assert.deepStrictEqual(

@@ -12,9 +12,7 @@ import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import * as TestClock from "effect/testing/TestClock"
-import * as HttpTransport from "../src/HttpTransport.ts"
-import { library } from "../src/Message.ts"
-import { Request } from "../src/Protocol.ts"
+import { library, Request } from "../src/Message.ts"
 import * as Transport from "../src/Transport.ts"
 import { breathe, type message, messages, pass, peer } from "./support.ts"
 
@@ -33,7 +31,7 @@ const over = (
   ) => Response | Effect.Effect<Response, HttpClientError.HttpClientError>,
   options: Partial<Transport.Options> = {}
 ) =>
-  HttpTransport.layer({ writeKey, ...options }).pipe(
+  Transport.layer({ writeKey, ...options }).pipe(
     Layer.provide(
       Layer.succeed(
         HttpClient.HttpClient,
@@ -159,14 +157,14 @@ describe("Transport: the request", () => {
 
   it.effect("the stub sends nothing, and calls it delivered", () =>
     Effect.gen(function* () {
-      assert.deepStrictEqual(yield* send(), Transport.Answer.Delivered({ status: 200 }))
+      assert.deepStrictEqual(yield* send(), Transport.SendResult.Delivered({ status: 200 }))
     }).pipe(Effect.provide(Transport.layerStub))
   )
 })
 
 // One row for each status of wire.md: what it is, and what it is with `Retry-After: 7`.
 const table: ReadonlyArray<
-  readonly [status: number, plain: Transport.Answer["_tag"], limited: Transport.Answer["_tag"]]
+  readonly [status: number, plain: Transport.SendResult["_tag"], limited: Transport.SendResult["_tag"]]
 > = [
   ...[200, 201, 202, 204, 299].map((status) => [status, "Delivered", "Delivered"] as const),
   ...[100, 103, 199, 408, 410, 425, 429, 460].map((status) => [status, "Transient", "Limited"] as const),
@@ -244,7 +242,7 @@ describe("Transport: the answer", () => {
       yield* pass(1)
       assert.deepStrictEqual(
         fiber.pollUnsafe(),
-        yield* Effect.exit(Effect.succeed(Transport.Answer.Transient({ detail: "timeout" })))
+        yield* Effect.exit(Effect.succeed(Transport.SendResult.Transient({ detail: "timeout" })))
       )
       assert.isTrue(ended)
     })
@@ -277,9 +275,9 @@ describe("Transport: the answer", () => {
         )
       const inner = Object.assign(new Error("secret"), { code: "CERT_HAS_EXPIRED" })
       const coded = yield* Effect.provide(send(), failing(new TypeError("fetch failed", { cause: inner })))
-      assert.deepStrictEqual(coded, Transport.Answer.Transient({ detail: "CERT_HAS_EXPIRED" }))
+      assert.deepStrictEqual(coded, Transport.SendResult.Transient({ detail: "CERT_HAS_EXPIRED" }))
       const bare = yield* Effect.provide(send(), failing(new TypeError("secret")))
-      assert.deepStrictEqual(bare, Transport.Answer.Transient({ detail: "network" }))
+      assert.deepStrictEqual(bare, Transport.SendResult.Transient({ detail: "network" }))
     })
   )
 })
@@ -307,7 +305,7 @@ describe("Transport: a RequestInit of the program", () => {
         assert.strictEqual(inits.length, 1)
         assert.deepInclude(inits[0], { ...init, method: "POST", redirect: "manual" })
       }).pipe(
-        Effect.provide(HttpTransport.layer({ writeKey }).pipe(Layer.provide(FetchHttpClient.layer))),
+        Effect.provide(Transport.layer({ writeKey }).pipe(Layer.provide(FetchHttpClient.layer))),
         Effect.provide(surroundings)
       )
     }
@@ -315,13 +313,10 @@ describe("Transport: a RequestInit of the program", () => {
 })
 
 const http = (client: Layer.Layer<HttpClient.HttpClient>) => (options: Transport.Options) =>
-  HttpTransport.layer(options).pipe(Layer.provide(client))
+  Transport.layer(options).pipe(Layer.provide(client))
 
 const transports = [
-  [
-    "bare fetch",
-    (options: Transport.Options) => Layer.effect(Transport.Transport, Transport.makeFetch(options, fetch))
-  ],
+  ["fetch", Transport.layerFetch],
   ["HttpClient over fetch", http(FetchHttpClient.layer)],
   ["HttpClient over node:http", http(NodeHttpClient.layerNodeHttp)],
   ["HttpClient over undici", http(NodeHttpClient.layerUndici)]
@@ -337,7 +332,7 @@ for (const [name, transport] of transports) {
       Effect.gen(function* () {
         const { host, received } = yield* peer()
         const answer = yield* attempt(`${host}/prefix`)
-        assert.deepStrictEqual(answer, Transport.Answer.Delivered({ status: 200 }))
+        assert.deepStrictEqual(answer, Transport.SendResult.Delivered({ status: 200 }))
         const [request] = received
         assert.deepStrictEqual([request?.method, request?.url], ["POST", "/prefix/v1/batch"])
         assert.strictEqual(request?.headers.authorization, `Basic ${btoa("test-write-key:")}`)
@@ -376,7 +371,7 @@ for (const [name, transport] of transports) {
           if (url === "/elsewhere") response.writeHead(200).end()
           else response.writeHead(status, { location: "/elsewhere" }).end()
         })
-        assert.deepStrictEqual(yield* attempt(host), Transport.Answer.Misconfigured({ status }))
+        assert.deepStrictEqual(yield* attempt(host), Transport.SendResult.Misconfigured({ status }))
         assert.deepStrictEqual(
           received.map(({ method, url }) => [method, url]),
           [["POST", "/v1/batch"]]
@@ -387,7 +382,7 @@ for (const [name, transport] of transports) {
     it.live("H14 takes 204 without a body", () =>
       Effect.gen(function* () {
         const { host } = yield* peer((response) => void response.writeHead(204).end())
-        assert.deepStrictEqual(yield* attempt(host), Transport.Answer.Delivered({ status: 204 }))
+        assert.deepStrictEqual(yield* attempt(host), Transport.SendResult.Delivered({ status: 204 }))
       })
     )
 
@@ -397,7 +392,7 @@ for (const [name, transport] of transports) {
           response.writeHead(200, { "content-type": "application/json", "content-length": "1000" })
           response.write(`{"success":`, () => socket.destroy())
         })
-        assert.deepStrictEqual(yield* attempt(host), Transport.Answer.Delivered({ status: 200 }))
+        assert.deepStrictEqual(yield* attempt(host), Transport.SendResult.Delivered({ status: 200 }))
       })
     )
 
@@ -409,7 +404,7 @@ for (const [name, transport] of transports) {
         })
         assert.deepStrictEqual(
           yield* attempt(host, { requestTimeout: 150 }),
-          Transport.Answer.Delivered({ status: 200 })
+          Transport.SendResult.Delivered({ status: 200 })
         )
         yield* Effect.promise(quiet)
       })
@@ -427,7 +422,7 @@ for (const [name, transport] of transports) {
         })
         assert.deepStrictEqual(
           yield* attempt(host, { requestTimeout: "1 hour" }),
-          Transport.Answer.Delivered({ status: 200 })
+          Transport.SendResult.Delivered({ status: 200 })
         )
         yield* Effect.promise(quiet)
       })
@@ -445,7 +440,7 @@ for (const [name, transport] of transports) {
             response.writeHead(200, { "content-type": "application/json", "content-encoding": "gzip", ...length })
             response.end(body)
           })
-          assert.deepStrictEqual(yield* attempt(host), Transport.Answer.Delivered({ status: 200 }))
+          assert.deepStrictEqual(yield* attempt(host), Transport.SendResult.Delivered({ status: 200 }))
           yield* Effect.promise(quiet)
         })
     )
@@ -466,7 +461,7 @@ for (const [name, transport] of transports) {
         const { host, quiet } = yield* peer(() => {})
         assert.deepStrictEqual(
           yield* attempt(host, { requestTimeout: 150 }),
-          Transport.Answer.Transient({ detail: "timeout" })
+          Transport.SendResult.Transient({ detail: "timeout" })
         )
         yield* Effect.promise(quiet)
       })
@@ -485,7 +480,7 @@ for (const [name, transport] of transports) {
     it.live("H6 a refused connection says ECONNREFUSED", () =>
       Effect.gen(function* () {
         const { host } = yield* Effect.scoped(peer())
-        assert.deepStrictEqual(yield* attempt(host), Transport.Answer.Transient({ detail: "ECONNREFUSED" }))
+        assert.deepStrictEqual(yield* attempt(host), Transport.SendResult.Transient({ detail: "ECONNREFUSED" }))
       })
     )
 

@@ -4,14 +4,15 @@ import * as Effect from "effect/Effect"
 import * as Analytics from "../src/Analytics.ts"
 import { InvalidCall } from "../src/AnalyticsError.ts"
 import * as AnalyticsTest from "../src/AnalyticsTest.ts"
+import type * as Call from "../src/Call.ts"
 import type * as Message from "../src/Message.ts"
 
 /** Makes a call as JavaScript can: with anything. */
-export const say = (type: Message.Type, call: unknown) =>
+export const say = (type: Call.Type, call: unknown) =>
   Analytics.Analytics.use((analytics) => analytics[type](call as never))
 
 /** Makes a call and answers with its message as it went over the wire. */
-export const sent = Effect.fnUntraced(function* (type: Message.Type, call: unknown) {
+export const sent = Effect.fnUntraced(function* (type: Call.Type, call: unknown) {
   const analytics = yield* Analytics.Analytics
   const wire = yield* AnalyticsTest.Sent
   const before = (yield* wire.messages).length
@@ -23,7 +24,7 @@ export const sent = Effect.fnUntraced(function* (type: Message.Type, call: unkno
 })
 
 /** Makes a call that is refused as invalid, and answers with the error; nothing of it goes over the wire. */
-export const refused = Effect.fnUntraced(function* (type: Message.Type, call: unknown) {
+export const refused = Effect.fnUntraced(function* (type: Call.Type, call: unknown) {
   const wire = yield* AnalyticsTest.Sent
   const analytics = yield* Analytics.Analytics
   const before = (yield* wire.requests).length

@@ -18,9 +18,8 @@ import {
   type QueueFull
 } from "../src/AnalyticsError.ts"
 import * as AnalyticsTest from "../src/AnalyticsTest.ts"
+import type * as Call from "../src/Call.ts"
 import * as Enrichment from "../src/Enrichment.ts"
-import type * as Message from "../src/Message.ts"
-import type * as Outbox from "../src/Outbox.ts"
 import { type Client, createAnalytics, type Settings } from "../src/plain.ts"
 import { createTestAnalytics } from "../src/plainTest.ts"
 
@@ -79,8 +78,8 @@ const wrong = (analytics: Analytics.Calls): ReadonlyArray<Effect.Effect<void, Ca
   analytics.track({ userId: "u1", event: "e", properties: "text" }),
   // @ts-expect-error traits are an object
   analytics.identify({ userId: "u1", traits: 5 }),
-  // @ts-expect-error an integration is a boolean or an object
-  analytics.track({ userId: "u1", event: "e", integrations: { Mixpanel: "yes" } }),
+  // @ts-expect-error properties are no list
+  analytics.track({ userId: "u1", event: "e", properties: [1] }),
   // @ts-expect-error a call is an object
   analytics.track("e")
 ]
@@ -140,12 +139,12 @@ describe("types of calls", () => {
   )
 
   it("are effects of nothing, that fail by name and need nothing", () => {
-    expectTypeOf<ReturnType<Analytics.Service[Message.Type]>>().toEqualTypeOf<Effect.Effect<void, CallError, never>>()
+    expectTypeOf<ReturnType<Analytics.Service[Call.Type]>>().toEqualTypeOf<Effect.Effect<void, CallError, never>>()
     expectTypeOf<CallError>().toEqualTypeOf<
       InvalidCall | PlanViolation | QueueFull | OutboxFull | OutboxUnavailable | Closed
     >()
-    expectTypeOf<Analytics.Service["flush"]>().toEqualTypeOf<Effect.Effect<Outbox.Flushed, never, never>>()
-    expectTypeOf<Analytics.Service["close"]>().toEqualTypeOf<Effect.Effect<Outbox.Flushed, never, never>>()
+    expectTypeOf<Analytics.Service["flush"]>().toEqualTypeOf<Effect.Effect<Analytics.Summary, never, never>>()
+    expectTypeOf<Analytics.Service["close"]>().toEqualTypeOf<Effect.Effect<Analytics.Summary, never, never>>()
   })
 
   it("of layers say what they need and how they fail", () => {
@@ -159,7 +158,7 @@ describe("types of calls", () => {
 
 describe("types of identified calls", () => {
   /** The identity is left out, and so it is needed. */
-  const program = Analytics.Analytics.use(({ identified }) => identified.track({ event: "e" }))
+  const program = Analytics.identified.track({ event: "e" })
 
   it.effect("need an identity around them, and are content with one", () =>
     Effect.gen(function* () {
@@ -185,7 +184,7 @@ describe("types of identified calls", () => {
   })
 
   it("may leave out the identity, and nothing else", () => {
-    type Identified<Type extends Message.Type> = Parameters<Analytics.IdentifiedCalls[Type]>[0]
+    type Identified<Type extends Call.Type> = Parameters<Analytics.IdentifiedCalls[Type]>[0]
     expectTypeOf<object>().toExtend<Identified<"identify">>()
     expectTypeOf<{ event: string }>().toExtend<Identified<"track">>()
     expectTypeOf<{ event: string; userId: string; anonymousId: number }>().toExtend<Identified<"track">>()
@@ -213,8 +212,8 @@ describe("types of settings", () => {
     const refused = [
       // @ts-expect-error a key is needed
       () => createAnalytics({}),
-      // @ts-expect-error a plain call can't wait
-      () => createAnalytics({ writeKey, overflow: "wait" }),
+      // @ts-expect-error spill
+      () => createAnalytics({ writeKey, overflow: "spill" }),
       // @ts-expect-error batchsize
       () => createAnalytics({ writeKey, batchsize: 10 }),
       // @ts-expect-error flushAt is another library's
@@ -255,7 +254,7 @@ describe("types of settings", () => {
 
 describe("types of plain calls", () => {
   it("answer whether the message was accepted, and refuse what the Effect calls refuse", async () => {
-    expectTypeOf<ReturnType<Client[Message.Type]>>().toEqualTypeOf<boolean>()
+    expectTypeOf<ReturnType<Client[Call.Type]>>().toEqualTypeOf<boolean>()
     expectTypeOf<Parameters<Client["track"]>>().toEqualTypeOf<Parameters<Analytics.Service["track"]>>()
     await using analytics = createTestAnalytics({ strict: false, onError: () => {} })
     assert.isTrue(analytics.track({ userId: "u1", event: "e", properties: order }))

@@ -10,11 +10,11 @@ import * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
 import * as Analytics from "../src/Analytics.ts"
 import type { InvalidSetting } from "../src/AnalyticsError.ts"
-import * as HttpTransport from "../src/HttpTransport.ts"
 import type * as Message from "../src/Message.ts"
+import * as Observer from "../src/Observer.ts"
 import type * as Outbox from "../src/Outbox.ts"
-import * as Outcome from "../src/Outcome.ts"
-import type * as Transport from "../src/Transport.ts"
+import type * as Outcome from "../src/Outcome.ts"
+import * as Transport from "../src/Transport.ts"
 import { eventOf } from "./support.ts"
 
 /** A directory for as long as the scope lasts. */
@@ -69,7 +69,7 @@ export const transport = (
   wire: Wire,
   options: Omit<Transport.Options, "writeKey"> = {}
 ): Layer.Layer<Transport.Transport, InvalidSetting> =>
-  HttpTransport.layer({ ...options, writeKey: Redacted.make("test-write-key") }).pipe(Layer.provide(wire.layer))
+  Transport.layer({ ...options, writeKey: Redacted.make("test-write-key") }).pipe(Layer.provide(wire.layer))
 
 /** A client over an outbox and a wire. The end of its layer is the end of a life: nothing is delivered in it any more. */
 export const client = <R, E, In>(
@@ -80,5 +80,5 @@ export const client = <R, E, In>(
   Analytics.layerNoDeps({ closeTimeout: 0, ...options }).pipe(
     Layer.provideMerge(outbox),
     Layer.provide(transport(wire, options)),
-    Layer.provide(Outcome.layerObserver((outcome) => Effect.sync(() => void wire.outcomes.push(outcome))))
+    Layer.provide(Observer.layer((outcome) => Effect.sync(() => void wire.outcomes.push(outcome))))
   )

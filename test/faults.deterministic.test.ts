@@ -79,7 +79,7 @@ describe("an outage of 24 hours", () => {
       )
       const { delivered, dropped, pending } = yield* account
       assert.deepStrictEqual([delivered, dropped + pending], [0, 24 * 60])
-      assert.isTrue((yield* losses).every(([reason]) => reason === "retries"))
+      assert.isTrue((yield* losses).every(([reason]) => reason === "retries-exhausted"))
     }).pipe(Effect.provide(AnalyticsTest.layer({ maxInFlight }).pipe(Layer.provide(chance(luck)))))
   )
 
@@ -91,7 +91,7 @@ describe("an outage of 24 hours", () => {
       yield* elapse("12 hours", "1 minutes")
       assert.deepStrictEqual(yield* losses, [])
       yield* elapse("2 minutes", "1 minutes")
-      assert.deepStrictEqual(yield* losses, [["expired", 100]])
+      assert.deepStrictEqual(yield* losses, [["retry-timeout", 100]])
       assert.isAtMost(Math.max(...(yield* requestsPerHour)), 200)
     }).pipe(
       Effect.provide(AnalyticsTest.layer({ maxRetries: 1_000, maxInFlight: 1 }).pipe(Layer.provide(chance(0.984375))))
@@ -118,7 +118,7 @@ describe("an outage of 24 hours", () => {
         if (overflow === "refuse") assert.isAbove(rejected, 0)
         else assert.isTrue(reasons.has("evicted"))
         reasons.delete("evicted")
-        assert.deepStrictEqual([...reasons], ["retries"])
+        assert.deepStrictEqual([...reasons], ["retries-exhausted"])
         assert.strictEqual(pending + dropped + rejected, 24 * 60)
         up = true
         yield* pass("1 minutes")
@@ -262,7 +262,7 @@ describe("P18: the clock of the system jumps, time goes on", () => {
           yield* jump(n % 2 === 0 ? by : -by)
         }
         yield* elapse("1 hours", "10 seconds")
-        assert.deepStrictEqual(yield* losses, [["retries", 1]])
+        assert.deepStrictEqual(yield* losses, [["retries-exhausted", 1]])
         assert.strictEqual((yield* sent.requests).length, 11)
       }).pipe(Effect.provide(layer()))
     )
@@ -290,7 +290,7 @@ describe("P18: the clock of the system jumps, time goes on", () => {
         yield* pass("1 seconds")
         yield* jump(by)
         yield* elapse("4 seconds", "1 seconds")
-        assert.deepStrictEqual(yield* Fiber.join(close), { delivered: 0, dropped: 2 })
+        assert.deepStrictEqual(yield* Fiber.join(close), { delivered: 0, dropped: 2, rejected: 0, pending: 0 })
       }).pipe(Effect.provide(layer({ closeTimeout: "5 seconds" })))
     )
 

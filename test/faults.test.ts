@@ -11,9 +11,10 @@ import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import * as Scope from "effect/Scope"
+import type { Summary } from "../src/Analytics.ts"
 import * as Analytics from "../src/Analytics.ts"
-import type { Flushed } from "../src/Outbox.ts"
-import * as Outcome from "../src/Outcome.ts"
+import * as Observer from "../src/Observer.ts"
+import type * as Outcome from "../src/Outcome.ts"
 import { createAnalytics } from "../src/plain.ts"
 import { type Certificates, makeCertificates } from "./certificates.ts"
 import { type Answer, FaultSink, type Options as SinkOptions } from "./FaultSink.ts"
@@ -33,8 +34,8 @@ interface Settings {
 
 interface Client {
   readonly track: (user: string, event: string) => Promise<void>
-  readonly flush: () => Promise<Flushed>
-  readonly close: () => Promise<Flushed>
+  readonly flush: () => Promise<Summary>
+  readonly close: () => Promise<Summary>
   readonly stats: () => Promise<Outcome.Stats>
   /** What the observer was told. */
   readonly outcomes: ReadonlyArray<Outcome.Outcome>
@@ -71,7 +72,7 @@ const effect =
     const outcomes: Array<Outcome.Outcome> = []
     const scope = Scope.makeUnsafe()
     const lines: Array<Line> = []
-    const observer = Outcome.layerObserver((outcome) => Effect.sync(() => void outcomes.push(outcome)))
+    const observer = Observer.layer((outcome) => Effect.sync(() => void outcomes.push(outcome)))
     const services = await Effect.runPromise(
       Layer.buildWithScope(
         Layer.provide(layer({ writeKey: Redacted.make("test-write-key"), ...settings }), [observer, layerLog(lines)]),
@@ -181,7 +182,7 @@ describe("a fault in the middle of the work loses nothing and changes no order",
         await client.flush()
         sink.respond(answer)
         await trackAll(client, 11, 30)
-        assert.deepStrictEqual(await client.close(), { delivered: 40, dropped: 0 })
+        assert.deepStrictEqual(await client.close(), { delivered: 40, dropped: 0, rejected: 0, pending: 0 })
         await assertAllThere(client, sink, 30)
         const [, hit = []] = idsOf(sink)
         for (const id of hit) assert.deepStrictEqual(sink.counts.get(id), expected)
@@ -221,7 +222,7 @@ describe("a fault that ends a request", options, () => {
       sink.respond({ status: 200, after: 1_100 }, { status: 503, after: 300 })
       const client = await face({ host: sink.host, batchSize: 10, flushInterval: 20, requestTimeout: 800 })
       await trackAll(client, 1, 10)
-      assert.deepStrictEqual(await client.close(), { delivered: 20, dropped: 0 })
+      assert.deepStrictEqual(await client.close(), { delivered: 20, dropped: 0, rejected: 0, pending: 0 })
       await assertAllThere(client, sink, 10)
       const ids = idsOf(sink)
       assert.deepStrictEqual(ids[1], ids[0])
@@ -245,7 +246,7 @@ describe("a fault that ends a request", options, () => {
         await sink.until(({ swallowed }) => swallowed === 1)
         sink.release()
         const { connections } = sink.totals()
-        assert.deepStrictEqual(await client.close(), { delivered: 10, dropped: 0 })
+        assert.deepStrictEqual(await client.close(), { delivered: 10, dropped: 0, rejected: 0, pending: 0 })
         await assertAllThere(client, sink, 10)
         assert.isAbove(sink.requests.at(-1)?.connection ?? 0, connections)
         assert.isAtLeast(Number(sink.requests.at(-1)?.headers["x-retry-count"]), 1)
@@ -261,7 +262,7 @@ describe("a fault that ends a request", options, () => {
       sink.release()
       sink.respond("reset before", "close behind", "reset after", "cut", "reset mid")
       await trackAll(client, 11, 40)
-      assert.deepStrictEqual(await client.close(), { delivered: 80, dropped: 0 })
+      assert.deepStrictEqual(await client.close(), { delivered: 80, dropped: 0, rejected: 0, pending: 0 })
       await assertAllThere(client, sink, 40)
     }))
 })
@@ -272,7 +273,7 @@ describe("a peer that nobody reaches", options, () => {
     const client = await face({ host: `http://127.0.0.1:${port}`, flushInterval: 20 })
     await trackAll(client, 1, 5)
     await withSink({ port }, async (sink) => {
-      assert.deepStrictEqual(await client.close(), { delivered: 10, dropped: 0 })
+      assert.deepStrictEqual(await client.close(), { delivered: 10, dropped: 0, rejected: 0, pending: 0 })
       await assertAllThere(client, sink, 5)
     })
   })
@@ -283,10 +284,10 @@ describe("a peer that nobody reaches", options, () => {
   ] as const)("H6 is told by its code: %s", async (_, host, codes) => {
     const client = await plain({ host, maxRetries: 1, requestTimeout: 4_000 })
     await client.track("anna", "event 1")
-    assert.deepStrictEqual(await client.close(), { delivered: 0, dropped: 1 })
+    assert.deepStrictEqual(await client.close(), { delivered: 0, dropped: 1, rejected: 0, pending: 0 })
     const loss = firstLoss(client)
     assert.include(codes, loss?.detail)
-    assert.deepStrictEqual([loss?.reason, loss?.attempts, loss?.status], ["retries", 2, undefined])
+    assert.deepStrictEqual([loss?.reason, loss?.attempts, loss?.status], ["retries-exhausted", 2, undefined])
   })
 })
 
@@ -301,9 +302,9 @@ describe("a peer that is not the API", options, () => {
       async (sink) => {
         const client = await face({ host: sink.host, flushInterval: 20, maxRetries: 1 })
         await trackAll(client, 1, 5)
-        assert.deepStrictEqual(await client.close(), { delivered: 0, dropped: 10 })
+        assert.deepStrictEqual(await client.close(), { delivered: 0, dropped: 10, rejected: 0, pending: 0 })
         const loss = firstLoss(client)
-        assert.deepStrictEqual([loss?.reason, loss?.status, loss?.attempts], ["retries", 200, 2])
+        assert.deepStrictEqual([loss?.reason, loss?.status, loss?.attempts], ["retries-exhausted", 200, 2])
         assert.include(loss?.detail, "HTML")
       }
     )
@@ -315,7 +316,7 @@ describe("a peer that is not the API", options, () => {
         withSink({ otherwise: { status, headers: { location: `${elsewhere.host}/v1/batch` } } }, async (sink) => {
           const client = await face({ host: sink.host, flushInterval: 20 })
           await trackAll(client, 1, 5)
-          assert.deepStrictEqual(await client.close(), { delivered: 0, dropped: 10 })
+          assert.deepStrictEqual(await client.close(), { delivered: 0, dropped: 10, rejected: 0, pending: 0 })
           const loss = firstLoss(client)
           assert.deepStrictEqual([loss?.reason, loss?.status, loss?.attempts], ["misconfigured", status, 1])
           assert.strictEqual(elsewhere.totals().connections, 0)
@@ -357,7 +358,7 @@ describe("a peer with a certificate", options, () => {
     withSink({ tls: certificates.good }, async (sink) => {
       const client = await face({ host: sink.host, flushInterval: 20 })
       await trackAll(client, 1, 5)
-      assert.deepStrictEqual(await client.close(), { delivered: 10, dropped: 0 })
+      assert.deepStrictEqual(await client.close(), { delivered: 10, dropped: 0, rejected: 0, pending: 0 })
       await assertAllThere(client, sink, 5)
     })
   )
@@ -374,9 +375,9 @@ describe("a peer with a certificate", options, () => {
       withSink({ tls: certificates[kind] }, async (sink) => {
         const client = await face({ ...begging(face), host: sink.host, flushInterval: 20, maxRetries: 1 })
         await trackAll(client, 1, 5)
-        assert.deepStrictEqual(await client.close(), { delivered: 0, dropped: 10 })
+        assert.deepStrictEqual(await client.close(), { delivered: 0, dropped: 10, rejected: 0, pending: 0 })
         const loss = firstLoss(client)
-        assert.deepStrictEqual([loss?.reason, loss?.detail, loss?.attempts], ["retries", code, 2])
+        assert.deepStrictEqual([loss?.reason, loss?.detail, loss?.attempts], ["retries-exhausted", code, 2])
         assert.include(loss?.message, code)
         assert.deepStrictEqual([sink.totals().requests, sink.totals().connections], [0, 2])
       })
@@ -388,7 +389,7 @@ describe("a peer with a certificate", options, () => {
     await withSink({ tls: strange.good }, async (sink) => {
       const client = await face({ ...begging(face), host: sink.host, flushInterval: 20, maxRetries: 0 })
       await trackAll(client, 1, 5)
-      assert.deepStrictEqual(await client.close(), { delivered: 0, dropped: 10 })
+      assert.deepStrictEqual(await client.close(), { delivered: 0, dropped: 10, rejected: 0, pending: 0 })
       assert.include(["UNABLE_TO_VERIFY_LEAF_SIGNATURE", "SELF_SIGNED_CERT_IN_CHAIN"], firstLoss(client)?.detail)
       assert.strictEqual(sink.totals().requests, 0)
     })
@@ -398,7 +399,7 @@ describe("a peer with a certificate", options, () => {
     withSink({}, async (sink) => {
       const client = await face({ host: sink.host.replace("http:", "https:"), flushInterval: 20, maxRetries: 0 })
       await trackAll(client, 1, 5)
-      assert.deepStrictEqual(await client.close(), { delivered: 0, dropped: 10 })
+      assert.deepStrictEqual(await client.close(), { delivered: 0, dropped: 10, rejected: 0, pending: 0 })
       assert.strictEqual(sink.totals().requests, 0)
     })
   )

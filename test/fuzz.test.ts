@@ -6,7 +6,6 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Schema from "effect/Schema"
 import * as fc from "fast-check"
 import * as Message from "../src/Message.ts"
-import * as Protocol from "../src/Protocol.ts"
 import { createAnalytics, withContext, withIdentity } from "../src/plain.ts"
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -360,7 +359,7 @@ const proxied = (
 // The client and its wire
 // ---------------------------------------------------------------------------------------------------------------------
 
-const decode = Schema.decodeUnknownSync(Schema.fromJsonString(Protocol.Request))
+const decode = Schema.decodeUnknownSync(Schema.fromJsonString(Message.Request))
 
 /** A client whose wire reads every body as an API would, and holds it to the limits. */
 const client = () => {

@@ -8,6 +8,7 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type { Message } from "../src/Message.ts"
+import * as Observer from "../src/Observer.ts"
 import * as Outbox from "../src/Outbox.ts"
 import * as Outcome from "../src/Outcome.ts"
 import * as SqlOutbox from "../src/SqlOutbox.ts"
@@ -36,7 +37,7 @@ export const open = Effect.fnUntraced(function* (options: SqlOutbox.SqliteOption
   const lines: Array<Line> = []
   const context = yield* Layer.build(
     SqlOutbox.layerSqlite(options).pipe(
-      Layer.provide(Outcome.layerObserver((outcome) => Effect.sync(() => void outcomes.push(outcome)))),
+      Layer.provide(Observer.layer((outcome) => Effect.sync(() => void outcomes.push(outcome)))),
       Layer.provide(layerLog(lines))
     )
   )
@@ -50,7 +51,7 @@ export const open = Effect.fnUntraced(function* (options: SqlOutbox.SqliteOption
 })
 
 export const offerAll = ({ outbox }: Client, from: number, to: number) =>
-  Effect.forEach(messages(from, to), outbox.offer, { discard: true })
+  Effect.forEach(messages(from, to), (message) => outbox.offer(message), { discard: true })
 
 export const eventsOf = (batch: ReadonlyArray<Message>) =>
   batch.map(({ messageId }) => messageId.slice("id of ".length))

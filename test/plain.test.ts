@@ -4,7 +4,7 @@ import { assert, describe, it, vi } from "@effect/vitest"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { InvalidSetting } from "../src/AnalyticsError.ts"
-import type { Message } from "../src/index.ts"
+import type * as Message from "../src/Message.ts"
 import { type Client, createAnalytics, drop, type Failure, type Settings } from "../src/plain.ts"
 import { createTestAnalytics } from "../src/plainTest.ts"
 
@@ -45,8 +45,8 @@ describe("createAnalytics: what a call answers", () => {
     assert.isTrue(analytics.screen({ userId: 42, name: "Start" }))
     assert.isTrue(analytics.group({ userId: "u1", groupId: "g1" }))
     assert.isTrue(analytics.alias({ userId: "u2", previousId: "u1" }))
-    assert.deepStrictEqual(await analytics.flush(), { delivered: 6, dropped: 0 })
-    assert.deepStrictEqual(await analytics.flush(), { delivered: 0, dropped: 0 })
+    assert.deepStrictEqual(await analytics.flush(), { delivered: 6, dropped: 0, rejected: 0, pending: 0 })
+    assert.deepStrictEqual(await analytics.flush(), { delivered: 0, dropped: 0, rejected: 0, pending: 0 })
     await analytics.close()
     const read = ({ init }: { readonly init: RequestInit | undefined }) => new Response(init?.body).json()
     const bodies = (await Promise.all(requests.map(read))) as Array<Message.Request>
@@ -70,7 +70,7 @@ describe("createAnalytics: what a call answers", () => {
       Array.from({ length: 3 }, () => ({ messages: [], reason: "InvalidCall" as const, status: undefined }))
     )
     assert.match(failures[0]?.message ?? "", /event/)
-    assert.match(failures[1]?.message ?? "", /userId or an anonymousId/)
+    assert.match(failures[1]?.message ?? "", /anonymousId is missing, and so is userId/)
     assert.deepStrictEqual(analytics.sent, [])
     assert.strictEqual(analytics.stats().rejected, 3)
   })
@@ -155,7 +155,7 @@ describe("createAnalytics: what went wrong later", () => {
     analytics.respond(401)
     analytics.track({ ...track, messageId: "m1" })
     analytics.track({ ...track, messageId: "m2" })
-    assert.deepStrictEqual(await analytics.flush(), { delivered: 0, dropped: 2 })
+    assert.deepStrictEqual(await analytics.flush(), { delivered: 0, dropped: 2, rejected: 0, pending: 0 })
     assert.strictEqual(failures.length, 1)
     const [failure] = failures
     assert.deepStrictEqual(Object.keys(failure ?? {}).toSorted(), ["message", "messages", "reason", "status"])
@@ -174,7 +174,7 @@ describe("createAnalytics: what went wrong later", () => {
     analytics.track(track)
     await analytics.flush()
     const [failure] = failures
-    assert.deepStrictEqual([failure?.reason, Object.hasOwn(failure ?? {}, "status")], ["retries", false])
+    assert.deepStrictEqual([failure?.reason, Object.hasOwn(failure ?? {}, "status")], ["retries-exhausted", false])
     await analytics.close()
   })
 
@@ -198,10 +198,10 @@ describe("createAnalytics: what went wrong later", () => {
     const onError = (failure: Failure) => failures.push(failure)
     const analytics = createAnalytics({ writeKey: "test-write-key", fetch, maxRetries: 0, onError })
     analytics.track(track)
-    assert.deepStrictEqual(await analytics.close(), { delivered: 0, dropped: 1 })
+    assert.deepStrictEqual(await analytics.close(), { delivered: 0, dropped: 1, rejected: 0, pending: 0 })
     assert.deepStrictEqual(
       failures.map(({ reason }) => reason),
-      ["retries"]
+      ["retries-exhausted"]
     )
   })
 
@@ -220,8 +220,8 @@ describe("createAnalytics: what went wrong later", () => {
     })
     assert.isFalse(analytics.track({ userId: "u1", event: "" }))
     assert.isTrue(analytics.track(track))
-    assert.deepStrictEqual(await analytics.flush(), { delivered: 1, dropped: 0 })
-    assert.deepStrictEqual(await analytics.close(), { delivered: 0, dropped: 0 })
+    assert.deepStrictEqual(await analytics.flush(), { delivered: 1, dropped: 0, rejected: 1, pending: 0 })
+    assert.deepStrictEqual(await analytics.close(), { delivered: 0, dropped: 0, rejected: 0, pending: 0 })
     assert.isFalse(analytics.track(track))
     assert.strictEqual(requests.length, 1)
   })
@@ -262,9 +262,13 @@ describe("createAnalytics: what went wrong later", () => {
     for (let n = 0; n < 100; n++) analytics.track({ userId: "u1", event: "" })
     await analytics.close()
     analytics.track(track)
-    assert.strictEqual(lines.length, 2)
-    assert.match(lines[0] ?? "", /^effect-analytics: 1 message lost: track: .*event/)
-    assert.match(lines[1] ?? "", /closed/)
+    assert.strictEqual(lines.length, 3)
+    assert.match(
+      lines[0] ?? "",
+      /^effect-analytics: 1 call was not accepted: track: event must be a string that is not blank/
+    )
+    assert.match(lines[1] ?? "", /closed; 99 calls were not accepted: track: event/)
+    assert.match(lines[2] ?? "", /the client is closed/)
   })
 
   it("is not logged as a warning if onError is told", async () => {
@@ -309,7 +313,6 @@ describe("createAnalytics: settings", () => {
     ["maxQueueBytes", { maxQueueBytes: 32_767 }],
     ["maxInFlight", { maxInFlight: 0 }],
     ["overflow", { overflow: "explode" as "refuse" }],
-    ["overflow", { overflow: "wait" as "refuse" }],
     ["maxRetries", { maxRetries: -1 }],
     ["requestTimeout", { requestTimeout: 0 }],
     ["closeTimeout", { closeTimeout: -1 }],
@@ -335,7 +338,7 @@ describe("createAnalytics: settings", () => {
     { gzip: true }
   ] as ReadonlyArray<Partial<Settings>>)("takes %j", async (settings) => {
     const analytics = createAnalytics({ writeKey: "test-write-key", logger: quiet, ...settings })
-    assert.deepStrictEqual(await analytics.close(), { delivered: 0, dropped: 0 })
+    assert.deepStrictEqual(await analytics.close(), { delivered: 0, dropped: 0, rejected: 0, pending: 0 })
   })
 
   it.each([
@@ -380,7 +383,7 @@ describe("createAnalytics: settings", () => {
   it("batchSize and flushInterval say how messages are grouped, maxInFlight how many batches are out", async () => {
     const analytics = createTestAnalytics({ batchSize: 2, flushInterval: "1 hour", maxInFlight: 2 })
     for (let n = 1; n <= 5; n++) analytics.track({ userId: "u1", event: `event ${n}` })
-    assert.deepStrictEqual(await analytics.flush(), { delivered: 5, dropped: 0 })
+    assert.deepStrictEqual(await analytics.flush(), { delivered: 5, dropped: 0, rejected: 0, pending: 0 })
     assert.deepStrictEqual(
       analytics.requests.map(({ body }) => body.batch.length),
       [2, 2, 1]
@@ -394,15 +397,15 @@ describe("createAnalytics: settings", () => {
     const slow = createTestAnalytics({ requestTimeout: 20, maxRetries: 0, onError })
     slow.respond("never")
     slow.track(track)
-    assert.deepStrictEqual(await slow.flush(), { delivered: 0, dropped: 1 })
+    assert.deepStrictEqual(await slow.flush(), { delivered: 0, dropped: 1, rejected: 0, pending: 0 })
     await slow.close()
     const dead = createTestAnalytics({ closeTimeout: 20, onError })
     dead.respond("never")
     dead.track(track)
-    assert.deepStrictEqual(await dead.close(), { delivered: 0, dropped: 1 })
+    assert.deepStrictEqual(await dead.close(), { delivered: 0, dropped: 1, rejected: 0, pending: 0 })
     assert.deepStrictEqual(
       failures.map(({ reason }) => reason),
-      ["retries", "closed"]
+      ["retries-exhausted", "closed"]
     )
     assert.match(failures[0]?.message ?? "", /timeout/)
   })
@@ -413,7 +416,7 @@ describe("createAnalytics: settings", () => {
     const logger = { ...quiet, debug: (line: string) => debug.push(line) }
     const analytics = createAnalytics({ writeKey: "", stub: true, fetch, logger })
     analytics.track(track)
-    assert.deepStrictEqual(await analytics.flush(), { delivered: 1, dropped: 0 })
+    assert.deepStrictEqual(await analytics.flush(), { delivered: 1, dropped: 0, rejected: 0, pending: 0 })
     await analytics.close()
     assert.deepStrictEqual(requests, [])
     assert.isTrue(debug.some((line) => line.includes("stub: 1 messages not sent")))
@@ -433,19 +436,20 @@ describe("createAnalytics: settings", () => {
     await analytics.close()
     assert.deepStrictEqual(lines, [
       "debug effect-analytics: batch: Misconfigured (messages 1, attempts 1, status 401)",
-      "error effect-analytics: the API refuses this client: check the write key and the host (status 401)",
-      "warn effect-analytics: 1 message lost: the API refuses this client: check the write key and the host (status 401, 1 attempt)"
+      "error effect-analytics: the API refuses this client: check the write key and the host (destination https://api.segment.io/v1/batch, status 401)",
+      "warn effect-analytics: 1 message was lost: the API refuses this client: check the write key and the host (status 401, https://api.segment.io/v1/batch, 1 attempt)"
     ])
   })
 
-  it("fetch is the one of the moment in which the client is made, if none is given", async () => {
-    const { fetch, requests } = recording()
-    vi.stubGlobal("fetch", fetch)
+  it("fetch is the one of the moment in which a request is sent, if none is given", async () => {
+    const [first, second] = [recording(), recording()]
+    vi.stubGlobal("fetch", first.fetch)
     const analytics = createAnalytics({ writeKey: "test-write-key" })
-    vi.unstubAllGlobals()
+    vi.stubGlobal("fetch", second.fetch)
     analytics.track(track)
     await analytics.close()
-    assert.strictEqual(requests.length, 1)
+    vi.unstubAllGlobals()
+    assert.deepStrictEqual([first.requests.length, second.requests.length], [0, 1])
   })
 })
 
@@ -462,13 +466,13 @@ describe("createAnalytics: flush and close", () => {
     assert.deepStrictEqual(
       [first, second],
       [
-        { delivered: 250, dropped: 0 },
-        { delivered: 250, dropped: 0 }
+        { delivered: 250, dropped: 0, rejected: 0, pending: 0 },
+        { delivered: 250, dropped: 0, rejected: 0, pending: 0 }
       ]
     )
-    assert.deepStrictEqual(await analytics.close(), { delivered: 250, dropped: 0 })
+    assert.deepStrictEqual(await analytics.close(), { delivered: 250, dropped: 0, rejected: 0, pending: 0 })
     assert.isFalse(analytics.track(track))
-    assert.deepStrictEqual(await analytics.flush(), { delivered: 0, dropped: 0 })
+    assert.deepStrictEqual(await analytics.flush(), { delivered: 0, dropped: 0, rejected: 1, pending: 0 })
     assert.deepStrictEqual(
       failures.map(({ messages, reason }) => [reason, messages.map(eventOf)]),
       [["Closed", ["Purchased Item"]]]
@@ -562,7 +566,7 @@ describe("createAnalytics: what a call costs", () => {
     // The first call wakes the loop, and starts no fiber either. What follows is the calls' own.
     assert.strictEqual(startedBy(() => analytics.track(track)).fibers, 0)
     assert.deepStrictEqual(startedBy(fiftyCalls(analytics)), { fibers: 0 })
-    assert.deepStrictEqual(await analytics.close(), { delivered: 51, dropped: 0 })
+    assert.deepStrictEqual(await analytics.close(), { delivered: 51, dropped: 0, rejected: 0, pending: 0 })
   })
 
   it("a refused call that onError is told of starts no fiber either", async () => {

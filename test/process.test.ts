@@ -45,7 +45,11 @@ describe("a process", () => {
       Effect.gen(function* () {
         const { host, received } = yield* peer()
         const ended = yield* run("idle", host, 250)
-        assert.deepStrictEqual(ended, { code: 0, stdout: `{"delivered":250,"dropped":0}`, stderr: "" })
+        assert.deepStrictEqual(ended, {
+          code: 0,
+          stdout: `{"delivered":250,"dropped":0,"rejected":0,"pending":0}`,
+          stderr: ""
+        })
         assert.deepStrictEqual(delivered(received), numbered(250))
       }),
     options

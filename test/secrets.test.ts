@@ -14,8 +14,7 @@ import * as Redacted from "effect/Redacted"
 import * as References from "effect/References"
 import * as Tracer from "effect/Tracer"
 import * as Analytics from "../src/Analytics.ts"
-import * as HttpTransport from "../src/HttpTransport.ts"
-import * as Outcome from "../src/Outcome.ts"
+import * as Observer from "../src/Observer.ts"
 import { createAnalytics } from "../src/plain.ts"
 import * as Transport from "../src/Transport.ts"
 import { peer, trackMany } from "./support.ts"
@@ -69,7 +68,7 @@ const recorder = () => {
     Layer.succeed(References.MinimumLogLevel, "All"),
     Layer.succeed(Tracer.Tracer, tracer),
     Layer.succeed(Metric.MetricRegistry, new Map()),
-    Outcome.layerObserver((outcome) =>
+    Observer.layer((outcome) =>
       Effect.andThen(
         Effect.sync(() => print(outcome, ...("error" in outcome ? [outcome.error] : []))),
         // What is told is logged as well, and an observer that dies with it is reported.
@@ -221,7 +220,7 @@ describe("the write key is in nothing that is printed or recorded", () => {
       const transport = yield* Transport.Transport
       assertSilent([shown(transport)], /envelopeBytes/)
     }).pipe(
-      Effect.provide(HttpTransport.layer({ writeKey: Redacted.make(key) }).pipe(Layer.provide(FetchHttpClient.layer)))
+      Effect.provide(Transport.layer({ writeKey: Redacted.make(key) }).pipe(Layer.provide(FetchHttpClient.layer)))
     )
   )
 

@@ -10,9 +10,9 @@ import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import * as Analytics from "../src/Analytics.ts"
 import { InvalidCall } from "../src/AnalyticsError.ts"
+import * as Call from "../src/Call.ts"
 import * as Message from "../src/Message.ts"
-import * as Outcome from "../src/Outcome.ts"
-import * as Protocol from "../src/Protocol.ts"
+import * as Observer from "../src/Observer.ts"
 import { createAnalytics } from "../src/plain.ts"
 import { deepFreeze, say } from "./calls.ts"
 import { peer } from "./support.ts"
@@ -20,11 +20,11 @@ import { peer } from "./support.ts"
 const spec = new URL("./fixtures/spec-messages.ndjson", import.meta.url)
 
 interface Said {
-  readonly type: Message.Type
+  readonly type: Call.Type
   readonly [key: string]: unknown
 }
 
-const decode = Schema.decodeUnknownSync(Schema.fromJsonString(Protocol.Request))
+const decode = Schema.decodeUnknownSync(Schema.fromJsonString(Message.Request))
 
 /** Reads a request as a Tracking API would. Decoding would leave out what the protocol does not know: it only judges. */
 const readRequest = (body: string): Message.Request => {
@@ -33,7 +33,7 @@ const readRequest = (body: string): Message.Request => {
 }
 
 /** Says all of it to a real client of a real peer; answers with what was refused, and with what the peer read. */
-const exchange = Effect.fnUntraced(function* (calls: ReadonlyArray<readonly [Message.Type, unknown]>) {
+const exchange = Effect.fnUntraced(function* (calls: ReadonlyArray<readonly [Call.Type, unknown]>) {
   const { host, received } = yield* peer()
   const options = { writeKey: Redacted.make("test-write-key"), host, batchSize: 20 }
   const refused = yield* Effect.gen(function* () {
@@ -42,7 +42,12 @@ const exchange = Effect.fnUntraced(function* (calls: ReadonlyArray<readonly [Mes
       Effect.match(say(type, call), { onFailure: (error) => error, onSuccess: () => undefined })
     )
     const accepted = errors.filter((error) => error === undefined).length
-    assert.deepStrictEqual(yield* analytics.flush, { delivered: accepted, dropped: 0 })
+    assert.deepStrictEqual(yield* analytics.flush, {
+      delivered: accepted,
+      dropped: 0,
+      rejected: calls.length - accepted,
+      pending: 0
+    })
     const { delivered, dropped, offered, pending, rejected } = yield* analytics.stats
     assert.deepStrictEqual([offered, delivered, rejected], [calls.length, accepted, calls.length - accepted])
     assert.deepStrictEqual([dropped, pending], [0, 0])
@@ -51,7 +56,7 @@ const exchange = Effect.fnUntraced(function* (calls: ReadonlyArray<readonly [Mes
     Effect.provide(
       Layer.provide(
         Analytics.layerFetch(options),
-        Outcome.layerObserver(() => Effect.void)
+        Observer.layer(() => Effect.void)
       )
     )
   )
@@ -67,7 +72,7 @@ const withoutLibrary = ({ context: { library, ...context }, ...message }: Messag
 }
 
 describe("spec: our own messages", () => {
-  const fixture = (type: Message.Type) =>
+  const fixture = (type: Call.Type) =>
     JSON.parse(readFileSync(new URL(`./fixtures/${type}.json`, import.meta.url), "utf8")) as {
       readonly call: object
       readonly message: object
@@ -75,9 +80,9 @@ describe("spec: our own messages", () => {
 
   it.live("one of each of the six calls arrives at a real peer as it is written down", () =>
     Effect.gen(function* () {
-      const fixtures = Message.types.map(fixture)
+      const fixtures = Call.types.map(fixture)
       const { messages, refused } = yield* exchange(
-        Message.types.map((type, at) => [type, deepFreeze(fixtures[at]?.call)] as const)
+        Call.types.map((type, at) => [type, deepFreeze(fixtures[at]?.call)] as const)
       )
       assert.deepStrictEqual(refused, Array(6).fill(undefined))
       assert.deepStrictEqual(
@@ -90,10 +95,15 @@ describe("spec: our own messages", () => {
   it.live("and so they do from a plain program, compressed", () =>
     Effect.gen(function* () {
       const { host, received } = yield* peer()
-      const fixtures = Message.types.map(fixture)
+      const fixtures = Call.types.map(fixture)
       const analytics = createAnalytics({ writeKey: "test-write-key", host, gzip: true, strict: true })
-      for (const [at, type] of Message.types.entries()) analytics[type](fixtures[at]?.call as never)
-      assert.deepStrictEqual(yield* Effect.promise(analytics.close), { delivered: 6, dropped: 0 })
+      for (const [at, type] of Call.types.entries()) analytics[type](fixtures[at]?.call as never)
+      assert.deepStrictEqual(yield* Effect.promise(() => analytics.close()), {
+        delivered: 6,
+        dropped: 0,
+        rejected: 0,
+        pending: 0
+      })
       const bodies = yield* Effect.forEach(received, ({ body, headers }) => {
         assert.strictEqual(headers["content-encoding"], "gzip")
         const unzipped = new Blob([new Uint8Array(body)]).stream().pipeThrough(new DecompressionStream("gzip"))
@@ -156,7 +166,7 @@ describe("spec: the messages of the documentation", () => {
       const made = messages.flatMap(({ messageId }, at) => (somebody[at]?.messageId === undefined ? [messageId] : []))
       assert.isNotEmpty(made)
       assert.strictEqual(new Set(made).size, made.length)
-      assert.sameMembers([...new Set(messages.map(({ type }) => type))], [...Message.types])
+      assert.sameMembers([...new Set(messages.map(({ type }) => type))], [...Call.types])
     })
   )
 })

@@ -16,7 +16,8 @@ import * as TestClock from "effect/testing/TestClock"
 import * as Analytics from "../src/Analytics.ts"
 import * as AnalyticsTest from "../src/AnalyticsTest.ts"
 import * as Message from "../src/Message.ts"
-import * as Outcome from "../src/Outcome.ts"
+import * as Observer from "../src/Observer.ts"
+import type * as Outcome from "../src/Outcome.ts"
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Time and chance
@@ -154,7 +155,7 @@ export const layerJudged = (
   return law.pipe(
     Layer.provideMerge(Analytics.layer({ writeKey: Redacted.make("test-write-key"), closeTimeout: 0, ...options })),
     Layer.provide(Layer.succeed(HttpClient.HttpClient, client)),
-    Layer.provide(Outcome.layerObserver((outcome) => Effect.sync(() => void outcomes.push(outcome)))),
+    Layer.provide(Observer.layer((outcome) => Effect.sync(() => void outcomes.push(outcome)))),
     Layer.merge(
       Layer.succeed(Judged, {
         requests,

@@ -9,8 +9,8 @@ import * as ManagedRuntime from "effect/ManagedRuntime"
 import * as Redacted from "effect/Redacted"
 import * as Pg from "pg"
 import * as Analytics from "../../src/Analytics.ts"
+import * as Observer from "../../src/Observer.ts"
 import type * as Outbox from "../../src/Outbox.ts"
-import * as Outcome from "../../src/Outcome.ts"
 import * as SqlOutbox from "../../src/SqlOutbox.ts"
 import { Postgres } from "../../test/Postgres.ts"
 import { rate, type Target } from "./targets.ts"
@@ -43,7 +43,7 @@ const drain = async <E>(
   const ended = new Promise<void>((resolve) => {
     done = resolve
   })
-  const observer = Outcome.layerObserver((outcome) =>
+  const observer = Observer.layer((outcome) =>
     Effect.sync(() => {
       if (outcome._tag !== "Delivered") return
       delivered += outcome.messages.length

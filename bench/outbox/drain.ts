@@ -10,8 +10,8 @@ import * as ManagedRuntime from "effect/ManagedRuntime"
 import * as Redacted from "effect/Redacted"
 import * as Pg from "pg"
 import * as Analytics from "../../src/Analytics.ts"
+import * as Observer from "../../src/Observer.ts"
 import * as Outbox from "../../src/Outbox.ts"
-import * as Outcome from "../../src/Outcome.ts"
 import * as SqlOutbox from "../../src/SqlOutbox.ts"
 import { Postgres } from "../../test/Postgres.ts"
 import type { Said } from "./relay.ts"
@@ -96,7 +96,7 @@ const ourDrain =
     let first = 0
     let last = () => {}
     const done = new Promise<void>((resolve) => (last = resolve))
-    const observer = Outcome.layerObserver((outcome) =>
+    const observer = Observer.layer((outcome) =>
       Effect.sync(() => {
         if (outcome._tag !== "Delivered") return
         if (delivered === 0) first = performance.now()

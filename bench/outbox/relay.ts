@@ -8,7 +8,7 @@ import * as Latch from "effect/Latch"
 import * as Layer from "effect/Layer"
 import * as ManagedRuntime from "effect/ManagedRuntime"
 import * as Redacted from "effect/Redacted"
-import * as Outcome from "../../src/Outcome.ts"
+import * as Observer from "../../src/Observer.ts"
 import * as SqlOutbox from "../../src/SqlOutbox.ts"
 import * as Transport from "../../src/Transport.ts"
 import { transportTo } from "./workload.ts"
@@ -37,7 +37,7 @@ const gated = Layer.effect(
   }))
 ).pipe(Layer.provide(transportTo(Number(port))))
 
-const observer = Outcome.layerObserver((outcome) =>
+const observer = Observer.layer((outcome) =>
   Effect.sync(() => {
     if (outcome._tag === "Delivered") delivered += outcome.messages.length
   })

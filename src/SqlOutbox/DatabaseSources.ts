@@ -10,6 +10,7 @@ import * as Reactivity from "effect/reactivity/Reactivity"
 import type * as Scope from "effect/Scope"
 import type { SqlClient } from "effect/sql/SqlClient"
 import type { SqlError } from "effect/sql/SqlError"
+import { log } from "../internal/Log.ts"
 import type { DatabaseSource } from "./Database.ts"
 import * as LeaderLock from "./LeaderLock.ts"
 import * as SqliteClient from "./SqliteClient.ts"
@@ -55,11 +56,7 @@ export const ofFile = Effect.fnUntraced(function* (
   settings: SqliteFile.Settings
 ): Effect.fn.Return<DatabaseSource, never, Scope.Scope> {
   const context = yield* Effect.context<never>()
-  const file = new SqliteFile.SqliteFile(settings, (line) =>
-    Effect.runSyncWith(context)(
-      Effect.ignoreCause(Effect.annotateLogs(Effect.logError(line), { module: "effect-analytics" }))
-    )
-  )
+  const file = new SqliteFile.SqliteFile(settings, (line) => Effect.runSyncWith(context)(log("Error", line)))
   yield* Effect.addFinalizer(() => Effect.sync(() => file.end()))
   return {
     client: yield* Effect.provide(SqliteClient.make(file), Reactivity.layer),

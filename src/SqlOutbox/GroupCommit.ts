@@ -10,7 +10,7 @@ import * as Exit from "effect/Exit"
 import * as Latch from "effect/Latch"
 import type * as Scope from "effect/Scope"
 import { type OutboxFull, OutboxUnavailable } from "../AnalyticsError.ts"
-import * as Time from "../Time.ts"
+import * as Time from "../internal/Time.ts"
 import * as Loop from "./Loop.ts"
 import type { NewRow } from "./Tables.ts"
 
@@ -99,9 +99,9 @@ export const make = Effect.fnUntraced(function* (
     if (group.length === 0) return
     for (const one of group) one.taken = true
     writing = Deferred.makeUnsafe()
-    const start = yield* Time.elapsed
+    const start = yield* Time.monotonicMillis
     const exit = yield* attempt(group)
-    window = Math.min(maxWindow, (yield* Time.elapsed) - start)
+    window = Math.min(maxWindow, (yield* Time.monotonicMillis) - start)
     if (Exit.isSuccess(exit)) answer(group, exit)
     else if (exit.cause.reasons.some((reason) => reason._tag === "Fail" && reason.error === unwritable)) {
       yield* attemptEach(group)

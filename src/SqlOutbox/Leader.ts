@@ -8,7 +8,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
-import * as Time from "../Time.ts"
+import * as Time from "../internal/Time.ts"
 import type { Database, SqlOutboxError } from "./Database.ts"
 import type { LeaderRow } from "./Tables.ts"
 
@@ -62,7 +62,7 @@ export class Leader {
 
   /** Whether this relay may deliver now. Asks the database only if the last answer is too old. */
   readonly confirm: Effect.Effect<boolean, SqlOutboxError> = Effect.suspend(() =>
-    Effect.flatMap(Time.elapsed, (now) =>
+    Effect.flatMap(Time.monotonicMillis, (now) =>
       this.isHere
         ? now - this.confirmedAt < this.lease / 2
           ? Effect.succeed(true)
@@ -105,7 +105,7 @@ export class Leader {
 
   private readonly beat: Effect.Effect<boolean, SqlOutboxError> = Effect.gen({ self: this }, function* () {
     const { run, source, tables } = this.database
-    const now = yield* Time.elapsed
+    const now = yield* Time.monotonicMillis
     const confirmed = yield* Effect.onError(
       run(source.lock.guarded(tables.heartbeat(this.epoch as number))),
       // The lock may be lost with its connection.
@@ -119,7 +119,7 @@ export class Leader {
   private readonly look: Effect.Effect<boolean, SqlOutboxError> = Effect.gen({ self: this }, function* () {
     const { run, source, tables } = this.database
     if (this.scope !== undefined) yield* this.lose
-    const now = yield* Time.elapsed
+    const now = yield* Time.monotonicMillis
     this.lookedAt = now
     const row = yield* run(tables.readLeader)
     if (row.epoch !== this.seen?.epoch || row.beat !== this.seen.beat) this.seen = { ...row, since: now }
@@ -136,7 +136,7 @@ export class Leader {
   > {
     const { run, source, tables } = this.database
     for (let epoch = from + 1; epoch <= from + maxStuck; epoch++) {
-      const now = yield* Time.elapsed
+      const now = yield* Time.monotonicMillis
       const scope = yield* Scope.make()
       const begun = Effect.gen(function* () {
         if (!(yield* run(Scope.provide(source.lock.hold(epoch), scope)))) return "held"

@@ -17,10 +17,13 @@ import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
 import { Closed, DeliveryError, InvalidSetting, type LossReason, OutboxUnavailable } from "../AnalyticsError.ts"
+import { log } from "../internal/Log.ts"
+import * as Notifier from "../internal/Notifier.ts"
+import * as Time from "../internal/Time.ts"
 import type { Message } from "../Message.ts"
+import * as Metrics from "../Metrics.ts"
 import * as Outbox from "../Outbox.ts"
 import * as Outcome from "../Outcome.ts"
-import * as Time from "../Time.ts"
 import { type Bound, Capacity } from "./Capacity.ts"
 import type { Database, SqlOutboxError } from "./Database.ts"
 import { FlushBarriers } from "./FlushBarriers.ts"
@@ -94,7 +97,7 @@ export const make = Effect.fnUntraced(function* (
   const { lease, maxAge, pollInterval, role } = settings
   const { run, runSameGeneration, source, tables } = database
   const delivers = role !== "writer"
-  const tell = yield* Outcome.makeTell
+  const { close: closeLog, notify: report } = yield* Notifier.make
   const capacity = new Capacity(settings)
   const inFlight = new InFlight()
   const reader = new Reader(database, inFlight, settings.maxInFlight)
@@ -115,7 +118,7 @@ export const make = Effect.fnUntraced(function* (
   const counts = { delivered: 0, dropped: 0 }
 
   const pending = () => Math.max(0, capacity.count - inFlight.pendingDeletes.size) + inFlight.orphaned.length
-  if (role !== "relay") yield* Outcome.watchDepth(pending)
+  if (role !== "relay") yield* Metrics.watchDepth(pending)
 
   database.onReplaced(() => {
     leader.forget()
@@ -155,7 +158,7 @@ export const make = Effect.fnUntraced(function* (
       entries.map(({ seq }) => seq),
       ended
     )
-    yield* tell(outcome)
+    yield* report(outcome)
   })
 
   const settle: Outbox.Outbox["Service"]["settle"] = (outcome) =>
@@ -189,7 +192,7 @@ export const make = Effect.fnUntraced(function* (
     const now = yield* Clock.currentTimeMillis
     const outdated = messages.filter((message) => now - (inFlight.get(message)?.createdAt ?? now) > maxAge)
     if (Arr.isArrayNonEmpty(outdated)) {
-      const error = new DeliveryError({ reason: "outdated", attempts: 0 })
+      const error = new DeliveryError({ reason: "max-age", attempts: 0 })
       yield* settle(Outcome.Outcome.Dropped({ messages: outdated, error }))
     }
     // What was erased, or given up, is not held any more.
@@ -254,7 +257,9 @@ export const make = Effect.fnUntraced(function* (
       // Another relay may deliver what this one can't.
       return Effect.andThen(
         Effect.ignoreCause(leader.resign),
-        log(`${error.message}: calls fail, and ${pending()} messages wait for the next start`, cause)
+        log("Error", `${error.message}: calls fail, and ${pending()} messages wait for the next start`, {
+          cause: Cause.pretty(cause)
+        })
       )
     })
 
@@ -276,7 +281,7 @@ export const make = Effect.fnUntraced(function* (
     return false
   })
 
-  const bind: Outbox.Lasting["bind"] = Effect.fnUntraced(function* (given) {
+  const bind: Outbox.Durable["bind"] = Effect.fnUntraced(function* (given) {
     const fingerprint = createHash("sha256").update(Redacted.value(given)).digest("hex")
     destination = fingerprint
     if (settings.adoptDestination) yield* persist(run(tables.set(destinationKey, fingerprint)))
@@ -316,7 +321,7 @@ export const make = Effect.fnUntraced(function* (
         return Effect.succeed(value)
       },
       onFailure: (fault) => {
-        const said = failing ? Effect.void : log(`${fault.message}: deliveries wait`)
+        const said = failing ? Effect.void : log("Error", `${fault.message}: deliveries wait`)
         failing = true
         return Effect.andThen(said, Effect.fail(fault))
       }
@@ -382,10 +387,10 @@ export const make = Effect.fnUntraced(function* (
   let maintainedAt = Number.NEGATIVE_INFINITY
 
   const count = Effect.gen(function* () {
-    const start = yield* Time.elapsed
+    const start = yield* Time.monotonicMillis
     const changes = capacity.changes
     const found = yield* run(tables.countPending)
-    countedAt = yield* Time.elapsed
+    countedAt = yield* Time.monotonicMillis
     countTook = countedAt - start
     // What changed while it was counted may be in it or not.
     if (capacity.changes === changes || capacity.isStale) capacity.set(found.count, found.bytes)
@@ -409,7 +414,7 @@ export const make = Effect.fnUntraced(function* (
   let lookedAt = Number.NEGATIVE_INFINITY
 
   const tick = Effect.gen(function* () {
-    const now = yield* Time.elapsed
+    const now = yield* Time.monotonicMillis
     if (inFlight.pendingDeletes.size > 0)
       yield* Effect.andThen(
         deletePending,
@@ -429,7 +434,7 @@ export const make = Effect.fnUntraced(function* (
   })
 
   yield* count
-  yield* Time.unattended(
+  yield* Time.withUnrefTimers(
     Loop.fork("maintenance", Effect.andThen(Effect.sleep(pollInterval), Effect.ignoreCause(watched(tick))), stop)
   )
   if (delivers) {
@@ -441,7 +446,7 @@ export const make = Effect.fnUntraced(function* (
       some.openUnsafe()
       yield* Metric.update(isLeader, leader.isHere ? 1 : 0)
     })
-    yield* Time.unattended(Loop.fork("leadership", lead, stop))
+    yield* Time.withUnrefTimers(Loop.fork("leadership", lead, stop))
   }
   const { listen, notify } = source
   if (delivers && listen !== undefined) {
@@ -453,7 +458,7 @@ export const make = Effect.fnUntraced(function* (
       isListening = false
       return Effect.sleep(listenRetry)
     })
-    yield* Time.unattended(Loop.fork("listener", Effect.andThen(Effect.ignoreCause(listening), again), stop))
+    yield* Time.withUnrefTimers(Loop.fork("listener", Effect.andThen(Effect.ignoreCause(listening), again), stop))
   }
   if (role !== "relay" && notify !== undefined) {
     const announce = Effect.gen(function* () {
@@ -462,7 +467,7 @@ export const make = Effect.fnUntraced(function* (
       yield* Effect.ignore(run(notify))
       yield* Effect.sleep(notifyInterval)
     })
-    yield* Time.unattended(Loop.fork("announcements", announce, stop))
+    yield* Time.withUnrefTimers(Loop.fork("announcements", announce, stop))
   }
 
   const abandon = Effect.gen(function* () {
@@ -474,6 +479,7 @@ export const make = Effect.fnUntraced(function* (
     yield* Effect.ignore(deletePending)
     if (delivers) yield* Effect.ignore(leader.resign)
     barriers.abandon()
+    yield* closeLog
   })
   yield* Effect.addFinalizer(() => abandon)
 
@@ -482,10 +488,9 @@ export const make = Effect.fnUntraced(function* (
       offer: writer.offer,
       offerUnsafe: () => (writer.isClosed() ? new Closed() : new OutboxUnavailable({ problem: "takes time to write" })),
       take,
-      isEmpty: () => reader.size === 0,
       settle,
       flush,
-      hurried: barriers.flushRequested,
+      flushRequested: barriers.flushRequested,
       close: Effect.andThen(
         writer.close,
         Effect.sync(() => {
@@ -506,12 +511,12 @@ export const make = Effect.fnUntraced(function* (
           dropped
         }
       }),
-      lasting: {
+      durable: {
         bind,
-        dueOf: beforeAttempt,
-        remember: (trouble) =>
+        dropExpired: beforeAttempt,
+        saveBackoff: (trouble) =>
           Effect.ignore(run(tables.set("trouble", trouble === undefined ? undefined : JSON.stringify(trouble)))),
-        recall: Effect.map(
+        loadBackoff: Effect.map(
           Effect.orElseSucceed(run(tables.get("trouble")), () => undefined),
           (text) => Option.getOrUndefined(readTrouble(text))
         )
@@ -538,9 +543,6 @@ export const make = Effect.fnUntraced(function* (
     stopped: () => stopped
   }
 })
-
-const log = (...lines: ReadonlyArray<unknown>) =>
-  Effect.ignoreCause(Effect.annotateLogs(Effect.logError(...lines), { module: "effect-analytics" }))
 
 /** What is rejected, or lost by a mistake of ours, is kept as a dead letter; all else is gone when it is settled. */
 const deathOf = (outcome: Outcome.Settled): Death | undefined => {

@@ -10,7 +10,8 @@ import type { SqlClient } from "effect/sql/SqlClient"
 import type { SqlError } from "effect/sql/SqlError"
 import type { Statement } from "effect/sql/Statement"
 import { OutboxUnavailable } from "../AnalyticsError.ts"
-import { Message, type Type } from "../Message.ts"
+import type { Type } from "../Call.ts"
+import { Message } from "../Message.ts"
 
 /** A stored message. */
 export interface Entry {

@@ -6,6 +6,7 @@
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import * as Message from "../Message.ts"
 import type { OfferError } from "../Outbox.ts"
@@ -76,16 +77,14 @@ export const makeTransfer = ({ run, tables }: Database, service: SqlOutboxServic
   })
 })
 
-/** The message of a line, by the rules of every call; nothing if it is none. */
+const isWire = Schema.is(Message.Wire)
+
+/** The message of a line, if it is one by the protocol. */
 const toMessage = (line: string): Message.Message | undefined => {
   try {
-    const { message } = JSON.parse(line) as { readonly message: Message.Wire }
-    const { messageId, timestamp, type } = message
-    if (!Message.types.includes(type) || typeof messageId !== "string" || typeof timestamp !== "string")
-      return undefined
-    if (Message.check(type, message as never) !== undefined) return undefined
-    const encoded = Message.encode(message)
-    return encoded instanceof Message.Message ? encoded : undefined
+    const { message } = JSON.parse(line) as { readonly message: unknown }
+    const encoded = isWire(message) ? Message.encode(message) : undefined
+    return Message.isMessage(encoded) ? encoded : undefined
   } catch {
     return undefined
   }

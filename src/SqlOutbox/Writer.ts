@@ -18,7 +18,7 @@ import type * as Loop from "./Loop.ts"
 import { type NewRow, type Size, toRow } from "./Tables.ts"
 
 export interface Writer {
-  readonly offer: (message: Message.Message) => Effect.Effect<void, OfferError>
+  readonly offer: (message: Message.Message, overflow?: Overflow) => Effect.Effect<void, OfferError>
   /** Refuses further calls, and those that wait for room. */
   readonly close: Effect.Effect<void>
   readonly isClosed: () => boolean
@@ -41,7 +41,7 @@ export const make = Effect.fnUntraced(function* (
     readonly evict: (count: number) => Effect.Effect<number, SqlOutboxError>
   }
 ): Effect.fn.Return<Writer, never, Scope.Scope> {
-  const { capacity, evict, inFlight, onDefect, onWritten, overflow, stopped } = options
+  const { capacity, evict, inFlight, onDefect, onWritten, stopped } = options
   const { run, runInTransaction, source, tables } = database
   let closed = false
 
@@ -103,12 +103,16 @@ export const make = Effect.fnUntraced(function* (
     }).pipe(Effect.interruptible)
 
   /** Not in a transaction: what is evicted there is there again if it is rolled back. */
-  const makeRoom = (message: Message.Message, isInTransaction: boolean): Effect.Effect<void, SqlOutboxError> =>
+  const makeRoom = (
+    message: Message.Message,
+    overflow: Overflow,
+    isInTransaction: boolean
+  ): Effect.Effect<void, SqlOutboxError> =>
     overflow !== "drop-oldest" || isInTransaction || capacity.excess(message) === undefined
       ? Effect.void
       : evicting.withPermits(1)(evictFor(message))
 
-  const offer: Writer["offer"] = (message) =>
+  const offer: Writer["offer"] = (message, overflow = options.overflow) =>
     Effect.withFiber<void, OfferError>((fiber) => {
       if (closed) return Effect.fail(new Closed())
       const why = stopped()
@@ -120,7 +124,7 @@ export const make = Effect.fnUntraced(function* (
       if (overflow === "wait" && !isInTransaction && (capacity.hasWaiters || capacity.excess(message) !== undefined)) {
         return Effect.flatMap(waitForRoom(message), (release) => write(message, false, release))
       }
-      return Effect.flatMap(makeRoom(message, isInTransaction), () => {
+      return Effect.flatMap(makeRoom(message, overflow, isInTransaction), () => {
         const excess = capacity.excess(message)
         return excess === undefined
           ? write(message, isInTransaction, capacity.reserve(message))

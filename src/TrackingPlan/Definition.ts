@@ -4,7 +4,7 @@
  */
 import type * as Schema from "effect/Schema"
 import * as SchemaAST from "effect/SchemaAST"
-import type * as Json from "../Json.ts"
+import type * as Json from "../internal/Json.ts"
 
 /**
  * A Schema of an object. What is given has its `Type`, what is sent is its JSON form (`Schema.toCodecJson`): a `DateTime`

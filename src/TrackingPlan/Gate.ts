@@ -9,9 +9,11 @@ import * as Effect from "effect/Effect"
 import * as Metric from "effect/Metric"
 import * as Redacted from "effect/Redacted"
 import { InvalidSetting, PlanViolation } from "../AnalyticsError.ts"
-import * as Enrichment from "../Enrichment.ts"
-import * as Json from "../Json.ts"
+import type { Data, Type } from "../Call.ts"
+import type { Check } from "../internal/Check.ts"
+import * as Json from "../internal/Json.ts"
 import type * as Message from "../Message.ts"
+import * as Transform from "../Transform.ts"
 import type { Definition, NameIn } from "./Definition.ts"
 import * as Privacy from "./Privacy.ts"
 import { Rule } from "./Rule.ts"
@@ -62,10 +64,10 @@ const nameOf = (message: Message.Wire): string | undefined =>
   message.type === "track" ? message.event : "name" in message ? message.name : undefined
 
 /** The key of a call's data, by its type. */
-const dataKey = (type: Message.Type): "traits" | "properties" =>
+const dataKey = (type: Type): "traits" | "properties" =>
   type === "identify" || type === "group" ? "traits" : "properties"
 
-const dataOf = (message: Message.Wire): unknown => (message as Message.Data)[dataKey(message.type)]
+const dataOf = (message: Message.Wire): unknown => (message as Data)[dataKey(message.type)]
 
 /** The words of the ecosystem for kinds of violations. */
 const words: { readonly [kind in Violation["kind"]]: string } = {
@@ -83,7 +85,13 @@ const unplanned: Violation = { kind: "unplanned", path: [], expected: "it is not
 /** What is named in a plan, by the setting that has its policies, and the call that it is about. */
 const named = { events: "track", pages: "page", screens: "screen" } as const
 
-export class Gate implements Enrichment.Check {
+const brand = Symbol.for("effect-analytics/PlanCheck")
+
+/** By brand: the check may come from another evaluation of this module. */
+export const isGate = (check: Check): check is Gate => brand in check
+
+export class Gate implements Check {
+  readonly [brand] = true
   /** Whose plan this is. */
   readonly rules: Rules
   private readonly policies: Policies
@@ -91,7 +99,7 @@ export class Gate implements Enrichment.Check {
   private readonly hash: Privacy.Hash | undefined
   private readonly context: Context.Context<never>
   private readonly warned = new Set<Rule>()
-  private readonly known = new Map<Rule, Enrichment.Check>()
+  private readonly known = new Map<Rule, Check>()
 
   /** `context` is what is around the plan: what is around a call counts more. */
   constructor(rules: Rules, policies: Policies, context: Context.Context<never>) {
@@ -139,7 +147,7 @@ export class Gate implements Enrichment.Check {
     return undefined
   }
 
-  judge(message: Message.Wire, caller: Context.Context<never>): ReturnType<Enrichment.Check["judge"]> {
+  check(message: Message.Wire, caller: Context.Context<never>): ReturnType<Check["check"]> {
     const rule = this.rules.find(message.type, nameOf(message))
     if (rule === "unplanned") return this.judgeUnplanned(message, caller)
     return this.weigh(message, rule, rule === undefined ? none : rule.violations(dataOf(message)), caller)
@@ -158,18 +166,18 @@ export class Gate implements Enrichment.Check {
   }
 
   /** The same for a call of which it is known what is wrong with its data: they were encoded by the rule, or could not be. */
-  knowing(rule: Rule, violations: ReadonlyArray<Violation>): Enrichment.Check {
+  knowing(rule: Rule, violations: ReadonlyArray<Violation>): Check {
     const known = violations.length === 0 ? this.known.get(rule) : undefined
     if (known !== undefined) return known
-    const check: Enrichment.Check = {
-      judge: (message, caller) => this.weigh(message, rule, violations, caller),
+    const check: Check = {
+      check: (message, caller) => this.weigh(message, rule, violations, caller),
       redact: (message) => this.redact(message)
     }
     if (violations.length === 0) this.known.set(rule, check)
     return check
   }
 
-  private judgeUnplanned(message: Message.Wire, caller: Context.Context<never>): ReturnType<Enrichment.Check["judge"]> {
+  private judgeUnplanned(message: Message.Wire, caller: Context.Context<never>): ReturnType<Check["check"]> {
     const { unplanned: policy = "allow" } = this.policies
     if (policy === "allow") return this.weigh(message, undefined, none, caller)
     this.count("(unplanned)", unplanned, policy, caller)
@@ -181,7 +189,7 @@ export class Gate implements Enrichment.Check {
     rule: Rule | undefined,
     inData: ReadonlyArray<Violation>,
     caller: Context.Context<never>
-  ): ReturnType<Enrichment.Check["judge"]> {
+  ): ReturnType<Check["check"]> {
     const inContext = this.rules.context?.violations(message.context).filter(isTheirs) ?? none
     if (rule !== undefined && rule.deprecated !== false) this.warn(message, rule, rule.deprecated, caller)
     if (inData.length === 0 && inContext.length === 0) return undefined
@@ -237,8 +245,8 @@ const oneOf = (setting: string, value: unknown, known: ReadonlyArray<string>): I
     ? undefined
     : invalid(setting, `must be one of ${known.join(", ")}`)
 
-const stopped = (policy: "fail" | "drop", violation: PlanViolation): PlanViolation | Enrichment.Drop =>
-  policy === "fail" ? violation : new Enrichment.Drop({ reason: violation.message, violation })
+const stopped = (policy: "fail" | "drop", violation: PlanViolation): PlanViolation | Transform.Drop =>
+  policy === "fail" ? violation : Transform.dropViolation(violation.message, violation)
 
 /** What we put into a context ourselves breaks no plan. */
 const isTheirs = ({ kind, path }: Violation): boolean =>

@@ -8,13 +8,15 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Result from "effect/Result"
+import { Analytics, type Service as AnalyticsService } from "../Analytics.ts"
 import { type CallError, type InvalidSetting, PlanViolation } from "../AnalyticsError.ts"
-import { Analytics, type Service as AnalyticsService } from "../Client.ts"
+import * as Call from "../Call.ts"
 import type * as Enrichment from "../Enrichment.ts"
-import type * as Json from "../Json.ts"
-import * as Message from "../Message.ts"
+import type { Check } from "../internal/Check.ts"
+import type * as Json from "../internal/Json.ts"
+import * as Submitter from "../internal/Submitter.ts"
 import type { Definition, NameIn, Shape, Shapes } from "./Definition.ts"
-import { Gate, type Policies } from "./Gate.ts"
+import { Gate, isGate, type Policies } from "./Gate.ts"
 import type { Rule } from "./Rule.ts"
 import { Rules } from "./Rules.ts"
 import { none } from "./Violation.ts"
@@ -69,11 +71,11 @@ type Rest<Call, D extends Definition> = Call extends unknown
   : never
 
 /** Whom a call is about, and what else it says: always, or where something around it says so. */
-type About<Type extends Message.Type, D extends Definition, Identity> = Identity extends "around"
+type About<Type extends Call.Type, D extends Definition, Identity> = Identity extends "around"
   ? Type extends "group" | "alias"
-    ? [call: Rest<Message.Anonymous<Message.Calls[Type]>, D>]
-    : [call?: Rest<Message.Anonymous<Message.Calls[Type]>, D>]
-  : [call: Rest<Message.Calls[Type], D>]
+    ? [call: Rest<Call.WithOptionalIdentity<Call.Calls[Type]>, D>]
+    : [call?: Rest<Call.WithOptionalIdentity<Call.Calls[Type]>, D>]
+  : [call: Rest<Call.Calls[Type], D>]
 
 /** The calls of a plan. `Identity` is `"named"` where each call names whom it is about. */
 export interface Calls<D extends Definition, Answer, Identity extends "named" | "around" = "named"> {
@@ -111,9 +113,9 @@ export interface Planned<D extends Definition>
 /** How a call is made: `service` is the client, `checks` what the call has to pass. */
 export type Say<Answer> = (
   service: AnalyticsService,
-  type: Message.Type,
+  type: Call.Type,
   call: unknown,
-  checks: ReadonlyArray<Enrichment.Check>
+  checks: ReadonlyArray<Check>
 ) => Answer
 
 /**
@@ -165,29 +167,34 @@ export interface Plan<D extends Definition = Definition>
 // Constructor
 // ---------------------------------------------------------------------------------------------------------------------
 
-const sayEffect: Say<Effect.Effect<void, CallError>> = (service, type, call, checks) => service.say(type, call, checks)
+const sayEffect: Say<Effect.Effect<void, CallError>> = (service, type, call, checks) =>
+  Submitter.over(service).submit(type, call, { checks })
 
 /** The same client, with a further check around it. */
-const around = (service: AnalyticsService, check: Enrichment.Check): AnalyticsService => {
-  const checks = [...service.checks, check]
-  const calls = Message.byType((type) => (call: unknown) => service.say(type, call, checks))
-  return {
-    ...service,
-    ...calls,
-    identified: calls as AnalyticsService["identified"],
-    checks,
-    say: (type, call, others = checks) => service.say(type, call, others),
-    callUnsafe: (type, call, surroundings, others = checks) => service.callUnsafe(type, call, surroundings, others)
-  }
+const around = (service: AnalyticsService, check: Check): AnalyticsService => {
+  const submitter = Submitter.over(service)
+  const checks = [...submitter.checks, check]
+  const calls = Call.byType((type) => (call: unknown) => submitter.submit(type, call, { checks }))
+  const { flush, close, stats } = service
+  return Submitter.attach(
+    { ...calls, flush, close, stats },
+    {
+      ...submitter,
+      checks,
+      submit: (type, call, options) => submitter.submit(type, call, { checks, ...options }),
+      submitUnsafe: (type, call, callContext, isNested, others = checks) =>
+        submitter.submitUnsafe(type, call, callContext, isNested, others)
+    }
+  )
 }
 
 /** A call of a plan, in the words of all: `name` is of an event, page or screen. */
-type Speak<Answer> = (type: Message.Type, name: string | undefined, data: unknown, rest: object | undefined) => Answer
+type Speak<Answer> = (type: Call.Type, name: string | undefined, data: unknown, rest: object | undefined) => Answer
 
 /** The calls of a plan, each for its type. What is different about `identified` is what it asks of the types. */
 const callsOf = <Answer>(speak: Speak<Answer>) => {
-  const named = (type: Message.Type) => (name: string, data: unknown, rest?: object) => speak(type, name, data, rest)
-  const unnamed = (type: Message.Type) => (data: unknown, rest?: object) => speak(type, undefined, data, rest)
+  const named = (type: Call.Type) => (name: string, data: unknown, rest?: object) => speak(type, name, data, rest)
+  const unnamed = (type: Call.Type) => (data: unknown, rest?: object) => speak(type, undefined, data, rest)
   const calls = {
     track: named("track"),
     page: named("page"),
@@ -200,7 +207,7 @@ const callsOf = <Answer>(speak: Speak<Answer>) => {
 }
 
 /** The same call as one that knows nothing of the plan. */
-const untyped = (type: Message.Type, name: string | undefined, data: unknown, rest: object | undefined): object => {
+const untyped = (type: Call.Type, name: string | undefined, data: unknown, rest: object | undefined): object => {
   switch (type) {
     case "track":
       return { ...rest, event: name, properties: data }
@@ -221,8 +228,9 @@ export const make = <const D extends Definition>(definition: D): Plan<D> => {
   const bare = new Gate(rules, {}, Context.empty())
 
   /** The checks of a client, this plan among them; `know` says what is known to it already. */
-  const checksOf = ({ checks }: AnalyticsService, know: (gate: Gate) => Enrichment.Check) => {
-    const isOurs = (check: Enrichment.Check): check is Gate => check instanceof Gate && check.rules === rules
+  const checksOf = (service: AnalyticsService, know: (gate: Gate) => Check) => {
+    const { checks } = Submitter.over(service)
+    const isOurs = (check: Check): check is Gate => isGate(check) && check.rules === rules
     return checks.some(isOurs) ? checks.map((check) => (isOurs(check) ? know(check) : check)) : [...checks, know(bare)]
   }
 

@@ -2,7 +2,7 @@
  * Plans as the world writes them down: JSON Schema for each event, in the shape of Segment Protocols and RudderStack.
  */
 import * as Schema from "effect/Schema"
-import type { Data } from "../Json.ts"
+import type { Data } from "../internal/Json.ts"
 import { annotationsOf, type Definition, type Shape, type Shapes } from "./Definition.ts"
 import { documentOf, type JsonSchemaOptions, shapeOf, toJsonSchema } from "./JsonShape.ts"
 import { isObject, type Json, ours } from "./Keywords.ts"

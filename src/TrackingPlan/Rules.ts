@@ -1,5 +1,5 @@
 /** The rules of a plan, by what they are about. */
-import type * as Message from "../Message.ts"
+import type { Type } from "../Call.ts"
 import type { Definition, Shape, Shapes } from "./Definition.ts"
 import { Rule } from "./Rule.ts"
 
@@ -7,8 +7,8 @@ import { Rule } from "./Rule.ts"
 const others = ""
 
 export class Rules {
-  private readonly named: { readonly [type in Message.Type]?: ReadonlyMap<string, Rule> | undefined }
-  private readonly unnamed: { readonly [type in Message.Type]?: Rule | undefined }
+  private readonly named: { readonly [type in Type]?: ReadonlyMap<string, Rule> | undefined }
+  private readonly unnamed: { readonly [type in Type]?: Rule | undefined }
   readonly context: Rule | undefined
 
   constructor({ context, events, groupTraits, pages, screens, traits, version }: Definition) {
@@ -31,14 +31,14 @@ export class Rules {
   }
 
   /** The rule for a call; `undefined` if the plan says nothing of such calls. */
-  find(type: Message.Type, name: string | undefined): Rule | "unplanned" | undefined {
+  find(type: Type, name: string | undefined): Rule | "unplanned" | undefined {
     const named = this.named[type]
     if (named === undefined) return this.unnamed[type]
     return (name === undefined ? undefined : named.get(name)) ?? named.get(others) ?? "unplanned"
   }
 
   /** Whether the plan has a rule for this name, and not only one for all others. */
-  has(type: Message.Type, name: string): boolean {
+  has(type: Type, name: string): boolean {
     return this.named[type]?.has(name) === true
   }
 

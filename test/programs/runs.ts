@@ -4,7 +4,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import * as Analytics from "../../src/Analytics.ts"
-import * as Outcome from "../../src/Outcome.ts"
+import * as Observer from "../../src/Observer.ts"
 
 const [host = "", messages = "1", closeTimeout = "0"] = process.argv.slice(2)
 const counts: Record<string, number> = {}
@@ -23,7 +23,7 @@ const layer = Analytics.layerFetch({
   closeTimeout: Number(closeTimeout)
 }).pipe(
   Layer.provide(
-    Outcome.layerObserver((outcome) =>
+    Observer.layer((outcome) =>
       Effect.sync(() => {
         if (outcome._tag !== "Delivered" && outcome._tag !== "Dropped") return
         const end = outcome._tag === "Delivered" ? "delivered" : outcome.error.reason

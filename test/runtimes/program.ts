@@ -7,7 +7,8 @@ import * as Fiber from "effect/Fiber"
 import * as Redacted from "effect/Redacted"
 import * as Analytics from "effect-analytics/Analytics"
 import * as Enrichment from "effect-analytics/Enrichment"
-import * as Outcome from "effect-analytics/Outcome"
+import * as Observer from "effect-analytics/Observer"
+import type * as Outcome from "effect-analytics/Outcome"
 import { type Client, createAnalytics, type Failure, withContext, withIdentity } from "effect-analytics/plain"
 import type { Arrival, Step } from "./peer.ts"
 
@@ -196,7 +197,7 @@ export const program = async (peer: string, run: string, runtime: Runtime): Prom
       await Effect.runPromise(
         Analytics.Analytics.use(body).pipe(
           Effect.provide(Analytics.layerFetch({ writeKey: Redacted.make(writeKey), host: book.host, ...settings })),
-          Effect.provide(Outcome.layerObserver((outcome) => Effect.sync(() => void outcomes.push(outcome))))
+          Effect.provide(Observer.layer((outcome) => Effect.sync(() => void outcomes.push(outcome))))
         )
       )
       after(await book.arrivals(), outcomes)
@@ -207,7 +208,7 @@ export const program = async (peer: string, run: string, runtime: Runtime): Prom
   await plain("six calls, flushed, arrive as they were said", [200], {}, async (client, book) => {
     const answers = Object.entries(calls).map(([type, call]) => client[type as "track"](call as never))
     same("the answers", answers, [true, true, true, true, true, true])
-    same("the flush", await client.flush(), { delivered: 6, dropped: 0 })
+    same("the flush", await client.flush(), { delivered: 6, dropped: 0, rejected: 0, pending: 0 })
     same("the stats", client.stats(), wholeOf(6))
     checkSix(await book.arrivals(), runtime)
   })
@@ -226,7 +227,7 @@ export const program = async (peer: string, run: string, runtime: Runtime): Prom
   await plain("hundreds of calls keep their order, in batches", [200], { batchSize: 50 }, async (client, book) => {
     const events = Array.from({ length: 300 }, (_, n) => `event ${n}`)
     for (const event of events) track(client, event)
-    same("the flush", await client.flush(), { delivered: 300, dropped: 0 })
+    same("the flush", await client.flush(), { delivered: 300, dropped: 0, rejected: 0, pending: 0 })
     const arrivals = await book.arrivals()
     same("the events", eventsOf(arrivals), events)
     holds(
@@ -237,7 +238,7 @@ export const program = async (peer: string, run: string, runtime: Runtime): Prom
 
   await plain("a 503 is tried again, with the same ids", [503, 200], {}, async (client, book) => {
     track(client, "again")
-    same("the flush", await client.flush(), { delivered: 1, dropped: 0 })
+    same("the flush", await client.flush(), { delivered: 1, dropped: 0, rejected: 0, pending: 0 })
     const [first, second, ...more] = await book.arrivals()
     same("the number of attempts", [first === undefined, second === undefined, more.length], [false, false, 0])
     same("the ids of the second attempt", idsOf(second), idsOf(first))
@@ -246,7 +247,7 @@ export const program = async (peer: string, run: string, runtime: Runtime): Prom
 
   await plain("a 429 with Retry-After is waited for", [429, 200], { maxRetries: 0 }, async (client, book) => {
     track(client, "later")
-    same("the flush", await client.flush(), { delivered: 1, dropped: 0 })
+    same("the flush", await client.flush(), { delivered: 1, dropped: 0, rejected: 0, pending: 0 })
     const [first, second] = await book.arrivals()
     same("the ids of the second attempt", idsOf(second), idsOf(first))
     holds("a second lies between the attempts", (second?.at ?? 0) - (first?.at ?? 0) >= 950)
@@ -254,13 +255,13 @@ export const program = async (peer: string, run: string, runtime: Runtime): Prom
 
   await plain("a connection that breaks is tried again", ["cut", 200], {}, async (client, book) => {
     track(client, "again")
-    same("the flush", await client.flush(), { delivered: 1, dropped: 0 })
+    same("the flush", await client.flush(), { delivered: 1, dropped: 0, rejected: 0, pending: 0 })
     same("one message", new Set(messagesOf(await book.arrivals()).map(({ messageId }) => messageId)).size, 1)
   })
 
   await plain("silence ends with the timeout", ["silence", 200], { requestTimeout: 400 }, async (client, book) => {
     track(client, "again")
-    same("the flush", await client.flush(), { delivered: 1, dropped: 0 })
+    same("the flush", await client.flush(), { delivered: 1, dropped: 0, rejected: 0, pending: 0 })
     holds("it was tried again", (await book.arrivals()).length > 1)
   })
 
@@ -292,7 +293,7 @@ export const program = async (peer: string, run: string, runtime: Runtime): Prom
 
   await plain("gzip", [200], { gzip: true }, async (client, book) => {
     track(client, "small")
-    same("the flush", await client.flush(), { delivered: 1, dropped: 0 })
+    same("the flush", await client.flush(), { delivered: 1, dropped: 0, rejected: 0, pending: 0 })
     const arrivals = await book.arrivals()
     same(
       "the encoding",
@@ -309,7 +310,7 @@ export const program = async (peer: string, run: string, runtime: Runtime): Prom
     async (client, book, failures) => {
       track(client, "first")
       track(client, "second")
-      same("the close", await client.close(), { delivered: 2, dropped: 0 })
+      same("the close", await client.close(), { delivered: 2, dropped: 0, rejected: 0, pending: 0 })
       same("a call after the close", track(client, "late"), false)
       same(
         "the failures",
@@ -374,7 +375,7 @@ export const program = async (peer: string, run: string, runtime: Runtime): Prom
     {},
     Effect.fnUntraced(function* (analytics) {
       yield* effectCalls(analytics)
-      same("the flush", yield* analytics.flush, { delivered: 6, dropped: 0 })
+      same("the flush", yield* analytics.flush, { delivered: 6, dropped: 0, rejected: 0, pending: 0 })
       same("the stats", yield* analytics.stats, wholeOf(6))
     }),
     (arrivals) => checkSix(arrivals, runtime)
@@ -435,7 +436,7 @@ export const program = async (peer: string, run: string, runtime: Runtime): Prom
     Effect.fnUntraced(function* (analytics) {
       const request = (user: string, pause: number) =>
         Effect.sleep(pause).pipe(
-          Effect.andThen(analytics.identified.track({ event: "Seen", context: { page: user } })),
+          Effect.andThen(Analytics.identifiedCalls(analytics).track({ event: "Seen", context: { page: user } })),
           Enrichment.withIdentity({ userId: user }),
           Enrichment.withContext({ ip: user })
         )

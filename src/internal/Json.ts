@@ -1,28 +1,48 @@
 /**
- * What a caller's value is on the wire: a copy of it that holds nothing but plain data, and the text of that copy.
+ * The JSON form of a caller's value: a copy that holds plain data alone, and the text of that copy.
  *
- * Everything of the caller's (getters, `toJSON`, proxies) is read exactly once and never changed; whoever works with
- * the copy is safe from it.
+ * Everything of the caller's (getters, `toJSON`, proxies) is read exactly once and never changed. Code that works with the
+ * copy cannot be surprised by it.
  */
-import { limits } from "./Settings.ts"
+import { limits } from "../Settings.ts"
 
-/** An object, whatever is in it. `any`, so that interfaces without an index signature are objects as well. */
-// biome-ignore lint/suspicious/noExplicitAny: `unknown` would refuse them
-export type Data = { readonly [key: string]: any }
+/** The caller's data: an object, but no array. `any`, so that interfaces without an index signature are data too. */
+export type Data = {
+  // biome-ignore lint/suspicious/noExplicitAny: `unknown` would refuse interfaces
+  readonly [key: string]: any
+  /** Arrays, maps and sets are no objects with named fields. */
+  readonly [Symbol.iterator]?: never
+}
 
 export const isData = (value: unknown): value is Data =>
   typeof value === "object" && value !== null && !Array.isArray(value)
 
-/** Why a value can't be sent, and where in it that is. Not an `Error`: the stack would be ours. */
-export class Fault {
+const errorBrand = Symbol.for("effect-analytics/JsonError")
+
+/** The reason why a value cannot be sent, and its path. Not an `Error`: the stack would be the library's own. */
+export class JsonError {
+  readonly [errorBrand] = true
   readonly problem: string
   readonly path: ReadonlyArray<string | number>
-  /** If it is too large: the size in UTF-8 bytes that it has at least. */
+  /** If the value is too large: its least size in UTF-8 bytes. */
   readonly size: number | undefined
   constructor(problem: string, path: ReadonlyArray<string | number>, size?: number) {
     this.problem = problem
     this.path = path
     this.size = size
+  }
+}
+
+/** By brand: the error may come from another evaluation of this module. */
+export const isJsonError = (value: unknown): value is JsonError =>
+  typeof value === "object" && value !== null && errorBrand in value
+
+/** Whether a value is to be awaited: promises of other realms and libraries included. */
+export const isThenable = (value: unknown): value is PromiseLike<unknown> => {
+  try {
+    return typeof (value as { readonly then?: unknown } | null | undefined)?.then === "function"
+  } catch {
+    return false
   }
 }
 
@@ -33,13 +53,17 @@ export class Fault {
 const maxCharacters = 8 * limits.messageBytes
 
 /**
- * Copies a value as `JSON.stringify` would see it: a `Date` is its ISO string (`null` if it is invalid), `NaN` and
- * `Infinity` are `null`, `undefined`, functions and symbols are left out (`null` in arrays), a `Map` or a `Set` is `{}`.
- * Beyond that a `BigInt` is its digits.
+ * Copies a value as `JSON.stringify` would see it: a `Date` becomes its ISO string (`null` if it is invalid), `NaN` and
+ * `Infinity` become `null`, `undefined`, functions and symbols are left out (`null` in arrays).
  *
- * What has no text is a `Fault`: circular references, more than 64 levels, what throws when it is read.
+ * `JSON.stringify` would turn some values into `{}`, or throw. Here a `BigInt` becomes its digits, a `Map` an object (a list
+ * of pairs if a key is no string), a `Set` a list, an `Error` its name and message, `Headers`, `URLSearchParams` and
+ * `FormData` an object of their entries.
+ *
+ * Other values cannot be sent and give a `JsonError`: binary data, circular references, more than 64 levels, values that
+ * throw when they are read.
  */
-export const copy = (value: unknown, path: ReadonlyArray<string | number> = []): unknown | Fault => {
+export const copy = (value: unknown, path: ReadonlyArray<string | number> = []): unknown | JsonError => {
   const copier = new Copier(path)
   try {
     return copier.value(value, "")
@@ -66,7 +90,7 @@ class Copier {
   private level: Level | undefined
   private readonly root: ReadonlyArray<string | number>
   /** Why copying ended, if it was us who ended it. */
-  stopped: Fault | undefined
+  stopped: JsonError | undefined
   /** Characters left. Only what is sure to be in the text is taken off. */
   private room = maxCharacters
 
@@ -88,40 +112,48 @@ class Copier {
       case "bigint":
         return this.value(String(given), key)
       case "object":
-        return given === null ? null : this.spoken(given, key)
+        return given === null ? null : this.withToJSON(given, key)
       case "function":
-        return this.spoken(given, key)
+        return this.withToJSON(given, key)
       default:
         return undefined
     }
   }
 
-  /** Lets `toJSON` speak, once: what it answers does not speak again. */
-  private spoken(value: object, key: string | number): unknown {
-    // Megabytes of bytes would become megabytes of numbers first.
-    if (ArrayBuffer.isView(value) && value.byteLength > this.room) throw this.stop(this.tooLarge())
+  /** Calls `toJSON` once, if there is one; its result is copied without a second `toJSON`. */
+  private withToJSON(value: object, key: string | number): unknown {
+    if (ArrayBuffer.isView(value)) throw this.stop(this.fault(binary))
     const toJSON = (value as { readonly toJSON?: unknown }).toJSON
     if (typeof toJSON !== "function") return typeof value === "function" ? undefined : this.container(value, key)
     let answer: unknown
     // The same as its `toJSON`, at half the price.
     if (toJSON === dateToJSON && value instanceof Date) {
-      answer = Number.isNaN(value.getTime()) ? null : value.toISOString()
+      answer = Number.isNaN(value.getTime()) ? this.invalidDate(key) : value.toISOString()
     } else answer = toJSON.call(value, String(key))
     if (typeof answer === "function") return undefined
     return typeof answer === "object" && answer !== null ? this.container(answer, key) : this.value(answer, key)
   }
 
+  /** `null` as in JSON; but an invalid timestamp of a call must not pass for an absent one. */
+  private invalidDate(key: string | number): string | null {
+    return this.root.length === 0 && this.level?.depth === 0 && key === "timestamp" ? "Invalid Date" : null
+  }
+
   private container(value: object, key: string | number): unknown {
     if (Array.isArray(value)) return this.array(value)
     const prototype = Object.getPrototypeOf(value)
-    if (
-      prototype !== Object.prototype &&
-      (value instanceof Number || value instanceof String || value instanceof Boolean || value instanceof BigInt)
-    ) {
-      const boxed: unknown = value.valueOf()
-      if (typeof boxed !== "object" || boxed === null) return this.value(boxed, key)
-    }
-    return this.object(value)
+    if (prototype === Object.prototype || prototype === null) return this.object(value)
+    const tag = tagOf(value)
+    const unboxed = boxes.has(tag) ? unbox(value) : value
+    if (unboxed !== value) return this.value(unboxed, key)
+    const entries = entriesOf(value, tag)
+    if (entries === binary) throw this.stop(this.fault(binary))
+    if (entries === undefined) return this.object(value)
+    // Entered twice, so that a collection that contains itself is found.
+    const level = this.enter(value)
+    const copied = this.value(entries, key)
+    this.level = level.outer
+    return copied
   }
 
   private array(array: ReadonlyArray<unknown>): Array<unknown> {
@@ -196,23 +228,69 @@ class Copier {
     if (this.room < 0) throw this.stop(this.tooLarge())
   }
 
-  private stop(fault: Fault): Fault {
+  private stop(fault: JsonError): JsonError {
     this.stopped = fault
     return fault
   }
 
-  private tooLarge(): Fault {
+  private tooLarge(): JsonError {
     const problem = `makes the message larger than ${maxCharacters} bytes; the limit is ${limits.messageBytes}`
     return this.fault(problem, maxCharacters + 1)
   }
 
-  fault(problem: string, size?: number): Fault {
+  fault(problem: string, size?: number): JsonError {
     const path: Array<string | number> = []
     for (let level = this.level; level !== undefined; level = level.outer) {
       // It has none yet when reading it fails at once.
       if (level.key !== undefined) path.unshift(level.key)
     }
-    return new Fault(problem, [...this.root, ...path], size)
+    return new JsonError(problem, [...this.root, ...path], size)
+  }
+}
+
+const binary = "is binary data: send a text, such as base64"
+
+const tagOf = (value: object): string => Object.prototype.toString.call(value).slice(8, -1)
+
+const boxes = new Set(["Number", "String", "Boolean", "BigInt"])
+
+/** The primitive in a `new Number(1)` and the like, of whatever realm; the value itself if it is no box. */
+const unbox = (value: object): unknown => {
+  const unboxed: unknown = value.valueOf()
+  return typeof unboxed === "object" ? value : unboxed
+}
+
+/** The content of an object that has no fields of its own to show for it; `undefined` for all others. */
+const entriesOf = (value: object, tag: string): unknown => {
+  switch (tag) {
+    case "Map": {
+      const pairs = Array.from(value as Map<unknown, unknown>)
+      return pairs.every(([name]) => typeof name === "string") ? Object.fromEntries(pairs) : pairs
+    }
+    case "Set":
+      return Array.from(value as Set<unknown>)
+    case "Headers":
+    case "URLSearchParams":
+    case "FormData": {
+      const pairs = Array.from(value as Iterable<readonly [string, unknown]>)
+      const byName = Map.groupBy(pairs, ([name]) => name)
+      return Object.fromEntries(
+        Array.from(byName, ([name, [first, ...more]]) => [
+          name,
+          more.length === 0 ? first?.[1] : [first, ...more].map((pair) => pair?.[1])
+        ])
+      )
+    }
+    case "ArrayBuffer":
+    case "SharedArrayBuffer":
+    case "Blob":
+    case "File":
+      return binary
+    case "Error":
+    case "DOMException":
+      return { ...value, name: (value as Error).name, message: (value as Error).message }
+    default:
+      return undefined
   }
 }
 

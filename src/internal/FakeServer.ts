@@ -1,10 +1,10 @@
 /**
- * A wire that goes nowhere, for tests: remembers every request, and answers from a script, else with success.
+ * The wire of the test layers: records every request, and answers from a script, else with success.
  */
 import * as Schema from "effect/Schema"
-import type * as Message from "./Message.ts"
-import type * as Outcome from "./Outcome.ts"
-import * as Protocol from "./Protocol.ts"
+import type * as Call from "../Call.ts"
+import * as Message from "../Message.ts"
+import type * as Outcome from "../Outcome.ts"
 
 /**
  * What a request is answered with: a status; more of an answer; a connection that breaks; no answer at all.
@@ -26,17 +26,17 @@ export interface Request {
   readonly headers: Readonly<Record<string, string>>
   /** The text of the body, after decompression. */
   readonly text: string
-  readonly body: Protocol.Request
+  readonly body: Message.Request
   readonly answer: Answer
 }
 
 /** What a test hashes with, if it gives no key. */
 export const hashKey = "the key of a test"
 
-const Body = Schema.fromJsonString(Protocol.Request)
+const Body = Schema.fromJsonString(Message.Request)
 const check = Schema.decodeUnknownSync(Body)
 
-export class Wiretap {
+export class FakeServer {
   readonly requests: Array<Request> = []
   readonly script: Array<Answer> = []
 
@@ -55,7 +55,7 @@ export class Wiretap {
 }
 
 /** The properties of all events of this name. */
-export const propertiesOf = (messages: ReadonlyArray<Message.Wire>, event: string): ReadonlyArray<Message.Data> =>
+export const propertiesOf = (messages: ReadonlyArray<Message.Wire>, event: string): ReadonlyArray<Call.Data> =>
   messages.flatMap((message) => (message.type === "track" && message.event === event ? [message.properties] : []))
 
 const statusOf = (answer: Answer): number => (typeof answer === "object" ? answer.status : Number(answer))

@@ -7,7 +7,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 
 /** Milliseconds that have passed since some beginning: for waits and durations, whatever is done to the clock. */
-export const elapsed: Effect.Effect<number> = Effect.map(
+export const monotonicMillis: Effect.Effect<number> = Effect.map(
   Clock.monotonicTimeNanos,
   (nanos) => Number(nanos / 1_000n) / 1_000
 )
@@ -38,7 +38,7 @@ export const isIso = (text: unknown): boolean => {
 const real = /* @__PURE__ */ Context.get(/* @__PURE__ */ Context.empty(), Clock.Clock)
 
 /** The real clock, but for one thing: nobody has to wait for its sleepers. */
-const unattendedClock: Clock.Clock = /* @__PURE__ */ Object.assign(/* @__PURE__ */ Object.create(real) as Clock.Clock, {
+const unrefClock: Clock.Clock = /* @__PURE__ */ Object.assign(/* @__PURE__ */ Object.create(real) as Clock.Clock, {
   sleep: (duration: Duration.Duration) =>
     Effect.callback<void>((resume) => {
       // This is the clock.
@@ -51,5 +51,5 @@ const unattendedClock: Clock.Clock = /* @__PURE__ */ Object.assign(/* @__PURE__ 
 })
 
 /** What sleeps inside keeps no process alive. A clock that is not the real one, such as a test's, stays as it is. */
-export const unattended = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
-  Effect.updateService(effect, Clock.Clock, (clock) => (clock === real ? unattendedClock : clock))
+export const withUnrefTimers = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+  Effect.updateService(effect, Clock.Clock, (clock) => (clock === real ? unrefClock : clock))

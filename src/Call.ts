@@ -1,0 +1,473 @@
+/**
+ * The six calls, as Schemas. They are the only rules about a call: the client, the test layers, the collector and the
+ * command line check calls with them, and the types that a program sees are held to them.
+ */
+import type * as DateTime from "effect/DateTime"
+import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
+import type * as SchemaAST from "effect/SchemaAST"
+import type * as SchemaIssue from "effect/SchemaIssue"
+import * as SchemaParser from "effect/SchemaParser"
+import * as SchemaTransformation from "effect/SchemaTransformation"
+import { InvalidCall } from "./AnalyticsError.ts"
+import * as Json from "./internal/Json.ts"
+import { isIso } from "./internal/Time.ts"
+import { limits } from "./Settings.ts"
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Types
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** The id of a user, a visitor or a group: a string that is not blank, or a whole number. Numbers become strings on the wire. */
+export type Id = string | number | bigint
+
+/** Properties, traits, context: an object of whatever JSON can hold. `Json.copy` lists what becomes of other values. */
+export type Data = Json.Data
+
+/** The destinations that get a message: `{ All: false, KISSmetrics: true }`. A destination's options are an object. */
+export interface Integrations {
+  /** The default for all destinations that are not named. */
+  readonly All?: boolean | undefined
+  // biome-ignore lint/suspicious/noExplicitAny: `boolean | Data` would refuse interfaces without an index signature
+  readonly [destination: string]: any
+}
+
+/** The fields that all calls have. `null` in an optional field means that it is absent. */
+export interface CommonFields {
+  /**
+   * The id by which the API removes duplicates, within about a day: 1 to 100 characters.
+   * @default a UUID of version 7
+   */
+  readonly messageId?: string | null | undefined
+  /**
+   * The time of the event: a `Date`, a `DateTime` or an ISO 8601 string. For events of the past.
+   * @default the time of the call
+   */
+  readonly timestamp?: Date | DateTime.DateTime | string | null | undefined
+  /** What is known of the circumstances: `ip`, `userAgent`, `page`, `locale`, … `context.library` is set by the client. */
+  readonly context?: Data | null | undefined
+  /** The destinations that get this message: `{ All: false, KISSmetrics: true }`. */
+  readonly integrations?: Integrations | null | undefined
+}
+
+/** A call about a user who is known. */
+export interface UserIdentity {
+  /** The id of the user in your database: a string that is not blank, or a whole number. */
+  readonly userId: Id
+  /** The id of the visitor that the user was before, e.g. from a cookie. */
+  readonly anonymousId?: Id | null | undefined
+}
+
+/** A call about a visitor who has not said who they are. */
+export interface VisitorIdentity {
+  /** The id of the user in your database: a string that is not blank, or a whole number. */
+  readonly userId?: Id | null | undefined
+  /** The id of the visitor, e.g. from a cookie: a string that is not blank, or a whole number. */
+  readonly anonymousId: Id
+}
+
+/** Whom a call is about: a `userId`, an `anonymousId`, or both. */
+export type Identity = UserIdentity | VisitorIdentity
+
+export interface IdentifyFields extends CommonFields {
+  /** What is known of the user: `email`, `name`, `plan`, … */
+  readonly traits?: Data | null | undefined
+}
+
+export interface TrackFields extends CommonFields {
+  /** The name of the event, e.g. `"Order Completed"`. Not blank. */
+  readonly event: string
+  /** What is known of the event: `{ orderId: "4711", total: 27.5 }`. */
+  readonly properties?: Data | null | undefined
+}
+
+interface ViewFields extends CommonFields {
+  /** What is known of the page or screen: `url`, `title`, `referrer`, … */
+  readonly properties?: Data | null | undefined
+}
+
+/** A view with a name, and a category if it has one. */
+export interface NamedViewFields extends ViewFields {
+  /** The name of the page or screen, e.g. `"Pricing"`. Not blank. */
+  readonly name: string
+  /** The category of the page or screen, e.g. `"Docs"`. Needs a `name`. */
+  readonly category?: string | null | undefined
+}
+
+/** A view without a category. */
+export interface UncategorizedViewFields extends ViewFields {
+  /** The name of the page or screen, e.g. `"Pricing"`. Not blank. */
+  readonly name?: string | null | undefined
+  /** The category of the page or screen needs a `name`. */
+  readonly category?: null | undefined
+}
+
+export interface GroupFields extends CommonFields {
+  /** The id of the group (company, account, team): a string that is not blank, or a whole number. */
+  readonly groupId: Id
+  /** What is known of the group: `name`, `employees`, `plan`, … */
+  readonly traits?: Data | null | undefined
+}
+
+export interface AliasFields extends CommonFields {
+  /** The id that the user had before. */
+  readonly previousId: Id
+}
+
+/** Who a user is: `traits`. */
+export type Identify = IdentifyFields & Identity
+/** What a user did: `event`, `properties`. */
+export type Track = TrackFields & Identity
+/** The page that a user saw. A `category` needs a `name`. */
+export type Page = (NamedViewFields | UncategorizedViewFields) & Identity
+/** The screen of an app that a user saw. A `category` needs a `name`. */
+export type Screen = Page
+/** The group (company, account) that a user belongs to: `groupId`, `traits`. */
+export type Group = GroupFields & Identity
+/** Joins two ids of one user: `previousId`, and `userId`, the new one. */
+export type Alias = AliasFields & UserIdentity
+
+/** The calls by name. */
+export interface Calls {
+  readonly identify: Identify
+  readonly track: Track
+  readonly page: Page
+  readonly screen: Screen
+  readonly group: Group
+  readonly alias: Alias
+}
+export type Type = keyof Calls
+export const types = ["identify", "track", "page", "screen", "group", "alias"] as const satisfies ReadonlyArray<Type>
+
+/** A call with its type: an element of a stream of calls. */
+export type Any = { readonly [T in Type]: { readonly type: T } & Calls[T] }[Type]
+
+/** A call that may leave out whom it is about, because an identity around it says so. */
+export type WithOptionalIdentity<Call> = Call extends unknown
+  ? Omit<Call, "userId" | "anonymousId"> & {
+      readonly userId?: Id | null | undefined
+      readonly anonymousId?: Id | null | undefined
+    }
+  : never
+
+/** The same for each of the six calls. */
+export const byType = <A>(make: (type: Type) => A): { readonly [T in Type]: A } => ({
+  identify: make("identify"),
+  track: make("track"),
+  page: make("page"),
+  screen: make("screen"),
+  group: make("group"),
+  alias: make("alias")
+})
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Fields
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** A text with something in it. */
+export const NonBlank = Schema.String.check(Schema.isPattern(/\S/)).annotate({ expected: "a string that is not blank" })
+
+const SafeInteger = Schema.Number.check(Schema.makeFilter(Number.isSafeInteger))
+
+const id = "a string that is not blank, or a whole number up to 2^53 - 1 (write larger ones as strings)"
+/** The Schema of `Id`. */
+export const Id = Schema.Union([NonBlank, SafeInteger, Schema.BigInt]).annotate({ expected: id })
+
+/** The id by which the API removes duplicates, within about a day: 1 to 100 characters. */
+export const MessageId = Schema.String.check(Schema.isBetweenLength(1, limits.messageId)).annotate({
+  expected: `a string of 1 to ${limits.messageId} characters`
+})
+
+const time = "a Date, a DateTime or an ISO 8601 string"
+/** A time as ISO 8601 writes it. */
+export const Iso = Schema.String.check(Schema.makeFilter(isIso)).annotate({ expected: time })
+
+// ISO 8601 has four digits for a year.
+const [minimum, maximum] = [new Date("0000-01-01T00:00:00Z"), new Date("9999-12-31T23:59:59.999Z")] as const
+const hasFourDigitYear = Schema.makeFilter(
+  ({ epochMilliseconds }: { readonly epochMilliseconds: number }) =>
+    epochMilliseconds >= minimum.getTime() && epochMilliseconds <= maximum.getTime()
+)
+const Time = Schema.Union([
+  Iso,
+  Schema.Date.check(Schema.isBetweenDate({ minimum, maximum })),
+  Schema.DateTimeUtc.check(hasFourDigitYear),
+  Schema.DateTimeZoned.check(hasFourDigitYear)
+]).annotate({ expected: time })
+
+/** The Schema of `Data`. It does not look inside: a copy that `Json.copy` made holds nothing but JSON. */
+export const Data = Schema.declare<Data>(Json.isData, {
+  expected: "an object",
+  toCodecArbitrary: () =>
+    Schema.link<Data>()(Schema.Record(Schema.String, Schema.Json), SchemaTransformation.passthrough() as never)
+})
+
+/** The Schema of `Integrations`. */
+export const Integrations = Schema.Record(
+  Schema.String,
+  Schema.Union([Schema.Boolean, Data]).annotate({ expected: "true, false or an object" })
+).annotate({ expected: "an object" })
+
+const optional = <S extends Schema.Top>(schema: S) => Schema.optional(Schema.NullOr(schema))
+
+const common = {
+  messageId: optional(MessageId),
+  timestamp: optional(Time),
+  context: optional(Data),
+  integrations: optional(Integrations)
+}
+const noIdentity = "is missing, and so is userId: a call needs one of the two"
+const user = { ...common, userId: Id, anonymousId: optional(Id) }
+const visitor = { ...common, userId: optional(Id), anonymousId: Id.annotateKey({ messageMissingKey: noIdentity }) }
+const traits = { traits: optional(Data) }
+const properties = { properties: optional(Data) }
+const named = {
+  ...properties,
+  name: NonBlank.annotateKey({ messageMissingKey: "is missing: a category needs a name" }),
+  category: optional(NonBlank)
+}
+const uncategorized = { ...properties, name: optional(NonBlank), category: optional(Schema.Never) }
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Calls
+// ---------------------------------------------------------------------------------------------------------------------
+
+// Each Schema is the union of its alternatives: a call about a user or a visitor, a view with or without a category. So the
+// compiler refuses the same calls, and generated examples need no filter.
+
+const identifyUser = Schema.Struct({ ...user, ...traits })
+const identifyVisitor = Schema.Struct({ ...visitor, ...traits })
+const trackUser = Schema.Struct({ ...user, ...properties, event: NonBlank })
+const trackVisitor = Schema.Struct({ ...visitor, ...properties, event: NonBlank })
+const viewUser = Schema.Struct({ ...user, ...uncategorized })
+const viewVisitor = Schema.Struct({ ...visitor, ...uncategorized })
+const categorizedViewUser = Schema.Struct({ ...user, ...named })
+const categorizedViewVisitor = Schema.Struct({ ...visitor, ...named })
+const groupUser = Schema.Struct({ ...user, ...traits, groupId: Id })
+const groupVisitor = Schema.Struct({ ...visitor, ...traits, groupId: Id })
+const aliasUser = Schema.Struct({ ...user, previousId: Id })
+
+/** Who a user is: `traits`. */
+export const Identify = Schema.Union([identifyUser, identifyVisitor])
+/** What a user did: `event`, `properties`. */
+export const Track = Schema.Union([trackUser, trackVisitor])
+/** The page that a user saw. A `category` needs a `name`. */
+export const Page = Schema.Union([viewUser, viewVisitor, categorizedViewUser, categorizedViewVisitor])
+/** The screen of an app that a user saw. A `category` needs a `name`. */
+export const Screen = Page
+/** The group (company, account) that a user belongs to: `groupId`, `traits`. */
+export const Group = Schema.Union([groupUser, groupVisitor])
+/** Joins two ids of one user: `previousId`, and `userId`, the new one. */
+export const Alias = aliasUser
+
+/** The Schemas by the name of the call. */
+export const schemas = { identify: Identify, track: Track, page: Page, screen: Screen, group: Group, alias: Alias }
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Check
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** The alternatives of each call: of a user, of a visitor; then, for views, the same with a category. */
+const alternatives = {
+  identify: [identifyUser, identifyVisitor],
+  track: [trackUser, trackVisitor],
+  page: Page.members,
+  screen: Page.members,
+  group: [groupUser, groupVisitor],
+  alias: [aliasUser]
+} as const
+
+// Made when the first call is checked: by then the compiled Schemas of the published package are installed.
+const decoders = byType((type) => {
+  let made: ReadonlyArray<ReturnType<typeof decoder>> | undefined
+  return () => {
+    made ??= alternatives[type].map(decoder)
+    return made
+  }
+})
+const decoder = (schema: Schema.Top) => SchemaParser.decodeUnknownResult(schema as Schema.Codec<unknown>)
+
+const optionalFields = [
+  "userId",
+  "anonymousId",
+  "messageId",
+  "timestamp",
+  "context",
+  "integrations",
+  "properties",
+  "traits",
+  "name",
+  "category"
+]
+
+/** Removes optional fields that are `null`: they mean the same as absent ones. `data` is a copy made by `Json.copy`. */
+export const removeNulls = (data: Record<string, unknown>): void => {
+  for (const name of optionalFields) if (data[name] === null) delete data[name]
+}
+
+/** The alternative that a call means, by the fields that are there: the error is about that one. */
+const alternativeOf = (type: Type, data: Data): number => {
+  const visitor = data.userId === undefined || data.userId === null ? 1 : 0
+  if (type === "alias") return 0
+  return (type === "page" || type === "screen") && data.category !== undefined && data.category !== null
+    ? visitor + 2
+    : visitor
+}
+
+/**
+ * Finds the first thing that is wrong with a call. `data` is a copy made by `Json.copy`. The error names the field and the
+ * type of its value, never the value.
+ */
+export const check = (type: Type, data: Data): InvalidCall | undefined => {
+  const result = decoders[type]()[alternativeOf(type, data)]?.(data)
+  return result === undefined || Result.isSuccess(result)
+    ? undefined
+    : refuse(type, errorOf(result.failure, data), data)
+}
+
+/** The error of a call that cannot be sent. */
+export const refuse = (type: Type, { path, problem, size }: Json.JsonError, data?: Data): InvalidCall =>
+  new InvalidCall({
+    call: type,
+    path,
+    problem: problem + hintOf(path, problem, data),
+    ...(typeof data?.event === "string" && type === "track" && path[0] !== "event"
+      ? { event: data.event.slice(0, 100) }
+      : {}),
+    ...(size === undefined ? {} : { size, limit: limits.messageBytes })
+  })
+
+/** The error of a call that is no object: mostly one with the arguments of another SDK. */
+export const notAnObject = (type: Type, value: unknown): Json.JsonError =>
+  new Json.JsonError(`the call must be one object, ${examples[type]}; it is ${typeOf(value)}`, [])
+
+const examples: { readonly [T in Type]: string } = {
+  identify: "{ userId, traits }",
+  track: "{ userId, event, properties }",
+  page: "{ userId, name, properties }",
+  screen: "{ userId, name, properties }",
+  group: "{ userId, groupId, traits }",
+  alias: "{ userId, previousId }"
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Slips
+// ---------------------------------------------------------------------------------------------------------------------
+
+const known = byType(
+  (type) =>
+    new Set([
+      ...["type", "channel", "version", "sentAt", "receivedAt", "originalTimestamp"],
+      ...alternatives[type].flatMap((schema) => Object.keys(schema.fields))
+    ])
+)
+const ids = ["userId", "anonymousId", "groupId", "previousId"]
+const textsOfNothing = new Set(["undefined", "null", "NaN", "[object Object]"])
+const noSlips: ReadonlyArray<string> = []
+
+/** Fields and ids that are accepted, but were hardly meant. */
+export const slipsOf = (type: Type, data: Data): ReadonlyArray<string> => {
+  let slips = noSlips
+  const fields = known[type]
+  for (const name in data) {
+    if (!fields.has(name) && !name.startsWith("_")) {
+      const meant = meantBy(name)
+      slips = [
+        ...slips,
+        `${type}: ${name} is no field of this call${meant === undefined ? "" : ` (did you mean ${meant}?)`}`
+      ]
+    }
+  }
+  for (const name of ids) {
+    const value = data[name]
+    if (typeof value === "string" && textsOfNothing.has(value))
+      slips = [...slips, `${type}: ${name} is the text "${value}"`]
+  }
+  return slips
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Words of errors
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** The first field that an issue is about, and what its Schema takes. */
+const errorOf = (issue: SchemaIssue.Issue, data: Data): Json.JsonError => {
+  const path: Array<string | number> = []
+  let expected: string | undefined
+  for (let at: SchemaIssue.Issue | undefined = issue; at !== undefined; at = innerOf(at)) {
+    if (at._tag === "MissingKey") {
+      return new Json.JsonError(at.annotations?.messageMissingKey ?? missing(String(path.at(-1))), path)
+    }
+    if (at._tag === "Pointer") {
+      path.push(...at.path.map((key) => (typeof key === "number" ? key : String(key))))
+      expected = undefined
+    } else if ("ast" in at) expected ??= expectedBy(at.ast)
+  }
+  const value = path.reduce<unknown>((at, key) => (at as Data)?.[key], data)
+  // A value of the caller's that has no JSON form is `null` in the copy.
+  if (value === null && path.length === 1) return new Json.JsonError(missing(String(path[0])), path)
+  return new Json.JsonError(
+    `must be ${expected ?? "another value"}; it is ${typeOf(value)}${timeHint(path, value)}`,
+    path
+  )
+}
+
+const innerOf = (issue: SchemaIssue.Issue): SchemaIssue.Issue | undefined =>
+  "issues" in issue ? issue.issues[0] : "issue" in issue ? issue.issue : undefined
+
+/** The words of a Schema for the values that it takes. */
+const expectedBy = (ast: SchemaAST.AST): string | undefined => {
+  const own = ast.checks?.at(-1)?.annotations?.expected ?? ast.annotations?.expected
+  if (typeof own === "string") return own
+  return ast._tag === "Union" ? ast.types.map(expectedBy).find((expected) => expected !== undefined) : undefined
+}
+
+const missing = (field: string): string => {
+  if (field === "anonymousId") return noIdentity
+  if (field === "name") return "is missing: a category needs a name"
+  return field === "event" ? "is missing: it must be a string that is not blank" : `is missing: it must be ${id}`
+}
+
+const typeOf = (value: unknown): string => {
+  if (value === null) return "null"
+  if (value === undefined) return "missing"
+  if (Array.isArray(value)) return "an array"
+  if (value === "") return "an empty string"
+  if (typeof value === "string" && !/\S/.test(value)) return "a blank string"
+  if (typeof value === "number" && !Number.isSafeInteger(value)) {
+    return Number.isInteger(value) ? "a number that JavaScript has rounded" : "a number with a fraction"
+  }
+  return typeof value === "object" ? "an object" : `a ${typeof value}`
+}
+
+/** Later than this, in milliseconds since 1970, is a number of milliseconds; earlier, of seconds. */
+const firstMillis = 100_000_000_000
+
+const timeHint = (path: ReadonlyArray<string | number>, value: unknown): string => {
+  if (path[0] !== "timestamp") return ""
+  if (typeof value === "string") return " that is no such time"
+  if (typeof value !== "number") return ""
+  return Math.abs(value) < firstMillis ? " (seconds? use new Date(1000 * …))" : " (milliseconds? use new Date(…))"
+}
+
+/** Names of fields as other SDKs and databases write them: `user_id`, `userID`, `UserId`. */
+const normalize = (name: string) => name.replace(/[^a-zA-Z]/g, "").toLowerCase()
+const fieldNames = new Map(
+  ["userId", "anonymousId", "previousId", "groupId", "event", "messageId", "timestamp", "name", "category"].map(
+    (name) => [normalize(name), name]
+  )
+)
+fieldNames.set("eventname", "event")
+
+/** The field that a name most likely means, if it is none itself. */
+export const meantBy = (name: string): string | undefined => {
+  const meant = fieldNames.get(normalize(name))
+  return meant === name ? undefined : meant
+}
+
+const hintOf = (path: ReadonlyArray<string | number>, problem: string, data: Data | undefined): string => {
+  if (data === undefined || !problem.startsWith("is missing")) return ""
+  const wanted = path[0] === "anonymousId" ? ["anonymousId", "userId"] : [path[0]]
+  const slip = Object.keys(data).find((name) => wanted.includes(meantBy(name)))
+  return slip === undefined ? "" : ` (did you mean ${meantBy(slip)} by ${slip}?)`
+}

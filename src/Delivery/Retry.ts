@@ -1,0 +1,272 @@
+/**
+ * Sends the same messages until they are delivered, rejected or given up: backoff after failures, and the pause that a
+ * `Retry-After` asks for. Both hold for all requests of the client.
+ *
+ * Messages in memory are given up after a while. Messages in a durable outbox are not: there only a rejection by the API, or
+ * their age, ends them undelivered.
+ */
+import * as Arr from "effect/Array"
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as LogLevel from "effect/LogLevel"
+import * as Random from "effect/Random"
+import * as References from "effect/References"
+import { DeliveryError, type LossReason } from "../AnalyticsError.ts"
+import { log } from "../internal/Log.ts"
+import * as Time from "../internal/Time.ts"
+import type { Message } from "../Message.ts"
+import * as Metrics from "../Metrics.ts"
+import * as Outbox from "../Outbox.ts"
+import * as Outcome from "../Outcome.ts"
+import * as Transport from "../Transport.ts"
+
+/** The messages of a request. */
+export type Batch = Arr.NonEmptyReadonlyArray<Message>
+
+/** Messages of a batch that are sent together, and the number of attempts they have behind them. */
+export interface Part {
+  messages: Batch
+  attempts: number
+}
+
+/** The known facts of a result, for errors, logs and spans. */
+export interface Facts {
+  readonly status?: number
+  readonly detail?: string
+}
+
+export interface Retry {
+  /**
+   * Sends until the result is final, and settles the messages unless it is `Rejected`. Without a result nothing of the part
+   * was left to deliver: its messages were too old, or erased.
+   */
+  readonly send: (part: Part) => Effect.Effect<Transport.SendResult | undefined>
+  /** Drops the messages of a part. */
+  readonly drop: (part: Part, reason: LossReason, result: Transport.SendResult) => Effect.Effect<void>
+  /** The failure that deliveries wait for at the moment, if there is one. */
+  readonly lastFailure: () => Facts
+}
+
+/** The longest time of failures, or of a rate limit, that a batch in memory survives: 12 hours, in milliseconds. */
+const maxFailingMillis = 12 * 3_600_000
+/** The longest wait after the first failure. It doubles with each failure up to the cap; full jitter takes a part of it. */
+const firstBackoff = 500
+const maxBackoff = 60_000
+/** The bounds of a `Retry-After`. */
+const minPause = 1_000
+const maxPause = 300_000
+/** Attempts beyond the retries, so that an endless `Retry-After` ends. */
+const extraAttempts = 20
+/** Failures in a row after which a warning is logged; and how long a rate limit lasts until one is. */
+const failuresBeforeWarning = 3
+const limitBeforeWarning = 30_000
+
+export const make = Effect.fnUntraced(function* (options: {
+  readonly maxRetries: number
+}): Effect.fn.Return<Retry, never, Outbox.Outbox | Transport.Transport> {
+  const { maxRetries } = options
+  const outbox = yield* Outbox.Outbox
+  const transport = yield* Transport.Transport
+  const { durable } = outbox
+
+  // Shared by all requests, so that a limit stops them all.
+  let limitedUntil = Number.NEGATIVE_INFINITY
+  let limitedSince: number | undefined
+  /** What is known since the last delivery. */
+  let outage = noOutage()
+  let isBackoffSaved = false
+
+  const saved = yield* durable?.loadBackoff ?? Effect.undefined
+  if (saved !== undefined) {
+    isBackoffSaved = true
+    outage.retries = saved.retries
+    const pause = Math.max(0, saved.resumeAt - (yield* Clock.currentTimeMillis))
+    limitedUntil = (yield* Time.monotonicMillis) + Math.min(maxPause, pause)
+  }
+
+  const saveBackoff = Effect.fnUntraced(function* (wait: number) {
+    if (durable === undefined) return
+    isBackoffSaved = true
+    yield* durable.saveBackoff({ retries: outage.retries, resumeAt: (yield* Clock.currentTimeMillis) + wait })
+  })
+
+  const delivered = Effect.fnUntraced(function* ({ attempts, messages }: Part, status: number) {
+    const { since, warned } = outage
+    outage = noOutage()
+    yield* outbox.settle(Outcome.Outcome.Delivered({ messages, status, attempts }))
+    if (warned) yield* logRecovery((yield* Time.monotonicMillis) - since)
+    if (durable === undefined || !isBackoffSaved) return
+    isBackoffSaved = false
+    yield* durable.saveBackoff(undefined)
+  })
+
+  const drop: Retry["drop"] = ({ attempts, messages }, reason, result) =>
+    outbox.settle(
+      Outcome.Outcome.Dropped({
+        messages,
+        error: new DeliveryError({ reason, attempts, ...destination, ...facts(result) })
+      })
+    )
+
+  const destination = transport.destination === undefined ? {} : { destination: transport.destination }
+
+  // -------------------------------------------------------------------------------------------------------------------
+  // Waiting
+  // -------------------------------------------------------------------------------------------------------------------
+
+  const backOff = Effect.fnUntraced(function* (retries: number) {
+    outage.retries = Math.max(outage.retries, retries)
+    const wait = (yield* Random.next) * Math.min(maxBackoff, firstBackoff * 2 ** outage.retries)
+    if (outage.failures >= failuresBeforeWarning) yield* logOutage(`${outage.failures} attempts failed in a row`, wait)
+    yield* saveBackoff(wait)
+    yield* Effect.sleep(wait)
+  })
+
+  const awaitLimit = Effect.gen(function* () {
+    let now = yield* Time.monotonicMillis
+    while (limitedUntil > now) {
+      yield* Effect.sleep(Math.ceil(limitedUntil - now))
+      now = yield* Time.monotonicMillis
+    }
+  })
+
+  /** Logs an outage once, until the next delivery. */
+  const logOutage = Effect.fnUntraced(function* (what: string, wait: number) {
+    if (outage.warned) return
+    outage.warned = true
+    const { pending } = yield* outbox.counts
+    yield* log("Warn", `${what}; ${pending} messages wait; next attempt in ${seconds(wait)}`, {
+      ...destination,
+      ...outage.failure
+    })
+  })
+
+  const logRecovery = (duration: number) => log("Warn", `delivering again, after ${seconds(duration)}`, destination)
+
+  const logMisconfigured = (result: Transport.SendResult) => {
+    if (outage.misconfigured) return Effect.void
+    outage.misconfigured = true
+    return log("Error", "the API refuses this client: check the write key and the host", {
+      ...destination,
+      ...facts(result)
+    })
+  }
+
+  // -------------------------------------------------------------------------------------------------------------------
+  // Attempts
+  // -------------------------------------------------------------------------------------------------------------------
+
+  const attempt = Effect.fnUntraced(function* (part: Part) {
+    const startedAt = yield* Time.monotonicMillis
+    // A transport that breaks its promise never to fail must not take messages with it.
+    const result = yield* Effect.catchCause(
+      Effect.suspend(() => transport.send(part.messages, part.attempts)),
+      () => Effect.succeed(Transport.SendResult.Transient({ detail: "the transport threw" }))
+    )
+    const now = yield* Time.monotonicMillis
+    // The result of a request that left before the limit says nothing about it.
+    if (result._tag !== "Limited" && limitedUntil <= now) limitedSince = undefined
+    part.attempts++
+    yield* note(part, result, now - startedAt)
+    // A rejection is about messages: the API was reached.
+    if (result._tag !== "Delivered" && result._tag !== "Rejected") {
+      if (outage.failures++ === 0) outage.since = now
+      outage.failure = facts(result)
+    }
+    return result
+  })
+
+  const send: Retry["send"] = Effect.fnUntraced(function* (part) {
+    const lastAttempt = part.attempts + maxRetries + extraAttempts
+    let failingSince: number | undefined
+    let retries = 0
+    while (true) {
+      if (limitedUntil > Number.NEGATIVE_INFINITY) yield* awaitLimit
+      if (durable !== undefined) {
+        const left = yield* durable.dropExpired(part.messages)
+        if (!Arr.isReadonlyArrayNonEmpty(left)) return undefined
+        part.messages = left
+      }
+      const result = yield* attempt(part)
+      const now = yield* Time.monotonicMillis
+      switch (result._tag) {
+        case "Delivered":
+          yield* delivered(part, result.status)
+          return result
+        case "Rejected":
+          return result
+        case "Misconfigured":
+          yield* logMisconfigured(result)
+          if (durable === undefined) {
+            yield* drop(part, "misconfigured", result)
+            return result
+          }
+          yield* backOff(retries++)
+          break
+        case "Limited": {
+          // A limit that ended long before is another one.
+          if (limitedSince === undefined || now > limitedUntil + maxPause) limitedSince = now
+          limitedUntil = Math.max(limitedUntil, now + Math.min(maxPause, Math.max(minPause, result.delay)))
+          const limitedFor = now - limitedSince
+          if (durable === undefined && (limitedFor > maxFailingMillis || part.attempts > lastAttempt)) {
+            yield* drop(part, "limited", result)
+            return result
+          }
+          if (limitedFor >= limitBeforeWarning) {
+            yield* logOutage(`rate limited for ${seconds(limitedFor)}`, limitedUntil - now)
+          }
+          yield* saveBackoff(limitedUntil - now)
+          break
+        }
+        case "Transient": {
+          failingSince ??= now
+          const givenUp: LossReason | undefined =
+            now - failingSince > maxFailingMillis
+              ? "retry-timeout"
+              : retries === maxRetries
+                ? "retries-exhausted"
+                : undefined
+          if (durable === undefined && givenUp !== undefined) {
+            yield* drop(part, givenUp, result)
+            return result
+          }
+          yield* backOff(retries++)
+        }
+      }
+    }
+  })
+
+  return { send, drop, lastFailure: () => outage.failure }
+})
+
+/** What is known since the last delivery, which ends an outage. */
+const noOutage = () => ({
+  /** The most retries of any batch: a new batch continues the backoff of a known outage. */
+  retries: 0,
+  /** Attempts that failed in a row, and the time of the first. */
+  failures: 0,
+  since: 0,
+  /** The outage was logged. */
+  warned: false,
+  /** It was logged that the API refuses this client. */
+  misconfigured: false,
+  failure: {} as Facts
+})
+
+const seconds = (millis: number): string => `${(millis / 1_000).toFixed(1)} s`
+
+/** The known facts of a result. */
+export const facts = (result: Transport.SendResult): Facts => {
+  const { detail, status } = result as Facts
+  return { ...(status === undefined ? {} : { status }), ...(detail === undefined ? {} : { detail }) }
+}
+
+/** Counts an attempt, and logs it at debug level. */
+const note = ({ attempts, messages }: Part, result: Transport.SendResult, duration: number): Effect.Effect<void> =>
+  Effect.withFiber((fiber) => {
+    if (attempts > 1) Metrics.retriesTotal.updateUnsafe(1, fiber.context)
+    Metrics.requestDuration.updateUnsafe(duration, fiber.context)
+    Metrics.batchSize.updateUnsafe(messages.length, fiber.context)
+    if (LogLevel.isGreaterThan(fiber.getRef(References.MinimumLogLevel), "Debug")) return Effect.void
+    return log("Debug", `batch: ${result._tag}`, { messages: messages.length, attempts, ...facts(result) })
+  })

@@ -1,0 +1,243 @@
+/**
+ * The outbox in memory: a bounded `Queue`. Its messages are lost with the process.
+ *
+ * It keeps the tickets of messages that were taken and are not settled, and the barriers of the flushes that wait for them.
+ */
+import * as Arr from "effect/Array"
+import type * as Cause from "effect/Cause"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Latch from "effect/Latch"
+import * as Layer from "effect/Layer"
+import * as Queue from "effect/Queue"
+import type * as Scope from "effect/Scope"
+import { Closed, DeliveryError, type InvalidSetting, QueueFull } from "./AnalyticsError.ts"
+import * as Notifier from "./internal/Notifier.ts"
+import type { Message } from "./Message.ts"
+import * as Metrics from "./Metrics.ts"
+import * as Outbox from "./Outbox.ts"
+import * as Outcome from "./Outcome.ts"
+import * as Settings from "./Settings.ts"
+
+const settings = (options: Outbox.Options) =>
+  Settings.read(() => ({
+    maxQueueSize: Settings.integer("maxQueueSize", options.maxQueueSize, 1),
+    maxQueueBytes: Settings.integer("maxQueueBytes", options.maxQueueBytes, Settings.limits.messageBytes),
+    overflow: Outbox.overflow(options)
+  }))
+
+/** A call that waits for room. */
+interface Waiter {
+  readonly message: Message
+  readonly resume: (answer: Effect.Effect<void, Closed>) => void
+}
+
+/** A flush: counts down the messages that were not settled when it began. */
+interface Barrier {
+  /** It waits for the messages with a lower ticket. */
+  readonly before: number
+  readonly done: Deferred.Deferred<Outbox.Flushed>
+  remaining: number
+  delivered: number
+  dropped: number
+}
+
+export const make = Effect.fnUntraced(function* (
+  options: Outbox.Options = {}
+): Effect.fn.Return<Outbox.Outbox["Service"], InvalidSetting, Scope.Scope> {
+  const { maxQueueBytes, maxQueueSize, overflow } = yield* settings(options)
+  const { close: closeLog, notify } = yield* Notifier.make
+  const queue = yield* Queue.bounded<Message, Cause.Done>(maxQueueSize)
+  /** Taken and not settled, each with its ticket: the number of messages that left the queue before it. */
+  const taken = new Map<Message, number>()
+  const waiters = new Set<Waiter>()
+  const barriers = new Set<Barrier>()
+  const flushRequested = Latch.makeUnsafe()
+  const counts = { accepted: 0, pending: 0, pendingBytes: 0, delivered: 0, dropped: 0 }
+  let closed = false
+  let tickets = 0
+  let takenBytes = 0
+
+  yield* Metrics.watchDepth(() => counts.pending)
+
+  // The queue has a capacity of its own, but messages that were taken and are not settled count as well.
+  const hasRoom = (message: Message) =>
+    counts.pending < maxQueueSize && counts.pendingBytes + message.bytes <= maxQueueBytes
+
+  const accept = (message: Message) => {
+    counts.accepted++
+    counts.pending++
+    counts.pendingBytes += message.bytes
+    Queue.offerUnsafe(queue, message)
+  }
+
+  const count = (message: Message, ticket: number, end: "delivered" | "dropped") => {
+    counts.pending--
+    counts.pendingBytes -= message.bytes
+    counts[end]++
+    for (const barrier of barriers) {
+      if (ticket >= barrier.before) continue
+      barrier.remaining--
+      barrier[end]++
+    }
+  }
+
+  const admitWaiters = () => {
+    for (const waiter of waiters) {
+      if (!hasRoom(waiter.message)) return
+      waiters.delete(waiter)
+      accept(waiter.message)
+      waiter.resume(Effect.void)
+    }
+  }
+
+  const resolveFlushes = () => {
+    for (const barrier of barriers) {
+      if (barrier.remaining > 0) continue
+      barriers.delete(barrier)
+      Deferred.doneUnsafe(barrier.done, Exit.succeed({ delivered: barrier.delivered, dropped: barrier.dropped }))
+    }
+    if (barriers.size === 0) flushRequested.closeUnsafe()
+  }
+
+  /** Takes the oldest messages out of the queue until there is room. Those that the delivery has taken stay. */
+  const evictFor = (message: Message): Outcome.Dropped | undefined => {
+    if (taken.size >= maxQueueSize || takenBytes + message.bytes > maxQueueBytes) return undefined
+    const evicted: Array<Message> = []
+    while (!hasRoom(message)) {
+      const oldest = Queue.takeUnsafe(queue)
+      if (oldest === undefined || Exit.isFailure(oldest)) break
+      count(oldest.value, tickets++, "dropped")
+      evicted.push(oldest.value)
+    }
+    resolveFlushes()
+    return Arr.isArrayNonEmpty(evicted)
+      ? Outcome.Outcome.Dropped({ messages: evicted, error: new DeliveryError({ reason: "evicted", attempts: 0 }) })
+      : undefined
+  }
+
+  const offerUnsafe: Outbox.Outbox["Service"]["offerUnsafe"] = (message) => {
+    if (closed) return new Closed()
+    const evicted = overflow === "drop-oldest" && !hasRoom(message) ? evictFor(message) : undefined
+    // No call overtakes those that wait.
+    if (waiters.size > 0 || !hasRoom(message)) {
+      return counts.pending >= maxQueueSize
+        ? new QueueFull({ bound: "maxQueueSize", limit: maxQueueSize })
+        : new QueueFull({ bound: "maxQueueBytes", limit: maxQueueBytes })
+    }
+    accept(message)
+    return evicted
+  }
+
+  // The only part of a call that takes time, and the only one that can be interrupted.
+  const waitForRoom = (message: Message) =>
+    Effect.callback<void, Closed>((resume) => {
+      const waiter: Waiter = { message, resume }
+      waiters.add(waiter)
+      return Effect.sync(() => {
+        waiters.delete(waiter)
+        admitWaiters()
+      })
+    }).pipe(Effect.interruptible)
+
+  const offer: Outbox.Outbox["Service"]["offer"] = (message, onFull = overflow) =>
+    Effect.suspend(() => {
+      if (onFull === "wait" && !closed && (waiters.size > 0 || !hasRoom(message))) return waitForRoom(message)
+      const answer = offerUnsafe(message)
+      if (answer === undefined) return Effect.void
+      return answer._tag === "Dropped" ? notify(answer) : Effect.fail(answer)
+    })
+
+  const markTaken = (messages: ReadonlyArray<Message>) => {
+    for (const message of messages) {
+      taken.set(message, tickets++)
+      takenBytes += message.bytes
+    }
+  }
+
+  const take: Outbox.Outbox["Service"]["take"] = (max) =>
+    // A message that has left the queue is taken: an interruption must not come between.
+    Effect.uninterruptibleMask((restore) =>
+      Effect.map(restore(Queue.takeBetween(queue, 1, max)), (messages) => {
+        markTaken(messages)
+        return messages as Arr.NonEmptyArray<Message>
+      })
+    )
+
+  const settle: Outbox.Outbox["Service"]["settle"] = (outcome) =>
+    Effect.uninterruptible(
+      Effect.suspend(() => {
+        const messages = outcome.messages.filter((message) => taken.has(message))
+        if (!Arr.isArrayNonEmpty(messages)) return Effect.void
+        const end = outcome._tag === "Delivered" ? "delivered" : "dropped"
+        for (const message of messages) {
+          count(message, taken.get(message) as number, end)
+          taken.delete(message)
+          takenBytes -= message.bytes
+        }
+        admitWaiters()
+        return Effect.andThen(notify({ ...outcome, messages }), Effect.sync(resolveFlushes))
+      })
+    )
+
+  const flush = Effect.suspend(() => {
+    if (counts.pending === 0) return Effect.succeed<Outbox.Flushed>({ delivered: 0, dropped: 0 })
+    const barrier: Barrier = {
+      before: tickets + Queue.sizeUnsafe(queue),
+      done: Deferred.makeUnsafe(),
+      remaining: counts.pending,
+      delivered: 0,
+      dropped: 0
+    }
+    barriers.add(barrier)
+    flushRequested.openUnsafe()
+    return Effect.onInterrupt(Deferred.await(barrier.done), () =>
+      Effect.sync(() => {
+        barriers.delete(barrier)
+        resolveFlushes()
+      })
+    )
+  })
+
+  const close = Effect.suspend(() => {
+    closed = true
+    for (const waiter of waiters) waiter.resume(Effect.fail(new Closed()))
+    waiters.clear()
+    return Effect.asVoid(Queue.end(queue))
+  })
+
+  const abandon: Outbox.Outbox["Service"]["abandon"] = (error) =>
+    Effect.suspend(() => {
+      for (
+        let next = Queue.takeUnsafe(queue);
+        next !== undefined && Exit.isSuccess(next);
+        next = Queue.takeUnsafe(queue)
+      ) {
+        markTaken([next.value])
+      }
+      const messages = Array.from(taken.keys())
+      const dropped = Arr.isArrayNonEmpty(messages) ? settle(Outcome.Outcome.Dropped({ messages, error })) : Effect.void
+      return Effect.andThen(dropped, closeLog)
+    })
+
+  return Outbox.Outbox.of({
+    offer,
+    offerUnsafe,
+    take,
+    settle,
+    flush,
+    flushRequested: flushRequested.await,
+    close,
+    abandon,
+    counts: Effect.sync(() => ({ ...counts, taken: taken.size }))
+  })
+})
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Layers
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** A bounded queue in memory. Its messages are lost with the process. */
+export const layer = (options?: Outbox.Options): Layer.Layer<Outbox.Outbox, InvalidSetting> =>
+  Layer.effect(Outbox.Outbox, make(options))

@@ -1,0 +1,121 @@
+/**
+ * The metrics of all clients: messages by outcome and reason, bytes, queue depth, batch size, request duration, retries.
+ */
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Metric from "effect/Metric"
+import type * as Scope from "effect/Scope"
+import type { Type } from "./Call.ts"
+import { failureOf, type Outcome } from "./Outcome.ts"
+
+/** Messages by `type`, `outcome` (`delivered`, `dropped`, `refused`) and `reason`. */
+export const messagesTotal = Metric.counter("analytics_messages_total", {
+  description: "Messages by type, outcome and reason",
+  incremental: true
+})
+/** UTF-8 bytes of messages by `outcome`. */
+export const bytesTotal = Metric.counter("analytics_bytes_total", {
+  description: "UTF-8 bytes of delivered and dropped messages",
+  incremental: true
+})
+/** Messages accepted and not settled, of all living clients together. Computed when it is read. */
+export const queueDepth = Metric.gauge("analytics_queue_depth", {
+  description: "Messages accepted and not yet settled"
+})
+/** Messages in a request. */
+export const batchSize = Metric.histogram("analytics_batch_size", {
+  description: "Messages in a request",
+  boundaries: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2500]
+})
+/** Milliseconds from the start of a request to its answer. */
+export const requestDuration = Metric.histogram("analytics_request_duration_ms", {
+  description: "Milliseconds from the start of a request to its answer",
+  boundaries: Metric.exponentialBoundaries({ start: 1, factor: 2, count: 15 })
+})
+/** Attempts after the first. */
+export const retriesTotal = Metric.counter("analytics_retries_total", {
+  description: "HTTP attempts after the first",
+  incremental: true
+})
+
+const counters = new Map<string, Metric.Counter<number>>()
+const counter = (of: Metric.Counter<number>, attributes: Record<string, string>): Metric.Counter<number> => {
+  const key = `${of.id} ${Object.values(attributes).join(" ")}`
+  const known = counters.get(key)
+  if (known !== undefined) return known
+  const made = Metric.withAttributes(of, attributes)
+  counters.set(key, made)
+  return made
+}
+
+/** Counts an outcome. */
+export const countUnsafe = (outcome: Outcome, context: Context.Context<never>): void => {
+  if (outcome._tag === "Refused" || outcome._tag === "Filtered") {
+    const reason = failureOf(outcome)?.error._tag ?? "filtered"
+    const ended = outcome._tag === "Refused" ? "refused" : "dropped"
+    return counter(messagesTotal, { type: outcome.call, outcome: ended, reason }).updateUnsafe(1, context)
+  }
+  const ended = outcome._tag === "Delivered" ? "delivered" : "dropped"
+  const reason = outcome._tag === "Delivered" ? "ok" : outcome.error.reason
+  const byType = new Map<Type, number>()
+  let bytes = 0
+  for (const message of outcome.messages) {
+    byType.set(message.type, (byType.get(message.type) ?? 0) + 1)
+    bytes += message.bytes
+  }
+  for (const [type, count] of byType) {
+    counter(messagesTotal, { type, outcome: ended, reason }).updateUnsafe(count, context)
+  }
+  counter(bytesTotal, { outcome: ended }).updateUnsafe(bytes, context)
+}
+
+/** The depths of living clients. Weak: a client that nobody closes and nobody holds must be collected. */
+interface Series {
+  readonly depths: Set<WeakRef<() => number>>
+  readonly registration: Metric.Registration
+}
+
+/** The series of `queueDepth`: by registry, and by the attributes that are in scope of a client. */
+const series = new WeakMap<Metric.MetricRegistry, Map<string, Series>>()
+
+/** Removes the depth of a client that was collected. */
+const collected = new FinalizationRegistry<() => void>((remove) => remove())
+
+/** Adds the depth of a client to `queueDepth`, until the scope ends or the client is collected. */
+export const watchDepth = Effect.fnUntraced(function* (
+  depth: () => number
+): Effect.fn.Return<void, never, Scope.Scope> {
+  const context = yield* Effect.context<never>()
+  const registry = Context.get(context, Metric.MetricRegistry)
+  const attributes = JSON.stringify(Context.get(context, Metric.CurrentMetricAttributes))
+  const known = series.get(registry) ?? new Map<string, Series>()
+  series.set(registry, known)
+  const one =
+    known.get(attributes) ?? register(Context.pick(Metric.CurrentMetricAttributes, Metric.MetricRegistry)(context))
+  known.set(attributes, one)
+  const remove = removal(one, new WeakRef(depth), () => known.delete(attributes))
+  collected.register(depth, remove, depth)
+  yield* Effect.addFinalizer(() =>
+    Effect.sync(() => {
+      collected.unregister(depth)
+      remove()
+    })
+  )
+})
+
+/** In a function of its own: a closure made beside `depth` would hold it. */
+const removal = (one: Series, reference: WeakRef<() => number>, forget: () => void) => {
+  one.depths.add(reference)
+  return () => {
+    if (!one.depths.delete(reference) || one.depths.size > 0) return
+    one.registration.remove()
+    forget()
+  }
+}
+
+const register = (context: Context.Context<never>): Series => {
+  const depths = new Set<WeakRef<() => number>>()
+  const sum = () => ({ value: Array.from(depths).reduce((total, depth) => total + (depth.deref()?.() ?? 0), 0) })
+  const registration = Metric.registerUnsafe(queueDepth, context, { get: sum, update: () => {}, modify: () => {} })
+  return { depths, registration }
+}

@@ -1,0 +1,67 @@
+/**
+ * The function of the program that may change or drop a message before it is encoded: for redaction, sampling, consent.
+ */
+import type { PlanViolation } from "./AnalyticsError.ts"
+import { ignoreThrows } from "./internal/Callback.ts"
+import * as Json from "./internal/Json.ts"
+import type * as Message from "./Message.ts"
+
+const brand = Symbol.for("effect-analytics/Drop")
+
+/** A message that is not sent on purpose, with the reason; and with the violation, if a tracking plan is the reason. */
+export interface Drop {
+  readonly [brand]: true
+  readonly reason: string
+  readonly violation?: PlanViolation | undefined
+}
+
+/** The answer of a `transform` that drops a message: it counts as dropped, and is reported as `Filtered`. */
+export const drop = (reason: string): Drop => ({ [brand]: true, reason })
+
+/** The drop of a message that breaks a tracking plan. */
+export const dropViolation = (reason: string, violation: PlanViolation): Drop => ({ [brand]: true, reason, violation })
+
+/** By brand: the drop may come from another evaluation of this module. */
+export const isDrop = (value: unknown): value is Drop => typeof value === "object" && value !== null && brand in value
+
+/**
+ * Sees every message before it is encoded, as it would go over the wire, and answers with the message to send, or with
+ * `drop(reason)`. The message is the function's own: it may change it. If it throws, or answers with something else, the
+ * call is refused: a message that was to be redacted is never sent as it is. It must not call the client: such calls are
+ * refused.
+ */
+export type Transform = (message: Mutable<Message.Wire>) => Message.Wire | Drop
+
+type Mutable<M> = M extends unknown ? { -readonly [Key in keyof M]: M[Key] } : never
+
+/** Applies a transform. `onThrow` gets what it throws. */
+export const apply = (
+  transform: Transform,
+  message: Message.Wire,
+  onThrow: (cause: unknown) => void
+): Json.Data | Drop | Json.JsonError => {
+  // A copy: parts of a message, such as the context in scope, belong to other messages as well.
+  const own = Json.copy(message)
+  if (Json.isJsonError(own)) return own
+  let answer: unknown
+  try {
+    answer = transform(own as Message.Wire)
+  } catch (cause) {
+    onThrow(cause)
+    return new Json.JsonError("was not sent: transform threw", [])
+  }
+  if (isDrop(answer)) return answer
+  if (Json.isThenable(answer)) {
+    const promise = answer
+    ignoreThrows(() => promise, onThrow)
+    return new Json.JsonError("was not sent: transform must answer at once, not with a promise", [])
+  }
+  const copied = Json.copy(answer)
+  if (Json.isJsonError(copied)) return copied
+  return Json.isData(copied) && copied.type === message.type
+    ? copied
+    : new Json.JsonError(
+        "was not sent: transform must answer with a message of the same type, or with drop(reason)",
+        []
+      )
+}

@@ -1,0 +1,342 @@
+/**
+ * The way of a call into the outbox: copy, context, Schema, stamp, checks, transform, encode, enqueue. Plans and the plain face
+ * share it with the `Analytics` service; programs never see it.
+ *
+ * It travels with the service object under a symbol, so that whatever hands the service on hands it on too.
+ */
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import { type CallError, type InvalidCall, InvalidSetting, type PlanViolation } from "../AnalyticsError.ts"
+import * as Call from "../Call.ts"
+import type * as Delivery from "../Delivery.ts"
+import * as Enrichment from "../Enrichment.ts"
+import * as Message from "../Message.ts"
+import { MessageIds } from "../MessageId.ts"
+import * as Outbox from "../Outbox.ts"
+import * as Outcome from "../Outcome.ts"
+import * as Settings from "../Settings.ts"
+import * as Transform from "../Transform.ts"
+import * as Check from "./Check.ts"
+import * as Json from "./Json.ts"
+import { isLogging, log } from "./Log.ts"
+import * as Notifier from "./Notifier.ts"
+import * as Time from "./Time.ts"
+
+export interface Options {
+  /** May change or drop every message before it is encoded. See `Transform.Transform`. */
+  readonly transform?: Transform.Transform | undefined
+  /** The context under every call, key by key at the top level: `{ app: { name: "shop" } }`. */
+  readonly context?: Call.Data | undefined
+  /** The integrations under every call, key by key: `{ All: false, Mixpanel: true }`. */
+  readonly integrations?: Call.Integrations | undefined
+}
+
+/** The answer to a flush or a close. */
+export interface Summary {
+  /** Messages that were accepted before and are delivered. */
+  readonly delivered: number
+  /** Messages that were accepted before and are lost, each for a reported reason. */
+  readonly dropped: number
+  /** Calls that were not accepted, since the last flush. */
+  readonly rejected: number
+  /** Messages that were accepted before and are not settled: the timeout came first, or a durable outbox keeps them. */
+  readonly pending: number
+}
+
+/** The rest of a call that was not simply accepted. */
+export interface Submission {
+  /** The reason why the call was not accepted, if it was not. */
+  readonly error: CallError | undefined
+  /** What an observer that takes time has left to do. */
+  readonly notification: Effect.Effect<void> | undefined
+}
+
+export interface Submitter {
+  readonly version: typeof version
+  /** The checks that every call of this client has to pass. */
+  readonly checks: ReadonlyArray<Check.Check>
+  /** A call of any type. It has to pass `checks`: those of the client, unless others are given. */
+  readonly submit: (
+    type: Call.Type,
+    call: unknown,
+    options?: {
+      readonly checks?: ReadonlyArray<Check.Check> | undefined
+      readonly overflow?: Outbox.Overflow | undefined
+    }
+  ) => Effect.Effect<void, CallError>
+  /** The same at once, without a fiber. It never throws and never waits: `overflow: "wait"` refuses here. */
+  readonly submitUnsafe: (
+    type: Call.Type,
+    call: unknown,
+    callContext: Enrichment.CallContext,
+    isNested: boolean,
+    checks?: ReadonlyArray<Check.Check>
+  ) => Submission | undefined
+  /** Waits for everything accepted before it, at most for `timeout` milliseconds. */
+  readonly flush: (timeout?: number | undefined) => Effect.Effect<Summary>
+  /** Ends the client, at most in `timeout` milliseconds instead of `closeTimeout`. */
+  readonly close: (timeout?: number | undefined) => Effect.Effect<Summary>
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Constructor
+// ---------------------------------------------------------------------------------------------------------------------
+
+const settings = ({ context, integrations, transform }: Options) =>
+  Settings.read(() => ({
+    transform: Settings.optionalFunction("transform", transform),
+    defaults: { context: copyOf("context", context), integrations: copyOf("integrations", integrations) }
+  }))
+
+const copyOf = (setting: "context" | "integrations", value: Call.Data | undefined): Call.Data | undefined => {
+  const copied = Json.copy(value)
+  if (Json.isJsonError(copied)) return Settings.invalid(setting, copied.problem)
+  return copied === undefined || Json.isData(copied) ? copied : Settings.invalid(setting, "must be an object")
+}
+
+/** The submitter over an outbox and a delivery, with the counts of the calls that it did not accept. */
+export const make = Effect.fnUntraced(function* (
+  options: Options,
+  delivery: Delivery.Delivery
+): Effect.fn.Return<Submitter & { readonly stats: Effect.Effect<Outcome.Stats> }, InvalidSetting, Outbox.Outbox> {
+  const { defaults, transform } = yield* settings(options)
+  const outbox = yield* Outbox.Outbox
+  const notifier = yield* Notifier.make
+  const clock = yield* Clock.Clock
+  const messageIds = yield* MessageIds
+  const runLog = Effect.runSyncExitWith(yield* Effect.context<never>())
+  const timestamp = Time.makeIso()
+  const none: ReadonlyArray<Check.Check> = []
+  let rejected = 0
+  let filtered = 0
+  let reported = 0
+  let isTransforming = false
+
+  const warned = new Set<string>()
+  /** Logs a slip that the API would not notice, once. */
+  const warnOnce = (line: string) => {
+    if (warned.size >= 100 || warned.has(line)) return
+    warned.add(line)
+    runLog(log("Warn", line))
+  }
+  const transformThrew = (cause: unknown) => {
+    if (warned.has("transform")) return
+    warned.add("transform")
+    const text = cause instanceof Error ? (cause.stack ?? cause.message) : String(cause)
+    runLog(log("Error", `transform threw; calls are refused as long as it does: ${text}`))
+  }
+
+  const validate = (type: Call.Type, data: Call.Data): Message.Wire | InvalidCall =>
+    Call.check(type, data) ?? Message.stamp(type, data, clock.currentTimeMillisUnsafe(), timestamp, messageIds)
+
+  const encode = (
+    type: Call.Type,
+    call: unknown,
+    callContext: Enrichment.CallContext,
+    checks: ReadonlyArray<Check.Check>,
+    caller: Context.Context<never>
+  ): Message.Message | InvalidCall | PlanViolation | Transform.Drop => {
+    const data = Json.copy(call)
+    if (Json.isJsonError(data)) return Call.refuse(type, data)
+    if (!Json.isData(data)) return Call.refuse(type, Call.notAnObject(type, data))
+    Call.removeNulls(data)
+    const fault = Enrichment.applyContext(data, callContext, defaults)
+    if (fault !== undefined) return Call.refuse(type, fault, data)
+    for (const slip of Call.slipsOf(type, data)) warnOnce(slip)
+    const wire = validate(type, data)
+    if (isInvalidCall(wire)) return wire
+    const passed = checks.length === 0 ? wire : Check.pass(checks, wire, caller)
+    if (transform === undefined || Check.isPlanViolation(passed) || Transform.isDrop(passed)) {
+      return isWire(passed) ? Message.encode(passed) : passed
+    }
+    isTransforming = true
+    const transformed = Transform.apply(transform, passed, transformThrew)
+    isTransforming = false
+    if (Transform.isDrop(transformed)) return transformed
+    if (Json.isJsonError(transformed)) return Call.refuse(type, transformed, data)
+    const changed = validate(type, transformed)
+    return isInvalidCall(changed) ? changed : Message.encode(changed)
+  }
+
+  /** From the caller's value to a message. Whatever the value is, this does not throw. */
+  const prepare: typeof encode = (type, call, callContext, checks, caller) => {
+    if (isTransforming) return Call.refuse(type, insideTransform)
+    if (isLogging()) return Call.refuse(type, insideLogger)
+    try {
+      return encode(type, call, callContext, checks, caller)
+    } catch {
+      isTransforming = false
+      return Call.refuse(type, new Json.JsonError("could not be read: it threw", []))
+    }
+  }
+
+  const refused = (call: Call.Type, error: CallError, message?: Message.Message) => {
+    rejected++
+    return Outcome.Outcome.Refused({ call, error, message })
+  }
+
+  const filteredBy = (call: Call.Type, { reason, violation }: Transform.Drop) => {
+    filtered++
+    return Outcome.Outcome.Filtered({ call, reason, ...(violation === undefined ? {} : { violation }) })
+  }
+
+  /** The outcome of what cannot be enqueued. Only messages are: whatever else comes here is refused. */
+  const rejection = (type: Call.Type, value: InvalidCall | PlanViolation | Transform.Drop | Message.Message) => {
+    if (Transform.isDrop(value)) return filteredBy(type, value)
+    if (isInvalidCall(value) || Check.isPlanViolation(value)) return refused(type, value)
+    return refused(type, Call.refuse(type, new Json.JsonError("did not become a message: are its ids strings?", [])))
+  }
+
+  const submitUnsafe: Submitter["submitUnsafe"] = (type, call, callContext, isNested, checks = none) => {
+    const message = prepare(type, call, callContext, checks, Context.empty())
+    if (!Message.isMessage(message)) return submission(rejection(type, message), isNested)
+    if (isNested) Notifier.markNested(message)
+    const answer = outbox.offerUnsafe(message)
+    if (answer === undefined) return undefined
+    return submission(answer._tag === "Dropped" ? answer : refused(type, answer, message), isNested)
+  }
+
+  const submission = (
+    outcome: Outcome.Refused | Outcome.Filtered | Outcome.Dropped,
+    isNested: boolean
+  ): Submission => ({
+    error: outcome._tag === "Refused" ? outcome.error : undefined,
+    notification: notifier.notifyUnsafe(outcome, isNested)
+  })
+
+  const fail = (outcome: Outcome.Refused) => Effect.andThen(notifier.notify(outcome), Effect.fail(outcome.error))
+
+  const submit: Submitter["submit"] = (type, call, { checks = none, overflow } = {}) =>
+    // Counting and notifying are atomic; only waiting for room can be interrupted.
+    Effect.uninterruptible(
+      Effect.withFiber<void, CallError>((fiber) => {
+        const message = prepare(type, call, Enrichment.currentContext(fiber.context), checks, fiber.context)
+        if (!Message.isMessage(message)) {
+          const outcome = rejection(type, message)
+          return outcome._tag === "Refused" ? fail(outcome) : notifier.notify(outcome)
+        }
+        if (Notifier.isNested(fiber.context)) Notifier.markNested(message)
+        // Mostly there is room. Waiting for it, or for a disk, is an effect.
+        const answer = outbox.durable === undefined ? outbox.offerUnsafe(message) : "wait"
+        if (answer === undefined) return Effect.void
+        if (answer !== "wait" && answer._tag === "Dropped") return notifier.notify(answer)
+        return Effect.catch(outbox.offer(message, overflow), (error) => fail(refused(type, error, message)))
+      })
+    )
+
+  /** Calls that were not accepted and that no flush has counted. */
+  const takeRejected = () => {
+    const count = rejected - reported
+    reported = rejected
+    return count
+  }
+
+  const flush: Submitter["flush"] = Effect.fnUntraced(function* (timeout) {
+    const rejected = takeRejected()
+    const before = yield* outbox.counts
+    const flushed =
+      timeout === undefined
+        ? yield* outbox.flush
+        : Option.getOrUndefined(yield* Effect.timeoutOption(outbox.flush, timeout))
+    if (flushed !== undefined) return { ...flushed, rejected, pending: 0 }
+    const after = yield* outbox.counts
+    const delivered = after.delivered - before.delivered
+    const dropped = after.dropped - before.dropped
+    return { delivered, dropped, rejected, pending: Math.max(0, before.pending - delivered - dropped) }
+  })
+
+  let closedRejected: number | undefined
+  const close: Submitter["close"] = Effect.fnUntraced(function* (timeout) {
+    const closed = yield* delivery.close(timeout)
+    yield* notifier.close
+    closedRejected ??= takeRejected()
+    const { delivered, dropped, pending } = closed
+    return { delivered, dropped, rejected: closedRejected, pending }
+  })
+
+  const stats = Effect.map(outbox.counts, (counts) => ({
+    offered: counts.accepted + rejected + filtered,
+    delivered: counts.delivered,
+    pending: counts.pending,
+    dropped: counts.dropped + filtered,
+    rejected,
+    inFlight: counts.taken,
+    pendingBytes: counts.pendingBytes
+  }))
+
+  return { version, checks: none, submit, submitUnsafe, flush, close, stats }
+})
+
+const insideTransform = new Json.JsonError("was made by transform: it would be transformed again, without end", [])
+const insideLogger = new Json.JsonError(
+  "was made by a logger while it wrote a line of the client: it would cause the next line, without end",
+  []
+)
+
+const isInvalidCall = (value: object): value is InvalidCall => "_tag" in value && value._tag === "InvalidCall"
+const isWire = (value: Message.Wire | PlanViolation | Transform.Drop): value is Message.Wire => "messageId" in value
+
+// ---------------------------------------------------------------------------------------------------------------------
+// The submitter of a service
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** Two evaluations of the package in one process understand each other if their versions are equal. */
+const version = 1
+
+const key = Symbol.for("effect-analytics/Submitter")
+
+/** The submitter of a service. For a service of the program's own, such as a mock, one that makes its calls. */
+export const over = (service: Service): Submitter => {
+  const attached = of(service)
+  if (attached !== undefined) return attached
+  return {
+    version,
+    checks: [],
+    submit: (type, call, { checks = [] } = {}) =>
+      Effect.withFiber<void, CallError>((fiber) => {
+        const data = Json.copy(call)
+        const message =
+          Json.isData(data) && !Json.isJsonError(data)
+            ? Message.stamp(
+                type,
+                data,
+                0,
+                () => new Date(0).toISOString(),
+                () => "mock"
+              )
+            : undefined
+        const passed = message === undefined ? message : Check.pass(checks, message, fiber.context)
+        if (Check.isPlanViolation(passed)) return Effect.fail(passed)
+        return Transform.isDrop(passed) ? Effect.void : service[type](call as never)
+      }),
+    submitUnsafe: () => undefined,
+    flush: () => service.flush,
+    close: () => service.close
+  }
+}
+
+/** What a submitter needs of the `Analytics` service. */
+type Service = { readonly [Type in Call.Type]: (call: never) => Effect.Effect<void, CallError> } & {
+  readonly flush: Effect.Effect<Summary>
+  readonly close: Effect.Effect<Summary>
+}
+
+/** A service with its submitter. */
+export const attach = <Service extends object>(service: Service, submitter: Submitter): Service =>
+  Object.defineProperty(service, key, { value: submitter, enumerable: true })
+
+/**
+ * The submitter of a service; `undefined` if the service is the program's own, such as a mock. Throws an `InvalidSetting` if it
+ * is of an incompatible version of the package.
+ */
+export const of = (service: object): Submitter | undefined => {
+  const submitter = (service as { readonly [key]?: Submitter })[key]
+  if (submitter === undefined || submitter.version === version) return submitter
+  throw new InvalidSetting({
+    setting: "effect-analytics",
+    problem:
+      "is installed in two incompatible versions that meet in this process: install one (npm ls effect-analytics)"
+  })
+}
