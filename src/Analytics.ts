@@ -177,6 +177,17 @@ export const layerConfig = (
 ): Layer.Layer<Analytics, Config.ConfigError | InvalidSetting, HttpClient.HttpClient> =>
   Layer.unwrap(Effect.map(Config.unwrap(options), layer))
 
+/** As `layerConfig`, over an outbox: `SqlOutbox.layerConfig` reads the choice of the outbox from the configuration as well. */
+export const layerConfigOver = <A, E, R>(
+  wrapped: Config.Wrap<Omit<Options, keyof Outbox.Options>>,
+  outbox: Layer.Layer<A | Outbox.Outbox, E, R>
+): Layer.Layer<Analytics | A | Outbox.Outbox, Config.ConfigError | InvalidSetting | E, HttpClient.HttpClient | R> =>
+  Layer.unwrap(
+    Effect.map(Config.unwrap(wrapped), (options) =>
+      layerNoDeps(options).pipe(Layer.provideMerge(outbox), Layer.provide(Transport.layer(options)))
+    )
+  )
+
 const optional = <A>(config: Config.Config<A>): Config.Config<A | undefined> =>
   Config.map(Config.option(config), Option.getOrUndefined)
 
@@ -186,25 +197,32 @@ const optional = <A>(config: Config.Config<A>): Config.Config<A | undefined> =>
  * `_MAX_RETRIES`, `_REQUEST_TIMEOUT`, `_CLOSE_TIMEOUT`, `_GZIP` and `_ALLOW_INSECURE_HOST`. Times are strings such as `10 seconds`.
  */
 export const layerFromConfig: Layer.Layer<Analytics, Config.ConfigError | InvalidSetting, HttpClient.HttpClient> =
-  /* @__PURE__ */ Layer.suspend(() =>
-    layerConfig({
-      writeKey: Config.Redacted("ANALYTICS_WRITE_KEY"),
-      host: optional(Config.String("ANALYTICS_HOST")),
-      path: optional(Config.String("ANALYTICS_PATH")),
-      allowInsecureHost: optional(Config.Boolean("ANALYTICS_ALLOW_INSECURE_HOST")),
-      region: optional(Config.Literals(["us", "eu"], "ANALYTICS_REGION")),
-      batchSize: optional(Config.Int("ANALYTICS_BATCH_SIZE")),
-      flushInterval: optional(Config.Duration("ANALYTICS_FLUSH_INTERVAL")),
-      maxInFlight: optional(Config.Int("ANALYTICS_MAX_IN_FLIGHT")),
-      maxQueueSize: optional(Config.Int("ANALYTICS_MAX_QUEUE_SIZE")),
-      maxQueueBytes: optional(Config.Int("ANALYTICS_MAX_QUEUE_BYTES")),
-      overflow: optional(Config.Literals(["refuse", "drop-oldest", "wait"], "ANALYTICS_OVERFLOW")),
-      maxRetries: optional(Config.Int("ANALYTICS_MAX_RETRIES")),
-      requestTimeout: optional(Config.Duration("ANALYTICS_REQUEST_TIMEOUT")),
-      closeTimeout: optional(Config.Duration("ANALYTICS_CLOSE_TIMEOUT")),
-      gzip: optional(Config.Boolean("ANALYTICS_GZIP"))
-    })
-  )
+  /* @__PURE__ */ Layer.suspend(() => layerConfig(environment()))
+
+/**
+ * As `layerFromConfig`, over an outbox: `layerFromConfigOver(SqlOutbox.layerFromConfig)` reads the choice of the outbox from the
+ * environment as well.
+ */
+export const layerFromConfigOver = <A, E, R>(outbox: Layer.Layer<A | Outbox.Outbox, E, R>) =>
+  Layer.suspend(() => layerConfigOver(environment(), outbox))
+
+const environment = (): Config.Wrap<Options> => ({
+  writeKey: Config.Redacted("ANALYTICS_WRITE_KEY"),
+  host: optional(Config.String("ANALYTICS_HOST")),
+  path: optional(Config.String("ANALYTICS_PATH")),
+  allowInsecureHost: optional(Config.Boolean("ANALYTICS_ALLOW_INSECURE_HOST")),
+  region: optional(Config.Literals(["us", "eu"], "ANALYTICS_REGION")),
+  batchSize: optional(Config.Int("ANALYTICS_BATCH_SIZE")),
+  flushInterval: optional(Config.Duration("ANALYTICS_FLUSH_INTERVAL")),
+  maxInFlight: optional(Config.Int("ANALYTICS_MAX_IN_FLIGHT")),
+  maxQueueSize: optional(Config.Int("ANALYTICS_MAX_QUEUE_SIZE")),
+  maxQueueBytes: optional(Config.Int("ANALYTICS_MAX_QUEUE_BYTES")),
+  overflow: optional(Config.Literals(["refuse", "drop-oldest", "wait"], "ANALYTICS_OVERFLOW")),
+  maxRetries: optional(Config.Int("ANALYTICS_MAX_RETRIES")),
+  requestTimeout: optional(Config.Duration("ANALYTICS_REQUEST_TIMEOUT")),
+  closeTimeout: optional(Config.Duration("ANALYTICS_CLOSE_TIMEOUT")),
+  gzip: optional(Config.Boolean("ANALYTICS_GZIP"))
+})
 
 /** Everything but the network: batches count as delivered, and are logged at debug level. */
 export const layerStub = (

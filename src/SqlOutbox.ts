@@ -7,14 +7,17 @@
  * by. Inside of `sql.withTransaction` a call is committed, or rolled back, with the rows of the caller.
  */
 import * as Path from "node:path"
+import * as Config from "effect/Config"
 import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import type * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as SqlClient from "effect/sql/SqlClient"
-import type { InvalidSetting, OutboxFull, OutboxUnavailable } from "./AnalyticsError.ts"
+import { InvalidSetting, type OutboxFull, OutboxUnavailable } from "./AnalyticsError.ts"
 import * as Delivery from "./Delivery.ts"
 import { log } from "./internal/Log.ts"
 import * as MemoryOutbox from "./MemoryOutbox.ts"
@@ -252,3 +255,74 @@ const layerOf = (options: Options, role: Role) =>
  * another process has locked, and the program with it, for 5 seconds at the most.
  */
 export const sqlite = (options: SqliteOptions): Outbox.DurableSetting => ({ layer: layerFile(options, true) })
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Configuration
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** An outbox whose place is a setting as well. */
+export interface ConfigOptions extends Omit<CommonOptions, "fallback"> {
+  /** Where messages wait. @default "memory" */
+  readonly outbox?: "memory" | "sqlite" | "postgres" | undefined
+  /** SQLite: where the file `outbox.db` is to be. */
+  readonly directory?: string | undefined
+  /** PostgreSQL: the address of the database. Needs the package `@effect/sql-pg`. */
+  readonly url?: Redacted.Redacted<string> | undefined
+  /** PostgreSQL: the prefix of the names of the tables. @default "analytics_outbox" */
+  readonly table?: string | undefined
+  /** PostgreSQL: whether this process writes calls, delivers, or both. @default "both" */
+  readonly role?: "both" | "writer" | "relay" | undefined
+}
+
+/** The outbox that the configuration chooses, with options that are read from it. */
+export const layerConfig = (
+  options: Config.Wrap<ConfigOptions>
+): Layer.Layer<Outbox.Outbox | SqlOutbox, Config.ConfigError | OpenError> =>
+  Layer.unwrap(Effect.map(Config.unwrap(options), layerChosen))
+
+const layerChosen = (options: ConfigOptions): Layer.Layer<Outbox.Outbox | SqlOutbox, OpenError> => {
+  const { directory, outbox, role, url, ...others } = options
+  if (outbox === "sqlite") return layerSqlite({ directory, ...others })
+  if (outbox === "postgres") {
+    return Layer.provide(layerOf(others, role ?? "both"), Layer.unwrap(Effect.map(postgres, (layer) => layer(url))))
+  }
+  const error = new OutboxUnavailable({ problem: "is in memory" })
+  return Layer.merge(MemoryOutbox.layer(others), Layer.succeed(SqlOutbox, noOperations(error)))
+}
+
+/** The client of PostgreSQL: imported when it is chosen, since the package is optional. */
+const postgres = Effect.map(
+  Effect.tryPromise({
+    try: () => import("@effect/sql-pg/PgClient"),
+    catch: () => new InvalidSetting({ setting: "outbox", problem: "postgres needs the package @effect/sql-pg" })
+  }),
+  (PgClient) => (url: Redacted.Redacted<string> | undefined) =>
+    PgClient.layer({ url }).pipe(
+      Layer.catch(() => Layer.effectContext(new OutboxUnavailable({ problem: "has no connection to PostgreSQL" })))
+    )
+)
+
+const optional = <A>(config: Config.Config<A>): Config.Config<A | undefined> =>
+  Config.map(Config.option(config), Option.getOrUndefined)
+
+/**
+ * The outbox that the environment chooses: `ANALYTICS_OUTBOX` (`memory`, `sqlite`, `postgres`), and if they are set
+ * `ANALYTICS_OUTBOX_DIRECTORY`, `_URL`, `_TABLE`, `_ROLE`, `_LEASE`, `_MAX_AGE`, and `ANALYTICS_MAX_IN_FLIGHT`,
+ * `_MAX_QUEUE_SIZE`, `_MAX_QUEUE_BYTES`, `_OVERFLOW`. For a whole client: `Analytics.layerFromConfigOver(layerFromConfig)`.
+ */
+export const layerFromConfig: Layer.Layer<Outbox.Outbox | SqlOutbox, Config.ConfigError | OpenError> =
+  /* @__PURE__ */ Layer.suspend(() =>
+    layerConfig({
+      outbox: optional(Config.Literals(["memory", "sqlite", "postgres"], "ANALYTICS_OUTBOX")),
+      directory: optional(Config.String("ANALYTICS_OUTBOX_DIRECTORY")),
+      url: optional(Config.Redacted("ANALYTICS_OUTBOX_URL")),
+      table: optional(Config.String("ANALYTICS_OUTBOX_TABLE")),
+      role: optional(Config.Literals(["both", "writer", "relay"], "ANALYTICS_OUTBOX_ROLE")),
+      lease: optional(Config.Duration("ANALYTICS_OUTBOX_LEASE")),
+      maxAge: optional(Config.Duration("ANALYTICS_OUTBOX_MAX_AGE")),
+      maxInFlight: optional(Config.Int("ANALYTICS_MAX_IN_FLIGHT")),
+      maxQueueSize: optional(Config.Int("ANALYTICS_MAX_QUEUE_SIZE")),
+      maxQueueBytes: optional(Config.Int("ANALYTICS_MAX_QUEUE_BYTES")),
+      overflow: optional(Config.Literals(["refuse", "drop-oldest", "wait"], "ANALYTICS_OVERFLOW"))
+    })
+  )

@@ -460,7 +460,7 @@ export const make = Effect.fnUntraced(function* (
     })
     yield* Time.withUnrefTimers(Loop.fork("listener", Effect.andThen(Effect.ignoreCause(listening), again), stop))
   }
-  if (role !== "relay" && notify !== undefined) {
+  if (notify !== undefined) {
     const announce = Effect.gen(function* () {
       yield* news.await
       news.closeUnsafe()
