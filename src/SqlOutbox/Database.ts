@@ -13,6 +13,7 @@ import type * as Migrator from "effect/sql/Migrator"
 import * as SqlClient from "effect/sql/SqlClient"
 import { isSqlError, type SqlError } from "effect/sql/SqlError"
 import { OutboxFull, OutboxUnavailable } from "../AnalyticsError.ts"
+import { log } from "../internal/Log.ts"
 import type { LeaderLock } from "./LeaderLock.ts"
 import { migrate } from "./Migrations.ts"
 import * as Tables from "./Tables.ts"
@@ -52,6 +53,12 @@ export interface Database {
   readonly generation: () => number
   /** Calls back when the database was replaced: nothing that was known of the old one holds. */
   readonly onReplaced: (callback: () => void) => void
+  /** Logs that the database is away: once, until it is back. */
+  readonly watched: <A>(work: Effect.Effect<A, SqlOutboxError>) => Effect.Effect<A, SqlOutboxError>
+  /** Whether it is away, as far as is known. */
+  readonly isAway: () => boolean
+  /** Tries again until the database answers. */
+  readonly persist: <A>(work: Effect.Effect<A, SqlOutboxError>) => Effect.Effect<A>
   /** Runs a statement in the transaction of the caller. */
   readonly runInTransaction: <A>(statement: Effect.Effect<A, SqlError>) => Effect.Effect<A, SqlOutboxError>
 }
@@ -62,6 +69,8 @@ export const make = Effect.fnUntraced(function* (
     readonly table: string
     /** Milliseconds that a statement may take, locks included. */
     readonly timeout: number
+    /** Milliseconds between two tries. */
+    readonly pollInterval: number
   }
 ): Effect.fn.Return<Database, SqlOutboxError> {
   const { client } = source
@@ -147,6 +156,22 @@ export const make = Effect.fnUntraced(function* (
       )
     })
 
+  let isAway = false
+  const watched: Database["watched"] = (work) =>
+    Effect.matchEffect(work, {
+      onSuccess: (value) => {
+        isAway = false
+        return Effect.succeed(value)
+      },
+      onFailure: (error) => {
+        const logged = isAway ? Effect.void : log("Error", `${error.message}: deliveries wait`)
+        isAway = true
+        return Effect.andThen(logged, Effect.fail(error))
+      }
+    })
+  const persist: Database["persist"] = (work) =>
+    Effect.catch(watched(work), () => Effect.andThen(Effect.sleep(options.pollInterval), persist(work)))
+
   yield* run(Effect.void)
   return {
     tables,
@@ -156,6 +181,9 @@ export const make = Effect.fnUntraced(function* (
     },
     run,
     runSameGeneration,
+    watched,
+    isAway: () => isAway,
+    persist,
     runInTransaction: withTimeout,
     generation: () => generation,
     onReplaced: (callback) => void callbacks.push(callback)
