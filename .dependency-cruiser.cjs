@@ -9,7 +9,7 @@ const order = [
   ...["AnalyticsError", "Settings", "internal/Json", "internal/Time", "internal/Callback", "internal/Log"],
   ...["MessageId", "RequestContext", "Call", "Message", "Transform", "internal/Check", "Enrichment"],
   ...["Outcome", "Metrics", "Observer", "internal/LossLog", "internal/Notifier"],
-  ...["Outbox", "MemoryOutbox", "Transport", "Delivery", "SqlOutbox"],
+  ...["internal/Capacity", "Outbox", "MemoryOutbox", "Transport", "Delivery", "SqlOutbox"],
   ...["internal/Submitter", "internal/compiled", "Analytics", "TrackingPlan", "spec"],
   ...[
     "internal/CallStorage",

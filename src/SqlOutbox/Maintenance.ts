@@ -7,8 +7,8 @@ import * as Effect from "effect/Effect"
 import type * as Latch from "effect/Latch"
 import * as Metric from "effect/Metric"
 import type * as Scope from "effect/Scope"
+import type { Capacity } from "../internal/Capacity.ts"
 import * as Time from "../internal/Time.ts"
-import type { Capacity } from "./Capacity.ts"
 import type { Database, SqlOutboxError } from "./Database.ts"
 import type { FlushBarriers } from "./FlushBarriers.ts"
 import type { InFlight } from "./InFlight.ts"
@@ -65,6 +65,8 @@ export const start = Effect.fnUntraced(function* (
   const { isAway, run, source, tables, watched } = database
   let countedAt = Number.NEGATIVE_INFINITY
   let countTook = 0
+  /** Whether the last count was void: the next one is taken in any case. */
+  let isStale = false
   let maintainedAt = Number.NEGATIVE_INFINITY
 
   const count = Effect.gen(function* () {
@@ -74,8 +76,8 @@ export const start = Effect.fnUntraced(function* (
     countedAt = yield* Time.monotonicMillis
     countTook = countedAt - start
     // What changed while it was counted may be in it or not.
-    if (capacity.changes === changes || capacity.isStale) capacity.set(found.count, found.bytes)
-    else capacity.isStale = true
+    isStale = capacity.changes !== changes && !isStale
+    if (!isStale) capacity.set(found.count, found.bytes)
     const oldest = yield* run(tables.oldest)
     yield* Metric.update(pendingTotal, found.count)
     yield* Metric.update(oldestAge, oldest === undefined ? 0 : Math.max(0, (yield* Clock.currentTimeMillis) - oldest))

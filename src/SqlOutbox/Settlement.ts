@@ -6,15 +6,15 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Semaphore from "effect/Semaphore"
 import { DeliveryError, type LossReason } from "../AnalyticsError.ts"
+import type { Capacity } from "../internal/Capacity.ts"
 import type { Message } from "../Message.ts"
 import type * as Outbox from "../Outbox.ts"
 import * as Outcome from "../Outcome.ts"
-import type { Capacity } from "./Capacity.ts"
 import type { Database, SqlOutboxError } from "./Database.ts"
 import type { FlushBarriers } from "./FlushBarriers.ts"
 import { type InFlight, seqsOf } from "./InFlight.ts"
 import type { Reader } from "./Reader.ts"
-import type { Death, Entry } from "./Tables.ts"
+import { type Death, type Entry, sum } from "./Tables.ts"
 
 /** Messages that are deleted together, when they could not be deleted before. */
 const chunkSize = 1_000
@@ -49,7 +49,7 @@ export const make = (
     return Effect.matchEffect(runSameGeneration(statement), {
       onSuccess: (removed) =>
         Effect.sync(() => {
-          capacity.removed(removed)
+          capacity.remove(removed.length, sum(removed))
           inFlight.wereDeleted(seqs)
         }),
       onFailure: (error) => {
@@ -124,7 +124,7 @@ export const make = (
       reader.forget()
       const found = yield* find(inFlight.known)
       const entries = found.filter(({ seq }) => !inFlight.pendingDeletes.has(seq))
-      capacity.removed(found.map(({ message }) => message))
+      capacity.remove(found.length, sum(found.map(({ message }) => message)))
       const seqs = seqsOf(found)
       inFlight.wereDeleted(seqs)
       inFlight.releaseAt(new Set(seqs))

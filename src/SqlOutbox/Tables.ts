@@ -72,6 +72,9 @@ export interface Size {
   readonly bytes: number
 }
 
+/** The bytes of messages together. */
+export const sum = (sizes: ReadonlyArray<Size>): number => sizes.reduce((bytes, size) => bytes + size.bytes, 0)
+
 /** A message that was there. */
 export interface Removed extends Size {
   readonly seq: number

@@ -8,14 +8,14 @@ import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
 import { Closed, OutboxFull, type OutboxUnavailable } from "../AnalyticsError.ts"
+import type { Capacity } from "../internal/Capacity.ts"
 import * as Message from "../Message.ts"
 import type { OfferError, Overflow } from "../Outbox.ts"
-import type { Capacity } from "./Capacity.ts"
 import type { Database, SqlOutboxError } from "./Database.ts"
 import * as GroupCommit from "./GroupCommit.ts"
 import type { InFlight } from "./InFlight.ts"
 import type * as Loop from "./Loop.ts"
-import { type NewRow, type Size, toRow } from "./Tables.ts"
+import { type NewRow, type Size, sum, toRow } from "./Tables.ts"
 
 export interface Writer {
   readonly offer: (message: Message.Message, overflow?: Overflow) => Effect.Effect<void, OfferError>
@@ -47,7 +47,7 @@ export const make = Effect.fnUntraced(function* (
 
   const written = (sizes: ReadonlyArray<Size>) =>
     Effect.sync(() => {
-      capacity.added(sizes)
+      capacity.add(sizes.length, sum(sizes))
       onWritten()
     })
 

@@ -1,10 +1,7 @@
 /**
- * The bound of a durable outbox: the messages that are pending, as far as this process knows, and the calls that wait for room.
- *
- * Messages of this process are counted as they are written and deleted, those of others when the table is counted again.
+ * The bound of an outbox, by messages and by bytes: what is accepted and not settled, and the calls that wait for room.
  */
 import type { Message } from "../Message.ts"
-import type { Size } from "./Tables.ts"
 
 export interface Bound {
   readonly maxQueueSize: number
@@ -17,16 +14,12 @@ export interface Waiter {
   readonly refuse: () => void
 }
 
-const sum = (sizes: ReadonlyArray<Size>): number => sizes.reduce((bytes, size) => bytes + size.bytes, 0)
-
 export class Capacity {
   readonly bound: Bound
   count = 0
   bytes = 0
-  /** How often this process has written or deleted something. */
+  /** How often something was added or removed. */
   changes = 0
-  /** Whether the last count was void, since something changed meanwhile. */
-  isStale = false
   /** Messages that are being written. */
   private reserved = { count: 0, bytes: 0 }
   /** Messages that wait for room, in their order. */
@@ -61,24 +54,20 @@ export class Capacity {
     }
   }
 
-  added(sizes: ReadonlyArray<Size>): void {
+  add(count: number, bytes: number): void {
     this.changes++
-    this.count += sizes.length
-    this.bytes += sum(sizes)
+    this.count += count
+    this.bytes += bytes
   }
 
-  removed(sizes: ReadonlyArray<Size>): void {
+  /** Makes room, and admits calls that wait for it. */
+  remove(count: number, bytes: number): void {
     this.changes++
-    this.put(this.count - sizes.length, this.bytes - sum(sizes))
+    this.set(this.count - count, this.bytes - bytes)
   }
 
-  /** Sets what was counted in the database. */
+  /** Sets what is known by a count. */
   set(count: number, bytes: number): void {
-    this.isStale = false
-    this.put(count, bytes)
-  }
-
-  private put(count: number, bytes: number): void {
     this.count = Math.max(0, count)
     this.bytes = Math.max(0, bytes)
     this.admitWaiters()
