@@ -9,10 +9,9 @@ import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as HttpClient from "effect/http/HttpClient"
 import * as Layer from "effect/Layer"
-import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import * as Sink from "effect/Sink"
-import type { CallError, Closed, InvalidSetting } from "./AnalyticsError.ts"
+import { type CallError, type Closed, InvalidSetting } from "./AnalyticsError.ts"
 import * as Call from "./Call.ts"
 import * as Delivery from "./Delivery.ts"
 import type { CurrentIdentity } from "./Enrichment.ts"
@@ -188,41 +187,44 @@ export const layerConfigOver = <A, E, R>(
     )
   )
 
-const optional = <A>(config: Config.Config<A>): Config.Config<A | undefined> =>
-  Config.map(Config.option(config), Option.getOrUndefined)
-
 /**
- * With options from the environment: `ANALYTICS_WRITE_KEY`, and if they are set `ANALYTICS_HOST`, `_PATH`, `_REGION`,
- * `_BATCH_SIZE`, `_FLUSH_INTERVAL`, `_MAX_IN_FLIGHT`, `_MAX_QUEUE_SIZE`, `_MAX_QUEUE_BYTES`, `_OVERFLOW`,
- * `_MAX_RETRIES`, `_REQUEST_TIMEOUT`, `_CLOSE_TIMEOUT`, `_GZIP` and `_ALLOW_INSECURE_HOST`. Times are strings such as `10 seconds`.
+ * With settings from the environment: `ANALYTICS_WRITE_KEY`, and each other setting that is set there: `ANALYTICS_HOST`, `_PATH`,
+ * `_REGION`, `_BATCH_SIZE`, `_FLUSH_INTERVAL`, `_MAX_IN_FLIGHT`, `_MAX_QUEUE_SIZE`, `_MAX_QUEUE_BYTES`, `_OVERFLOW`,
+ * `_MAX_RETRIES`, `_REQUEST_TIMEOUT`, `_CLOSE_TIMEOUT`, `_GZIP` and `_ALLOW_INSECURE_HOST`. Times are strings such as
+ * `10 seconds`. An error names the variable.
  */
 export const layerFromConfig: Layer.Layer<Analytics, Config.ConfigError | InvalidSetting, HttpClient.HttpClient> =
-  /* @__PURE__ */ Layer.suspend(() => layerConfig(environment()))
+  /* @__PURE__ */ Layer.suspend(() => fromConfig(layer))
 
 /**
  * As `layerFromConfig`, over an outbox: `layerFromConfigOver(SqlOutbox.layerFromConfig)` reads the choice of the outbox from the
  * environment as well.
  */
-export const layerFromConfigOver = <A, E, R>(outbox: Layer.Layer<A | Outbox.Outbox, E, R>) =>
-  Layer.suspend(() => layerConfigOver(environment(), outbox))
+export const layerFromConfigOver = <A, E, R>(
+  outbox: Layer.Layer<A | Outbox.Outbox, E, R>
+): Layer.Layer<
+  Analytics | A | Outbox.Outbox,
+  Config.ConfigError | InvalidSetting | E,
+  HttpClient.HttpClient | Exclude<R, A | Outbox.Outbox>
+> =>
+  Layer.provideMerge(
+    Layer.suspend(() => fromConfig((options) => Layer.provide(layerNoDeps(options), Transport.layer(options)))),
+    outbox
+  ) as never
 
-const environment = (): Config.Wrap<Options> => ({
-  writeKey: Config.Redacted("ANALYTICS_WRITE_KEY"),
-  host: optional(Config.String("ANALYTICS_HOST")),
-  path: optional(Config.String("ANALYTICS_PATH")),
-  allowInsecureHost: optional(Config.Boolean("ANALYTICS_ALLOW_INSECURE_HOST")),
-  region: optional(Config.Literals(["us", "eu"], "ANALYTICS_REGION")),
-  batchSize: optional(Config.Int("ANALYTICS_BATCH_SIZE")),
-  flushInterval: optional(Config.Duration("ANALYTICS_FLUSH_INTERVAL")),
-  maxInFlight: optional(Config.Int("ANALYTICS_MAX_IN_FLIGHT")),
-  maxQueueSize: optional(Config.Int("ANALYTICS_MAX_QUEUE_SIZE")),
-  maxQueueBytes: optional(Config.Int("ANALYTICS_MAX_QUEUE_BYTES")),
-  overflow: optional(Config.Literals(["refuse", "drop-oldest", "wait"], "ANALYTICS_OVERFLOW")),
-  maxRetries: optional(Config.Int("ANALYTICS_MAX_RETRIES")),
-  requestTimeout: optional(Config.Duration("ANALYTICS_REQUEST_TIMEOUT")),
-  closeTimeout: optional(Config.Duration("ANALYTICS_CLOSE_TIMEOUT")),
-  gzip: optional(Config.Boolean("ANALYTICS_GZIP"))
-})
+/** A layer with settings from the environment. An error names the variable. */
+const fromConfig = <A, R>(
+  layerOf: (options: Options) => Layer.Layer<A, InvalidSetting, R>
+): Layer.Layer<A, Config.ConfigError | InvalidSetting, R> =>
+  Layer.unwrap(
+    Effect.map(
+      Effect.all([Config.Redacted(Settings.variableOf("writeKey")), Settings.config]),
+      ([writeKey, settings]) =>
+        Layer.catch(layerOf({ ...settings, writeKey }), ({ problem, setting }) =>
+          Layer.effectContext(Effect.fail(new InvalidSetting({ setting: Settings.variableOf(setting), problem })))
+        )
+    )
+  )
 
 /** Everything but the network: batches count as delivered, and are logged at debug level. */
 export const layerStub = (

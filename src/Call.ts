@@ -5,11 +5,11 @@
 import type * as DateTime from "effect/DateTime"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
-import type * as SchemaAST from "effect/SchemaAST"
 import type * as SchemaIssue from "effect/SchemaIssue"
 import * as SchemaParser from "effect/SchemaParser"
 import * as SchemaTransformation from "effect/SchemaTransformation"
 import { InvalidCall } from "./AnalyticsError.ts"
+import { firstProblem, typeOf } from "./internal/Issue.ts"
 import * as Json from "./internal/Json.ts"
 import { isIso } from "./internal/Time.ts"
 import { limits } from "./Settings.ts"
@@ -390,54 +390,23 @@ export const slipsOf = (type: Type, data: Data): ReadonlyArray<string> => {
 // Words of errors
 // ---------------------------------------------------------------------------------------------------------------------
 
-/** The first field that an issue is about, and what its Schema takes. */
+/** The first field that is wrong, in words. */
 const errorOf = (issue: SchemaIssue.Issue, data: Data): Json.JsonError => {
-  const path: Array<string | number> = []
-  let expected: string | undefined
-  for (let at: SchemaIssue.Issue | undefined = issue; at !== undefined; at = innerOf(at)) {
-    if (at._tag === "MissingKey") {
-      return new Json.JsonError(at.annotations?.messageMissingKey ?? missing(String(path.at(-1))), path)
-    }
-    if (at._tag === "Pointer") {
-      path.push(...at.path.map((key) => (typeof key === "number" ? key : String(key))))
-      expected = undefined
-    } else if ("ast" in at) expected ??= expectedBy(at.ast)
-  }
-  const value = path.reduce<unknown>((at, key) => (at as Data)?.[key], data)
+  const { expected, isMissing, path, value } = firstProblem(issue, data)
   // A value of the caller's that has no JSON form is `null` in the copy.
-  if (value === null && path.length === 1) return new Json.JsonError(missing(String(path[0])), path)
+  if (isMissing || (value === null && path.length === 1)) {
+    return new Json.JsonError((isMissing ? expected : undefined) ?? missing(String(path.at(-1))), path)
+  }
   return new Json.JsonError(
     `must be ${expected ?? "another value"}; it is ${typeOf(value)}${timeHint(path, value)}`,
     path
   )
 }
 
-const innerOf = (issue: SchemaIssue.Issue): SchemaIssue.Issue | undefined =>
-  "issues" in issue ? issue.issues[0] : "issue" in issue ? issue.issue : undefined
-
-/** The words of a Schema for the values that it takes. */
-const expectedBy = (ast: SchemaAST.AST): string | undefined => {
-  const own = ast.checks?.at(-1)?.annotations?.expected ?? ast.annotations?.expected
-  if (typeof own === "string") return own
-  return ast._tag === "Union" ? ast.types.map(expectedBy).find((expected) => expected !== undefined) : undefined
-}
-
 const missing = (field: string): string => {
   if (field === "anonymousId") return noIdentity
   if (field === "name") return "is missing: a category needs a name"
   return field === "event" ? "is missing: it must be a string that is not blank" : `is missing: it must be ${id}`
-}
-
-const typeOf = (value: unknown): string => {
-  if (value === null) return "null"
-  if (value === undefined) return "missing"
-  if (Array.isArray(value)) return "an array"
-  if (value === "") return "an empty string"
-  if (typeof value === "string" && !/\S/.test(value)) return "a blank string"
-  if (typeof value === "number" && !Number.isSafeInteger(value)) {
-    return Number.isInteger(value) ? "a number that JavaScript has rounded" : "a number with a fraction"
-  }
-  return typeof value === "object" ? "an object" : `a ${typeof value}`
 }
 
 /** Later than this, in milliseconds since 1970, is a number of milliseconds; earlier, of seconds. */

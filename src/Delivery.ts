@@ -46,15 +46,6 @@ export interface Options {
   readonly closeTimeout?: Duration.Input | undefined
 }
 
-const settings = (options: Options) =>
-  Settings.read(() => ({
-    batchSize: Settings.integer("batchSize", options.batchSize, 1, Settings.limits.batchSize),
-    flushInterval: Settings.millis("flushInterval", options.flushInterval, 0),
-    maxInFlight: Settings.integer("maxInFlight", options.maxInFlight, 1, 1_000),
-    maxRetries: Settings.integer("maxRetries", options.maxRetries, 0, 1_000),
-    closeTimeout: Settings.millis("closeTimeout", options.closeTimeout, 0)
-  }))
-
 // ---------------------------------------------------------------------------------------------------------------------
 // The pipeline
 // ---------------------------------------------------------------------------------------------------------------------
@@ -76,7 +67,9 @@ export interface Delivery {
 export const make = Effect.fnUntraced(function* (
   options: Options = {}
 ): Effect.fn.Return<Delivery, InvalidSetting, Outbox.Outbox | Transport.Transport | Scope.Scope> {
-  const { batchSize, closeTimeout, flushInterval, maxInFlight, maxRetries } = yield* settings(options)
+  const { batchSize, maxInFlight, maxRetries, ...times } = yield* Settings.decode(Settings.Delivery, options)
+  const flushInterval = Settings.toMillis(times.flushInterval)
+  const closeTimeout = Settings.toMillis(times.closeTimeout)
   const outbox = yield* Outbox.Outbox
   const { envelopeBytes, identity } = yield* Transport.Transport
   if (outbox.durable !== undefined && identity !== undefined) yield* outbox.durable.bind(identity)

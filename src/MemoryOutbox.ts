@@ -21,13 +21,6 @@ import * as Outbox from "./Outbox.ts"
 import * as Outcome from "./Outcome.ts"
 import * as Settings from "./Settings.ts"
 
-const settings = (options: Outbox.Options) =>
-  Settings.read(() => ({
-    maxQueueSize: Settings.integer("maxQueueSize", options.maxQueueSize, 1),
-    maxQueueBytes: Settings.integer("maxQueueBytes", options.maxQueueBytes, Settings.limits.messageBytes),
-    overflow: Outbox.overflow(options)
-  }))
-
 /** A flush: counts down the messages that were not settled when it began. */
 interface Barrier {
   /** It waits for the messages with a lower ticket. */
@@ -41,7 +34,7 @@ interface Barrier {
 export const make = Effect.fnUntraced(function* (
   options: Outbox.Options = {}
 ): Effect.fn.Return<Outbox.Outbox["Service"], InvalidSetting, Scope.Scope> {
-  const { maxQueueBytes, maxQueueSize, overflow } = yield* settings(options)
+  const { maxQueueBytes, maxQueueSize, overflow } = yield* Settings.decode(Settings.Queue, options)
   const { close: closeLog, notify } = yield* Notifier.make
   const queue = yield* Queue.bounded<Message, Cause.Done>(maxQueueSize)
   /** Taken and not settled, each with its ticket: the number of messages that left the queue before it. */

@@ -1,13 +1,19 @@
 /**
- * Every number in one place: what a setting is when it is left out, and what it may be.
+ * The settings of a client: their Schema, their defaults, and the limits of the API. Layers, the plain face and the
+ * configuration read them with the same Schema.
  *
  * A setting that cannot work is an `InvalidSetting` that names it; nothing is rounded or ignored in silence.
  */
+import * as Config from "effect/Config"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
+import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
+import * as SchemaParser from "effect/SchemaParser"
 import { InvalidSetting } from "./AnalyticsError.ts"
+import { firstProblem, typeOf } from "./internal/Issue.ts"
 
 /** What the Tracking API takes: https://segment.com/docs/connections/sources/catalog/libraries/server/http-api/ */
 export const limits = {
@@ -57,6 +63,107 @@ const regions = {
   eu: "https://events.eu1.segmentapis.com"
 } as const
 export type Region = keyof typeof regions
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Schema
+// ---------------------------------------------------------------------------------------------------------------------
+
+const wholeNumber = (minimum: number, maximum: number = Number.MAX_SAFE_INTEGER) =>
+  Schema.Int.check(Schema.isBetween({ minimum, maximum })).annotate({
+    expected: `a whole number from ${minimum} to ${maximum}`
+  })
+
+const lengthOfTime = (minimum: number) =>
+  (Schema.Union([Schema.String, Schema.Number, Schema.Duration]) as unknown as Schema.Codec<Duration.Input>)
+    .check(Schema.makeFilter((given) => toMillis(given) >= minimum))
+    .annotate({
+      expected: `a length of time of at least ${minimum} ms: milliseconds or a string such as "10 seconds"`
+    })
+
+const oneOfWords = <const Words extends ReadonlyArray<string>>(words: Words) =>
+  Schema.Literals(words).annotate({ expected: `one of ${words.map((word) => `"${word}"`).join(", ")}` })
+
+const Flag = Schema.Boolean.annotate({ expected: "true or false" })
+const Text = Schema.String.annotate({ expected: "a string" })
+
+/** The settings of the transport, without the write key. `endpoint` has the rules of the address as a whole. */
+export const Transport = Schema.Struct({
+  host: Schema.optional(Text),
+  path: Schema.optional(Text),
+  region: Schema.optional(oneOfWords(["us", "eu"])),
+  allowInsecureHost: Schema.optional(Flag),
+  requestTimeout: Schema.optional(lengthOfTime(1)),
+  gzip: Schema.optional(Flag)
+})
+
+/** The settings of the queue in memory. */
+export const Queue = Schema.Struct({
+  maxQueueSize: Schema.optional(wholeNumber(1)),
+  maxQueueBytes: Schema.optional(wholeNumber(limits.messageBytes)),
+  overflow: Schema.optional(oneOfWords(["refuse", "drop-oldest", "wait"]))
+})
+
+/** The settings of the delivery. */
+export const Delivery = Schema.Struct({
+  batchSize: Schema.optional(wholeNumber(1, limits.batchSize)),
+  flushInterval: Schema.optional(lengthOfTime(0)),
+  maxInFlight: Schema.optional(wholeNumber(1, 1_000)),
+  maxRetries: Schema.optional(wholeNumber(0, 1_000)),
+  closeTimeout: Schema.optional(lengthOfTime(0))
+})
+
+/** All settings of a client that are data. */
+export const Settings = Schema.Struct({ ...Transport.fields, ...Queue.fields, ...Delivery.fields })
+
+/** A length of time in milliseconds; `NaN` if it is none. */
+export const toMillis = (given: Duration.Input): number => {
+  const millis =
+    typeof given === "number"
+      ? given
+      : Duration.toMillis(Option.getOrElse(Duration.fromInput(given), () => Duration.infinity))
+  return Number.isFinite(millis) ? millis : Number.NaN
+}
+
+type Defaults = typeof defaults
+/** Settings with the defaults filled in. */
+type Complete<S> = { readonly [Name in keyof S]-?: Name extends keyof Defaults ? Exclude<S[Name], undefined> : S[Name] }
+
+/** Reads the settings of a Schema from options that may have others, and fills in the defaults. */
+export const decode = <S extends Schema.Struct.Fields>(
+  schema: Schema.Struct<S>,
+  options: object
+): Effect.Effect<Complete<Schema.Struct<S>["Type"]>, InvalidSetting> =>
+  Effect.suspend(() => {
+    const given = Object.fromEntries(
+      Object.keys(schema.fields).map((name) => [name, (options as Record<string, unknown>)[name]])
+    )
+    const decoded = SchemaParser.decodeUnknownResult(schema as unknown as Schema.Codec<object>)(given)
+    if (Result.isFailure(decoded)) {
+      const { expected, path, value } = firstProblem(decoded.failure, given)
+      return new InvalidSetting({ setting: String(path[0]), problem: `must be ${expected}; it is ${typeOf(value)}` })
+    }
+    const complete = { ...given }
+    for (const name in complete) complete[name] ??= (defaults as Record<string, unknown>)[name]
+    return Effect.succeed(complete as Complete<Schema.Struct<S>["Type"]>)
+  })
+
+/** The name of a setting in the environment: `ANALYTICS_BATCH_SIZE`. */
+export const variableOf = (setting: string): string =>
+  `ANALYTICS_${setting.replace(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase()}`
+
+/** The settings in the environment: `ANALYTICS_HOST`, `ANALYTICS_BATCH_SIZE`, …, each only if it is set. */
+export const config = /* @__PURE__ */ Config.all(
+  Object.fromEntries(
+    Object.entries(Settings.fields).map(([name, field]) => [
+      name,
+      Config.map(Config.option(Config.schema(Schema.toType(field) as never, variableOf(name))), Option.getOrUndefined)
+    ])
+  )
+) as Config.Config<typeof Settings.Type>
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Readers
+// ---------------------------------------------------------------------------------------------------------------------
 
 /** Reads settings with the functions below; what they throw becomes the failure. */
 export const read = <A>(settings: () => A): Effect.Effect<A, InvalidSetting> =>
@@ -146,18 +253,16 @@ export const endpoint = (options: {
   readonly region?: Region | undefined
   readonly allowInsecureHost?: boolean | undefined
 }): string => {
-  const insecure = flag("allowInsecureHost", options.allowInsecureHost)
-  const region = oneOf("region", options.region, defaults.region, Object.keys(regions) as Array<Region>)
   if (options.host !== undefined && options.region !== undefined) {
     return invalid("region", "has no meaning beside host: give one of the two")
   }
-  const host = options.host ?? regions[region]
+  const host = options.host ?? regions[options.region ?? defaults.region]
   const url = typeof host === "string" && !host.includes("\\") && URL.canParse(host) ? new URL(host) : undefined
   if (url === undefined) return invalid("host", "must be a URL such as https://api.segment.io")
   if (url.username !== "" || url.password !== "") return invalid("host", "must not carry user info")
   if (url.search !== "" || url.hash !== "") return invalid("host", "must not carry a query or a fragment")
   if (url.protocol !== "https:" && url.protocol !== "http:") return invalid("host", "must be an https URL")
-  if (url.protocol === "http:" && !loopback.test(url.hostname) && !insecure) {
+  if (url.protocol === "http:" && !loopback.test(url.hostname) && options.allowInsecureHost !== true) {
     return invalid("host", "must be https: plain http is for loopback, or for allowInsecureHost: true")
   }
   const path = options.path ?? defaults.path

@@ -77,14 +77,6 @@ export interface Options {
   readonly gzip?: boolean | undefined
 }
 
-const settings = (options: Options) =>
-  Settings.read(() => ({
-    writeKey: Settings.writeKey(options.writeKey),
-    endpoint: Settings.endpoint(options),
-    requestTimeout: Settings.millis("requestTimeout", options.requestTimeout, 1),
-    gzip: Settings.flag("gzip", options.gzip)
-  }))
-
 // ---------------------------------------------------------------------------------------------------------------------
 // Constructor
 // ---------------------------------------------------------------------------------------------------------------------
@@ -94,7 +86,11 @@ export const make = /* @__PURE__ */ Effect.fnUntraced(function* (
   options: Options
 ): Effect.fn.Return<Transport["Service"], InvalidSetting, HttpClient.HttpClient> {
   const client = yield* HttpClient.HttpClient
-  const { endpoint, gzip, requestTimeout, writeKey } = yield* settings(options)
+  const { gzip = false, requestTimeout, ...address } = yield* Settings.decode(Settings.Transport, options)
+  const { endpoint, writeKey } = yield* Settings.read(() => ({
+    endpoint: Settings.endpoint({ ...address, region: options.region }),
+    writeKey: Settings.writeKey(options.writeKey)
+  }))
   const post = HttpClientRequest.post(endpoint, {
     headers: {
       authorization: `Basic ${btoa(`${writeKey}:`)}`,

@@ -29,7 +29,7 @@ import type * as Message from "./Message.ts"
 import * as Observer from "./Observer.ts"
 import type * as Outbox from "./Outbox.ts"
 import { failureOf as failureIn, type Outcome, type Stats } from "./Outcome.ts"
-import { flag, invalid, millis, optionalFunction } from "./Settings.ts"
+import { flag, invalid, millis, optionalFunction, Settings as Schema } from "./Settings.ts"
 import type * as TrackingPlan from "./TrackingPlan.ts"
 import * as Transport from "./Transport.ts"
 
@@ -309,14 +309,14 @@ const check = (settings: AnySettings): void => {
 }
 
 /** The names of all settings: a misspelled one, or one of another SDK, must not be ignored in silence. */
-const names: ReadonlySet<string> = new Set<keyof AnySettings>([
-  ...(["writeKey", "host", "path", "region", "allowInsecureHost", "requestTimeout", "gzip"] as const),
-  ...(["maxQueueSize", "maxQueueBytes", "overflow", "outbox"] as const),
-  ...(["batchSize", "flushInterval", "maxInFlight", "maxRetries", "closeTimeout"] as const),
-  ...(["transform", "context", "integrations"] as const),
-  ...(["stub", "strict", "fetch", "onError", "onOutcome", "logger"] as const),
-  ...(["plan", "onViolation", "events", "pages", "screens", "traits", "groupTraits"] as const),
-  ...(["unplanned", "pii", "hashKey"] as const)
+const names: ReadonlySet<string> = new Set<string>([
+  ...Object.keys(Schema.fields),
+  ...([
+    ...(["writeKey", "outbox", "transform", "context", "integrations"] as const),
+    ...(["stub", "strict", "fetch", "onError", "onOutcome", "logger"] as const),
+    ...(["plan", "onViolation", "events", "pages", "screens", "traits", "groupTraits"] as const),
+    ...(["unplanned", "pii", "hashKey"] as const)
+  ] satisfies ReadonlyArray<keyof AnySettings>)
 ])
 
 // ---------------------------------------------------------------------------------------------------------------------

@@ -426,7 +426,7 @@ describe("Analytics: layers", () => {
     [{ ANALYTICS_WRITE_KEY: " " }, "InvalidSetting"],
     [{ ANALYTICS_WRITE_KEY: "k", ANALYTICS_REGION: "asia" }, "ConfigError"],
     [{ ANALYTICS_WRITE_KEY: "k", ANALYTICS_BATCH_SIZE: "many" }, "ConfigError"],
-    [{ ANALYTICS_WRITE_KEY: "k", ANALYTICS_BATCH_SIZE: "0" }, "InvalidSetting"],
+    [{ ANALYTICS_WRITE_KEY: "k", ANALYTICS_BATCH_SIZE: "0" }, "ConfigError"],
     [{ ANALYTICS_WRITE_KEY: "k", ANALYTICS_HOST: "http://cdp.example" }, "InvalidSetting"]
   ] as ReadonlyArray<readonly [Record<string, string>, string]>)("layerFromConfig refuses %j with %s", ([env, tag]) =>
     Effect.gen(function* () {

@@ -182,19 +182,25 @@ describe("Settings that cannot work", () => {
       )
     )
 
-  it.effect("fail layerFromConfig, if they could be read", () =>
+  it.effect("fail layerFromConfig, with the name of the variable", () =>
     Effect.gen(function* () {
       const key = { ANALYTICS_WRITE_KEY: "key" }
       assert.isUndefined(yield* fromEnvironment(key))
-      assertNames(yield* fromEnvironment({ ANALYTICS_WRITE_KEY: "s3cret key" }), "writeKey")
-      assertNames(yield* fromEnvironment({ ...key, ANALYTICS_HOST: "http://api.segment.io" }), "host")
-      assertNames(yield* fromEnvironment({ ...key, ANALYTICS_PATH: "v1" }), "path")
-      assertNames(yield* fromEnvironment({ ...key, ANALYTICS_BATCH_SIZE: "2501" }), "batchSize")
-      assertNames(yield* fromEnvironment({ ...key, ANALYTICS_MAX_IN_FLIGHT: "0" }), "maxInFlight")
-      assertNames(yield* fromEnvironment({ ...key, ANALYTICS_MAX_QUEUE_SIZE: "0" }), "maxQueueSize")
-      assertNames(yield* fromEnvironment({ ...key, ANALYTICS_MAX_QUEUE_BYTES: "1" }), "maxQueueBytes")
-      assertNames(yield* fromEnvironment({ ...key, ANALYTICS_MAX_RETRIES: "-1" }), "maxRetries")
-      assertNames(yield* fromEnvironment({ ...key, ANALYTICS_REQUEST_TIMEOUT: "0 seconds" }), "requestTimeout")
+      assertNames(yield* fromEnvironment({ ANALYTICS_WRITE_KEY: "s3cret key" }), "ANALYTICS_WRITE_KEY")
+      assertNames(yield* fromEnvironment({ ...key, ANALYTICS_HOST: "http://api.segment.io" }), "ANALYTICS_HOST")
+      assertNames(yield* fromEnvironment({ ...key, ANALYTICS_PATH: "v1" }), "ANALYTICS_PATH")
+      for (const [variable, value] of [
+        ["ANALYTICS_BATCH_SIZE", "2501"],
+        ["ANALYTICS_MAX_IN_FLIGHT", "0"],
+        ["ANALYTICS_MAX_QUEUE_SIZE", "0"],
+        ["ANALYTICS_MAX_QUEUE_BYTES", "1"],
+        ["ANALYTICS_MAX_RETRIES", "-1"],
+        ["ANALYTICS_REQUEST_TIMEOUT", "0 seconds"]
+      ] as const) {
+        const error = yield* fromEnvironment({ ...key, [variable]: value })
+        assert.instanceOf(error, Config.ConfigError)
+        assert.include(error.message, variable)
+      }
     })
   )
 

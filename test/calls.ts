@@ -1,6 +1,7 @@
 /** What the tests of the calls say: makes a call, and sees what of it went over the wire, or why it did not. */
 import { assert } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as fc from "fast-check"
 import * as Analytics from "../src/Analytics.ts"
 import { InvalidCall } from "../src/AnalyticsError.ts"
 import * as AnalyticsTest from "../src/AnalyticsTest.ts"
@@ -55,3 +56,38 @@ export const deepFreeze = <A>(value: A): A => {
   }
   return value
 }
+
+const text = fc.oneof(
+  fc.constantFrom("u1", "", " ", "\u2003", "\ufeff", "\u200b", "x".repeat(100), "x".repeat(101)),
+  fc.string()
+)
+const time = fc.constantFrom(
+  "2026-01-02",
+  "2026-02-30",
+  "2026-01-02T03:04:05Z",
+  "2026-01-02t03:04",
+  "2026",
+  "9999-12-31"
+)
+const object = fc.oneof(fc.constant({}), fc.dictionary(fc.string(), fc.jsonValue()))
+const anything = fc.oneof(text, time, object, fc.constant(null), fc.boolean(), fc.double(), fc.array(fc.jsonValue()))
+const often = (usual: fc.Arbitrary<unknown>) => fc.oneof({ weight: 6, arbitrary: usual }, anything)
+/** A call that is often valid, with all that is not. */
+export const anyCall = fc.record(
+  {
+    messageId: often(text),
+    timestamp: often(time),
+    context: often(object),
+    integrations: often(fc.dictionary(fc.string(), fc.oneof(fc.boolean(), object, anything), { maxKeys: 3 })),
+    userId: often(fc.oneof(fc.constant("u1"), fc.integer())),
+    anonymousId: often(fc.oneof(fc.constant("v1"), fc.double())),
+    traits: often(object),
+    properties: often(object),
+    event: often(text),
+    name: often(text),
+    category: often(text),
+    groupId: often(text),
+    previousId: often(text)
+  },
+  { requiredKeys: [] }
+)

@@ -254,6 +254,22 @@ describe("a process with 64 MB and nobody at the other end", options, () => {
     return lastLine(ended)
   }
 
+  it("P16 loads a history through the sink: 150,000 rows, more than the heap holds, wait for room and are all accounted for", async () => {
+    await using program = new Program("loads", ["150000"], { node: ["--max-old-space-size=48"] })
+    const ended = await program.ended
+    assert.strictEqual(ended.code, 0, ended.stderr)
+    const counts = {
+      accepted: 149_850,
+      rejected: 150,
+      delivered: 149_850,
+      dropped: 0,
+      pending: 0,
+      refused: 150,
+      waited: 0
+    }
+    assert.deepStrictEqual(lastLine(ended), counts)
+  })
+
   it("P16 takes a million calls: no more than 10,000 are held, and every other one is told", async () => {
     const { accepted, after, before, mostPending, told } = await flood(1_000_000, 1_000, {})
     assert.deepStrictEqual([accepted, mostPending], [10_000, 10_000])

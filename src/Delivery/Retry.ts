@@ -135,7 +135,7 @@ export const make = Effect.fnUntraced(function* (options: {
     if (outage.warned) return
     outage.warned = true
     const { pending } = yield* outbox.counts
-    yield* log("Warn", `${what}; ${pending} messages wait; next attempt in ${seconds(wait)}`, {
+    yield* log("Warn", `${what}; ${waiting(pending)}; next attempt in ${seconds(wait)}`, {
       ...destination,
       ...outage.failure
     })
@@ -253,6 +253,7 @@ const noOutage = () => ({
   failure: {} as Facts
 })
 
+const waiting = (messages: number): string => (messages === 1 ? "1 message waits" : `${messages} messages wait`)
 const seconds = (millis: number): string => `${(millis / 1_000).toFixed(1)} s`
 
 /** The known facts of a result. */

@@ -332,7 +332,8 @@ export const attach = <Service extends object>(service: Service, submitter: Subm
  * is of an incompatible version of the package.
  */
 export const of = (service: object): Submitter | undefined => {
-  const submitter = (service as { readonly [key]?: Submitter })[key]
+  // Its own: a mock may be a proxy that has every property.
+  const submitter = Object.hasOwn(service, key) ? (service as { readonly [key]?: Submitter })[key] : undefined
   if (submitter === undefined || submitter.version === version) return submitter
   throw new InvalidSetting({
     setting: "effect-analytics",

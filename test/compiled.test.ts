@@ -1,0 +1,58 @@
+/** The build compiles the Schemas of the calls (`.ci/compile-schemas.ts`). What it publishes must say what the Schemas say. */
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { pathToFileURL } from "node:url"
+import { assert, describe, it } from "@effect/vitest"
+import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
+import * as SchemaParser from "effect/SchemaParser"
+import * as SchemaAOTCompiler from "effect/schema/SchemaAOTCompiler"
+import * as Runtime from "effect/schema/SchemaCompiler/runtime"
+import * as fc from "fast-check"
+import * as Call from "../src/Call.ts"
+import * as Json from "../src/internal/Json.ts"
+import { anyCall } from "./calls.ts"
+
+const schemas: ReadonlyArray<Schema.Codec<unknown>> = Object.values(Call).filter(Schema.isSchema) as never
+const targets = schemas.map(({ ast }) => ({ ast, operations: ["decode"] as const }))
+
+describe("compiled Schemas", () => {
+  it("agree with the interpreted ones about every call", async () => {
+    const decode = (type: Call.Type) => SchemaParser.decodeUnknownResult(Call.schemas[type] as Schema.Codec<unknown>)
+    const verdict = (run: ReturnType<typeof decode>, data: unknown) => {
+      const result = run(data)
+      return Result.isSuccess(result) ? "valid" : String(result.failure)
+    }
+    const interpreted = Call.byType(decode)
+    // A parser looks for its compiled form once: the first call.
+    for (const type of Call.types) interpreted[type]({})
+
+    const folder = mkdtempSync(join(tmpdir(), "compiled-"))
+    try {
+      const source = SchemaAOTCompiler.compile(targets).replace(/^import .*SchemaCompiler\/runtime";$/m, "")
+      const file = join(folder, "compiled.mjs")
+      writeFileSync(file, `let runtime; export const use = (given) => { runtime = given };\n${source}`)
+      const compiled = await import(pathToFileURL(file).href)
+      compiled.use((Runtime as unknown as { readonly runtime: unknown }).runtime)
+      compiled.install(targets.map(({ ast }) => ast))
+    } finally {
+      rmSync(folder, { recursive: true })
+    }
+    const installed = Call.byType(decode)
+    const seen = { valid: 0, invalid: 0 }
+    for (const type of Call.types) {
+      fc.assert(
+        fc.property(anyCall, (given) => {
+          const data = Json.copy(given)
+          const expected = verdict(interpreted[type], data)
+          seen[expected === "valid" ? "valid" : "invalid"]++
+          assert.strictEqual(verdict(installed[type], data), expected)
+        }),
+        { numRuns: 1_000 }
+      )
+    }
+    assert.isAbove(seen.valid, 100)
+    assert.isAbove(seen.invalid, 100)
+  })
+})
