@@ -6,13 +6,23 @@ require("@swc/core")
  * belongs. A file without a place in the list is refused, so that nobody forgets.
  */
 const order = [
-  ...["AnalyticsError", "Settings", "internal/Json", "internal/Time", "internal/Callback", "internal/Log"],
+  ...[
+    "AnalyticsError",
+    "internal/Issue",
+    "Settings",
+    "internal/Json",
+    "internal/Time",
+    "internal/Callback",
+    "internal/Log"
+  ],
   ...["MessageId", "RequestContext", "Call", "Message", "Transform", "internal/Check", "Enrichment"],
-  ...["Outcome", "Metrics", "Observer", "internal/LossLog", "internal/Notifier"],
+  ...["Outcome", "Metrics", "Observer", "internal/LossLog", "internal/Diagnostics", "internal/Notifier"],
   ...["internal/Capacity", "Outbox", "MemoryOutbox", "Transport", "Delivery", "SqlOutbox"],
   ...["internal/Submitter", "internal/compiled", "Analytics", "TrackingPlan", "spec"],
   ...[
     "internal/CallStorage",
+    "internal/ExitWarning",
+    "internal/Signals",
     "plain",
     "RequestMiddleware",
     "internal/FakeServer",

@@ -11,7 +11,7 @@ import type * as HttpClient from "effect/http/HttpClient"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import * as Sink from "effect/Sink"
-import { type CallError, type Closed, InvalidSetting } from "./AnalyticsError.ts"
+import { type CallError, type Closed, type DeliveryError, InvalidSetting } from "./AnalyticsError.ts"
 import * as Call from "./Call.ts"
 import * as Delivery from "./Delivery.ts"
 import type { CurrentIdentity } from "./Enrichment.ts"
@@ -105,6 +105,21 @@ export const identified: IdentifiedCalls<Analytics> = calls as IdentifiedCalls<A
 
 /** The same for a client under another key: `Analytics.identifiedCalls(yield* Marketing).track({ event: "Clicked" })`. */
 export const identifiedCalls = (analytics: Service): IdentifiedCalls => analytics as IdentifiedCalls
+
+/** The six calls, each of which waits for the end of its message. */
+export type ConfirmedCalls = {
+  readonly [Type in Call.Type]: (call: Call.Calls[Type]) => Effect.Effect<void, CallError | DeliveryError, Analytics>
+}
+
+/**
+ * The six calls, each of which waits for the end of its message: `Analytics.confirmed.track({ … })` succeeds when the API has
+ * answered 2xx for it, and fails with `DeliveryError` when it is dropped. For the request that must not answer before its
+ * event is safe. Other calls cost what they cost; the message travels in a batch with others.
+ */
+export const confirmed: ConfirmedCalls = Call.byType(
+  (type) => (call: unknown) =>
+    Effect.flatMap(Analytics, (analytics) => Submitter.confirm(Submitter.over(analytics), type, call))
+)
 
 /** Resolves when everything that was accepted before it is delivered or dropped. */
 export const flush: Effect.Effect<Summary, never, Analytics> = Effect.flatMap(Analytics, (analytics) => analytics.flush)

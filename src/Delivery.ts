@@ -61,6 +61,8 @@ export interface Delivery {
    * and drops the rest with the reason `closed`; a durable outbox keeps it. Idempotent: a second close waits for the first.
    */
   readonly close: (timeout?: number | undefined) => Effect.Effect<Closed>
+  /** What deliveries wait for at the moment, if they do. */
+  readonly status: () => Retry.Status
 }
 
 /** Starts the pipeline in this scope. The end of the scope is a close. */
@@ -135,7 +137,7 @@ export const make = Effect.fnUntraced(function* (
     })
   yield* Effect.addFinalizer(() => close())
 
-  return { close }
+  return { close, status: retry.status }
 })
 
 const broken = new DeliveryError({ reason: "broken", attempts: 0 })

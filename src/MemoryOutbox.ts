@@ -208,12 +208,21 @@ export const make = Effect.fnUntraced(function* (
     flushRequested: flushRequested.await,
     close,
     abandon,
-    counts: Effect.sync(() => ({
-      ...counts,
-      pending: capacity.count,
-      pendingBytes: capacity.bytes,
-      taken: taken.size
-    }))
+    counts: Effect.suspend(() => {
+      // Messages are taken in their order: the first one taken is older than all that are queued.
+      const [oldestTaken] = taken.keys()
+      const oldest =
+        oldestTaken === undefined && Queue.sizeUnsafe(queue) > 0
+          ? Effect.orElseSucceed(Queue.peek(queue), () => undefined)
+          : Effect.succeed(oldestTaken)
+      return Effect.map(oldest, (message) => ({
+        ...counts,
+        pending: capacity.count,
+        pendingBytes: capacity.bytes,
+        taken: taken.size,
+        ...(message?.madeAt === undefined ? {} : { oldestPendingAt: message.madeAt })
+      }))
+    })
   })
 })
 

@@ -120,13 +120,16 @@ export class Message {
   readonly bytes: number
   /** The hash of its user or visitor, if the message was made in this process. */
   readonly user: number | undefined
+  /** The time of the call, in milliseconds since 1970, if the message was made in this process. */
+  readonly madeAt: number | undefined
 
-  constructor(type: Call.Type, messageId: string, json: string, bytes: number, user?: number) {
+  constructor(type: Call.Type, messageId: string, json: string, bytes: number, user?: number, madeAt?: number) {
     this.type = type
     this.messageId = messageId
     this.json = json
     this.bytes = bytes
     this.user = user
+    this.madeAt = madeAt
   }
 
   get [brand](): true {
@@ -155,7 +158,7 @@ export const isMessage = (value: unknown): value is Message => {
 }
 
 /** Encodes, once. A message that is too large is refused. */
-export const encode = (wire: Wire): Message | InvalidCall => {
+export const encode = (wire: Wire, now?: number): Message | InvalidCall => {
   const json = Json.stringify(wire)
   const bytes = Json.byteLength(json)
   return bytes > limits.messageBytes
@@ -167,5 +170,5 @@ export const encode = (wire: Wire): Message | InvalidCall => {
         size: bytes,
         limit: limits.messageBytes
       })
-    : new Message(wire.type, wire.messageId, json, bytes, userOf(wire))
+    : new Message(wire.type, wire.messageId, json, bytes, userOf(wire), now)
 }

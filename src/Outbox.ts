@@ -43,6 +43,8 @@ export interface Counts {
   readonly taken: number
   readonly delivered: number
   readonly dropped: number
+  /** The time of the oldest call among those pending, in milliseconds since 1970. */
+  readonly oldestPendingAt?: number | undefined
 }
 
 /** Why a message was not accepted. */

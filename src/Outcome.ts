@@ -49,6 +49,12 @@ export interface Stats {
   readonly inFlight: number
   /** UTF-8 bytes of those pending. */
   readonly pendingBytes: number
+  /** The time of the oldest call among those pending, in milliseconds since 1970. */
+  readonly oldestPendingAt?: number | undefined
+  /** The last attempt that failed since the last delivery: its status or error code, and its time. */
+  readonly lastFailure?: { readonly status?: number; readonly detail?: string; readonly at: number } | undefined
+  /** No attempt before this time, since the API asked for a pause: in milliseconds since 1970. */
+  readonly limitedUntil?: number | undefined
 }
 
 /**

@@ -13,16 +13,18 @@ import * as Redacted from "effect/Redacted"
 import * as References from "effect/References"
 import * as Scope from "effect/Scope"
 import * as Analytics from "./Analytics.ts"
-import type { CallError, LossReason } from "./AnalyticsError.ts"
+import type { CallError, DeliveryError, LossReason } from "./AnalyticsError.ts"
 import * as Call from "./Call.ts"
 import * as Enrichment from "./Enrichment.ts"
 import { ignoreThrows } from "./internal/Callback.ts"
 import * as CallStorage from "./internal/CallStorage.ts"
 import type { Check } from "./internal/Check.ts"
+import * as ExitWarning from "./internal/ExitWarning.ts"
 import { isData } from "./internal/Json.ts"
 import { log } from "./internal/Log.ts"
 import * as LossLog from "./internal/LossLog.ts"
 import * as Notifier from "./internal/Notifier.ts"
+import * as Signals from "./internal/Signals.ts"
 import * as Submitter from "./internal/Submitter.ts"
 import * as MemoryOutbox from "./MemoryOutbox.ts"
 import type * as Message from "./Message.ts"
@@ -87,6 +89,11 @@ export interface Settings extends Omit<Analytics.Options, "writeKey" | "overflow
   readonly onOutcome?: ((outcome: Outcome) => void) | undefined
   /** The target of log lines. It must not call the client. @default console, without `debug` */
   readonly logger?: Log | undefined
+  /**
+   * Closes the client when the process gets SIGTERM or SIGINT, within `closeTimeout`. The signal then has its usual effect:
+   * it ends the process, unless the program has a handler of its own. A second signal ends the process at once. @default false
+   */
+  readonly closeOnSignals?: boolean | undefined
 }
 
 /** Settings of a client whose calls wait for room: for loading a history of any length. */
@@ -130,6 +137,18 @@ export type IdentifiedCalls<Answer = boolean> = {
   readonly [Type in Call.Type]: (call: Call.WithOptionalIdentity<Call.Calls[Type]>) => Answer
 }
 
+/** The end of the message of a confirmed call. */
+export interface Confirmation {
+  /** Whether the API has answered 2xx for the message. */
+  readonly delivered: boolean
+  /** If it is not delivered: why the call was not accepted, or the message dropped. */
+  readonly reason?: Failure["reason"]
+  /** The same in a sentence. */
+  readonly message?: string
+  /** The last HTTP status, if there was an answer. */
+  readonly status?: number
+}
+
 /** The deadline of a flush or a close. */
 export interface Deadline {
   /** Milliseconds or a duration string: `"2 seconds"`. */
@@ -140,6 +159,11 @@ export interface Deadline {
 export interface Client<Answer = boolean> extends Calls<Answer> {
   /** The same six calls where the identity in scope (`withIdentity`) is enough. */
   readonly identified: IdentifiedCalls<Answer>
+  /**
+   * The same six calls, each of which waits for the end of its message: for the request that must not answer before its event
+   * is safe. Never rejects. Other calls cost what they cost; the message travels in a batch with others.
+   */
+  readonly confirmed: Calls<Promise<Confirmation>>
   /**
    * Resolves when everything that was accepted before it is delivered or dropped, or at the timeout. Never rejects, but for a
    * timeout that is no length of time.
@@ -205,6 +229,7 @@ export const createRecorded = (
   const { fetch, logger, onError, onOutcome, outbox, plan, writeKey, ...options } = settings
   const strict = flag("strict", settings.strict)
   const stub = flag("stub", settings.stub)
+  const closeOnSignals = flag("closeOnSignals", settings.closeOnSignals)
   const isAsync = outbox !== undefined || options.overflow === "wait"
 
   const transport = stub
@@ -252,18 +277,41 @@ export const createRecorded = (
   const calls = Call.byType((type) => (call: unknown) => submit(analytics, type, call, submitter.checks))
 
   const run = Effect.runPromiseWith(services)
+  const confirm = (type: Call.Type) => (call: unknown) =>
+    run(
+      Submitter.confirm(submitter, type, call).pipe(
+        Effect.match({ onSuccess: () => ({ delivered: true }), onFailure: unconfirmed }),
+        Enrichment.provideCallContext(CallStorage.current())
+      )
+    )
   const deadline = ({ timeout }: Deadline = {}): number | undefined =>
     timeout === undefined ? undefined : millis("timeout", timeout, 0)
 
+  const stats = () => Effect.runSyncWith(services)(analytics.stats)
   let closing: Promise<Analytics.Summary> | undefined
-  const close = async (options?: Deadline) => {
+  const close = async (options?: Deadline): Promise<Analytics.Summary> => {
     const timeout = deadline(options)
     closing ??= run(
       submitter
         .close(timeout)
-        .pipe(Effect.ensuring(observer?.close ?? Effect.void), Effect.ensuring(Scope.close(scope, Exit.void)))
+        .pipe(
+          Effect.ensuring(observer?.close ?? Effect.void),
+          Effect.ensuring(Scope.close(scope, Exit.void)),
+          Effect.ensuring(Effect.sync(() => stop()))
+        )
     )
     return closing
+  }
+
+  const ends = [
+    closeOnSignals ? Signals.onEnd(close) : () => {},
+    // A durable outbox keeps its messages.
+    outbox === undefined
+      ? ExitWarning.watch({ pending: () => stats().pending, warn: (line) => (logger ?? console).error(line) })
+      : () => {}
+  ]
+  const stop = () => {
+    for (const end of ends) end()
   }
 
   const client = {
@@ -272,9 +320,10 @@ export const createRecorded = (
     identified: calls,
     // Without a plan the types hide it.
     planned: plan?.over(analytics, submit),
+    confirmed: Call.byType(confirm),
     flush: async (options?: Deadline) => run(submitter.flush(deadline(options))),
     close,
-    stats: () => Effect.runSyncWith(services)(analytics.stats),
+    stats,
     [Symbol.asyncDispose]: async () => void (await close())
   }
   // Calls answer promises if the settings ask for that: the overloads of `createAnalytics` know.
@@ -313,7 +362,7 @@ const names: ReadonlySet<string> = new Set<string>([
   ...Object.keys(Schema.fields),
   ...([
     ...(["writeKey", "outbox", "transform", "context", "integrations"] as const),
-    ...(["stub", "strict", "fetch", "onError", "onOutcome", "logger"] as const),
+    ...(["stub", "strict", "fetch", "onError", "onOutcome", "logger", "closeOnSignals"] as const),
     ...(["plan", "onViolation", "events", "pages", "screens", "traits", "groupTraits"] as const),
     ...(["unplanned", "pii", "hashKey"] as const)
   ] satisfies ReadonlyArray<keyof AnySettings>)
@@ -360,6 +409,13 @@ const observerOf = ({ onError, onOutcome }: AnySettings): CallbackObserver | und
     close: Effect.suspend(() => Effect.andThen(losses?.close ?? Effect.void, failures))
   }
 }
+
+const unconfirmed = (error: CallError | DeliveryError): Confirmation => ({
+  delivered: false,
+  reason: error._tag === "DeliveryError" ? error.reason : error._tag,
+  message: error.message,
+  ...(error._tag === "DeliveryError" && error.status !== undefined ? { status: error.status } : {})
+})
 
 const failureOf = (outcome: Outcome): Failure | undefined => {
   const failure = failureIn(outcome)

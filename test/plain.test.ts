@@ -1,4 +1,5 @@
 import { createHook } from "node:async_hooks"
+import { subscribe, unsubscribe } from "node:diagnostics_channel"
 import { setImmediate } from "node:timers/promises"
 import { assert, describe, it, vi } from "@effect/vitest"
 import * as Duration from "effect/Duration"
@@ -594,6 +595,132 @@ describe("createAnalytics: what a call costs", () => {
       void Promise.resolve()
     }) as Record<string, number>
     assert.deepStrictEqual({ fibers, PROMISE }, { fibers: 1, PROMISE: 1 })
+  })
+})
+
+describe("createAnalytics: confirmed calls", () => {
+  it("wait for the end of their message, and not for what else is queued", async () => {
+    const analytics = createTestAnalytics({ batchSize: 1, maxRetries: 0, strict: false, onError: () => {} })
+    analytics.respond(200, 400, "network error", "never")
+    const all = ["delivered", "rejected", "failed"].map((event) => analytics.confirmed.track({ userId: "u1", event }))
+    analytics.track({ userId: "u1", event: "never" })
+    const [delivered, rejected, failed] = await Promise.all(all)
+    assert.deepStrictEqual(delivered, { delivered: true })
+    assert.deepInclude(rejected, { delivered: false, reason: "rejected", status: 400 })
+    assert.deepInclude(failed, { delivered: false, reason: "retries-exhausted" })
+    assert.strictEqual(analytics.stats().pending, 1)
+    await analytics.close({ timeout: 0 })
+  })
+
+  it("say why a call was not accepted, and that a message was dropped by the close", async () => {
+    const analytics = createTestAnalytics({ strict: false, onError: () => {} })
+    analytics.respond("never")
+    const invalid = await analytics.confirmed.track({ userId: "u1", event: "" })
+    assert.deepInclude(invalid, { delivered: false, reason: "InvalidCall" })
+    const lost = analytics.confirmed.track({ userId: "u1", event: "e" })
+    await analytics.close({ timeout: 0 })
+    assert.deepInclude(await lost, { delivered: false, reason: "closed" })
+    assert.deepInclude(await analytics.confirmed.track({ userId: "u1", event: "e" }), { reason: "Closed" })
+  })
+
+  it("have nothing to wait for where transform drops the message", async () => {
+    await using analytics = createTestAnalytics({ transform: () => drop("noise") })
+    assert.deepStrictEqual(await analytics.confirmed.track({ userId: "u1", event: "e" }), { delivered: true })
+  })
+})
+
+describe("createAnalytics: what an operator asks", () => {
+  it("stats have the oldest pending call, the last failure, and the pause that the API asked for", async () => {
+    vi.useFakeTimers({ toFake: ["Date"], now: 5_000 })
+    const analytics = createTestAnalytics({ strict: false, onError: () => {} })
+    analytics.respond({ status: 429, headers: { "retry-after": "30" } })
+    assert.notProperty(analytics.stats(), "oldestPendingAt")
+    analytics.track({ userId: "u1", event: "first" })
+    vi.setSystemTime(6_000)
+    analytics.track({ userId: "u1", event: "second" })
+    while (analytics.requests.length === 0) await setImmediate()
+    await setImmediate()
+    const { lastFailure, limitedUntil, oldestPendingAt } = analytics.stats()
+    assert.strictEqual(oldestPendingAt, 5_000)
+    assert.deepStrictEqual(lastFailure, { status: 429, at: 6_000 })
+    assert.isAbove(limitedUntil ?? 0, 30_000)
+    assert.isAtMost(limitedUntil ?? 0, 36_001)
+    vi.useRealTimers()
+    await analytics.close({ timeout: 0 })
+  })
+
+  it("diagnostics_channel publishes batches, losses and refused calls, without payload", async () => {
+    const events: Array<unknown> = []
+    const listen = (event: unknown) => void events.push(event)
+    subscribe("effect-analytics:outcome", listen)
+    const analytics = createTestAnalytics({ strict: false, onError: () => {} })
+    analytics.respond(200, 401)
+    analytics.track(track)
+    await analytics.flush()
+    analytics.track(track)
+    await analytics.flush()
+    analytics.track({ userId: "u1", event: "" })
+    await analytics.close()
+    unsubscribe("effect-analytics:outcome", listen)
+    const [delivered, dropped, refused] = events
+    const bytes = 300
+    assert.containsSubset(delivered, { outcome: "delivered", messages: 1, status: 200, attempts: 1 })
+    assert.isAbove((delivered as { readonly bytes: number }).bytes, bytes / 2)
+    assert.containsSubset(dropped, {
+      outcome: "dropped",
+      messages: 1,
+      reason: "misconfigured",
+      status: 401,
+      attempts: 1
+    })
+    assert.deepStrictEqual(refused, { outcome: "refused", messages: 1, bytes: 0, reason: "InvalidCall" })
+    assert.notInclude(JSON.stringify(events), "Purchased")
+  })
+
+  it("a fetch that answers no Response is named, at once, and not tried again", async () => {
+    for (const answer of [undefined, { ok: true }]) {
+      let calls = 0
+      const failures: Array<Failure> = []
+      const fetch = async () => {
+        calls++
+        return answer as unknown as Response
+      }
+      const onError = (failure: Failure) => void failures.push(failure)
+      const analytics = createAnalytics({ writeKey: "test-write-key", fetch, onError, logger: quiet })
+      analytics.track(track)
+      await analytics.close()
+      assert.strictEqual(calls, 1)
+      assert.match(failures[0]?.message ?? "", /fetch answered no Response/)
+    }
+  })
+
+  it("with overflow wait a call is a promise that waits for room: a history of any length is loaded", async () => {
+    const { fetch, requests } = recording()
+    const analytics = createAnalytics({ writeKey: "test-write-key", fetch, overflow: "wait", maxQueueSize: 10 })
+    for (let n = 0; n < 500; n++) assert.isTrue(await analytics.track({ userId: "u1", event: `event ${n}` }))
+    await analytics.close()
+    assert.include(analytics.stats(), { offered: 500, delivered: 500, rejected: 0 })
+    assert.isAbove(requests.length, 1)
+  })
+
+  it("flush and close take a deadline, and name one that is none", async () => {
+    const analytics = createTestAnalytics({ strict: false, onError: () => {} })
+    analytics.respond("never")
+    analytics.track(track)
+    assert.deepStrictEqual(await analytics.flush({ timeout: 20 }), {
+      delivered: 0,
+      dropped: 0,
+      rejected: 0,
+      pending: 1
+    })
+    const error = await analytics.flush({ timeout: "soon" as never }).catch((thrown) => thrown)
+    assert.deepInclude(error, { _tag: "InvalidSetting", setting: "timeout" })
+    assert.deepStrictEqual(await analytics.close({ timeout: 20 }), {
+      delivered: 0,
+      dropped: 1,
+      rejected: 0,
+      pending: 0
+    })
   })
 })
 

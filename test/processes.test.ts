@@ -189,6 +189,66 @@ describe("a process that ends without a close", options, () => {
   })
 })
 
+describe("a process with closeOnSignals", options, () => {
+  it.each(["SIGTERM", "SIGINT"] as const)(
+    "P5 delivers what it has, and is then ended by the signal: %s",
+    async (signal) => {
+      await using sink = await FaultSink.start()
+      sink.respond({ status: 200, after: 300 })
+      await using program = new Program("closesOnSignals", [sink.host, 250, JSON.stringify({ batchSize: 100 })])
+      await sink.until(({ requests }) => requests.length === 1)
+      program.kill(signal)
+      const { code, signal: endedBy, stderr } = await program.ended
+      assert.deepStrictEqual([code, endedBy, stderr], [null, signal, ""])
+      assert.deepStrictEqual(sink.userEvents("u1"), numbered(250))
+    }
+  )
+
+  it("P5 reports at the deadline what it could not deliver", async () => {
+    await using sink = await FaultSink.start({ otherwise: "silence" })
+    await using program = new Program("closesOnSignals", [sink.host, 150, JSON.stringify({ closeTimeout: "1 second" })])
+    await sink.until(({ requests }) => requests.length === 1)
+    program.kill("SIGTERM")
+    const { signal, stdout } = await program.ended
+    assert.strictEqual(signal, "SIGTERM")
+    assert.match(stdout, /^serving\n150: left over when the client closed/)
+  })
+
+  it("P6 a second signal ends it at once", async () => {
+    await using sink = await FaultSink.start({ otherwise: "silence" })
+    await using program = new Program("closesOnSignals", [sink.host, 150, JSON.stringify({ closeTimeout: "1 hour" })])
+    await sink.until(({ requests }) => requests.length === 1)
+    program.kill("SIGTERM")
+    await sink.until(({ requests }) => requests.length >= 1)
+    // The first is handled in a turn of its own; the second may come before it, and then is the first.
+    const again = setInterval(() => program.kill("SIGTERM"), 50)
+    const { signal } = await program.ended
+    clearInterval(again)
+    assert.strictEqual(signal, "SIGTERM")
+  })
+})
+
+describe("a process that exits with messages in memory", options, () => {
+  it.each([
+    [1, "1 message was not delivered"],
+    [3, "3 messages were not delivered"]
+  ])("P7 prints how many, and what to do: %i", async (messages, expected) => {
+    await using sink = await FaultSink.start()
+    await using program = new Program("exitsEarly", [sink.host, messages])
+    const { code, stderr } = await program.ended
+    const line = `effect-analytics: ${expected}: await close() before process.exit()\n`
+    assert.deepStrictEqual([code, stderr], [0, line])
+  })
+
+  it("P7 prints nothing after a close", async () => {
+    await using sink = await FaultSink.start()
+    await using program = new Program("exitsEarly", [sink.host, 3, "close"])
+    const { code, stderr } = await program.ended
+    assert.deepStrictEqual([code, stderr], [0, ""])
+    assert.deepStrictEqual(sink.userEvents("u1"), numbered(3))
+  })
+})
+
 // ---------------------------------------------------------------------------------------------------------------------
 // A loop that hangs
 // ---------------------------------------------------------------------------------------------------------------------

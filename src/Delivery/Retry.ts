@@ -45,6 +45,15 @@ export interface Retry {
   readonly drop: (part: Part, reason: LossReason, result: Transport.SendResult) => Effect.Effect<void>
   /** The failure that deliveries wait for at the moment, if there is one. */
   readonly lastFailure: () => Facts
+  readonly status: () => Status
+}
+
+/** What deliveries wait for. Times are in milliseconds since 1970. */
+export interface Status {
+  /** The last attempt that failed since the last delivery. */
+  readonly lastFailure?: Facts & { readonly at: number }
+  /** No attempt before this time: the API asked for a pause. */
+  readonly limitedUntil?: number
 }
 
 /** The longest time of failures, or of a rate limit, that a batch in memory survives: 12 hours, in milliseconds. */
@@ -68,6 +77,7 @@ export const make = Effect.fnUntraced(function* (options: {
   const outbox = yield* Outbox.Outbox
   const transport = yield* Transport.Transport
   const { durable } = outbox
+  const clock = yield* Clock.Clock
 
   // Shared by all requests, so that a limit stops them all.
   let limitedUntil = Number.NEGATIVE_INFINITY
@@ -172,6 +182,7 @@ export const make = Effect.fnUntraced(function* (options: {
     if (result._tag !== "Delivered" && result._tag !== "Rejected") {
       if (outage.failures++ === 0) outage.since = now
       outage.failure = facts(result)
+      outage.failedAt = yield* Clock.currentTimeMillis
     }
     return result
   })
@@ -236,7 +247,15 @@ export const make = Effect.fnUntraced(function* (options: {
     }
   })
 
-  return { send, drop, lastFailure: () => outage.failure }
+  const status = (): Status => {
+    const pause = limitedUntil - Number(clock.monotonicTimeNanosUnsafe()) / 1_000_000
+    return {
+      ...(outage.failures === 0 ? {} : { lastFailure: { ...outage.failure, at: outage.failedAt } }),
+      ...(pause > 0 ? { limitedUntil: Math.ceil(clock.currentTimeMillisUnsafe() + pause) } : {})
+    }
+  }
+
+  return { send, drop, lastFailure: () => outage.failure, status }
 })
 
 /** What is known since the last delivery, which ends an outage. */
@@ -250,7 +269,9 @@ const noOutage = () => ({
   warned: false,
   /** It was logged that the API refuses this client. */
   misconfigured: false,
-  failure: {} as Facts
+  failure: {} as Facts,
+  /** The time of the last failure, in milliseconds since 1970. */
+  failedAt: 0
 })
 
 const waiting = (messages: number): string => (messages === 1 ? "1 message waits" : `${messages} messages wait`)

@@ -9,10 +9,12 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Result from "effect/Result"
+import type { DeliveryError } from "../AnalyticsError.ts"
 import type { Message } from "../Message.ts"
 import * as Metrics from "../Metrics.ts"
 import { Observer } from "../Observer.ts"
 import type { Outcome } from "../Outcome.ts"
+import * as Diagnostics from "./Diagnostics.ts"
 import { isLogging, log } from "./Log.ts"
 import * as LossLog from "./LossLog.ts"
 
@@ -38,6 +40,27 @@ export const isNested = (caller: Context.Context<never>): boolean =>
 
 /** Keeps the later outcome of a nested call's message from observers. */
 export const markNested = (message: Message): void => void nested.add(message)
+
+/** Calls that wait for the end of their message, by its id. Two messages of one id end together. */
+const confirmations = new Map<string, Set<(error: DeliveryError | undefined) => void>>()
+
+/** Calls `resume` at the end of the message: without an error if it is delivered. Answers with a way to give that up. */
+export const onEnd = (messageId: string, resume: (error: DeliveryError | undefined) => void): (() => void) => {
+  const waiting = confirmations.get(messageId) ?? new Set()
+  confirmations.set(messageId, waiting.add(resume))
+  return () => {
+    if (waiting.delete(resume) && waiting.size === 0) confirmations.delete(messageId)
+  }
+}
+
+const confirm = (outcome: Outcome): void => {
+  if (outcome._tag !== "Delivered" && outcome._tag !== "Dropped") return
+  for (const { messageId } of outcome.messages) {
+    for (const resume of confirmations.get(messageId) ?? []) {
+      resume(outcome._tag === "Dropped" ? outcome.error : undefined)
+    }
+  }
+}
 
 /** Observers whose failure was logged: one line each. */
 const failedObservers = new WeakSet<Observer>()
@@ -76,6 +99,8 @@ export const make: Effect.Effect<Notifier> = Effect.contextWith((context: Contex
   const notifyUnsafe: Notifier["notifyUnsafe"] = (outcome, nestedCall) => {
     Metrics.countUnsafe(outcome, context)
     record(outcome)
+    Diagnostics.publish(outcome)
+    if (confirmations.size > 0) confirm(outcome)
     const [visible, held] = split(outcome, nestedCall)
     if (held !== undefined) losses.hold(held)
     if (visible === undefined) return undefined

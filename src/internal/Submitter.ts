@@ -6,9 +6,17 @@
  */
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
-import { type CallError, type InvalidCall, InvalidSetting, type PlanViolation } from "../AnalyticsError.ts"
+import {
+  type CallError,
+  type DeliveryError,
+  type InvalidCall,
+  InvalidSetting,
+  type PlanViolation
+} from "../AnalyticsError.ts"
 import * as Call from "../Call.ts"
 import type * as Delivery from "../Delivery.ts"
 import * as Enrichment from "../Enrichment.ts"
@@ -64,6 +72,8 @@ export interface Submitter {
     options?: {
       readonly checks?: ReadonlyArray<Check.Check> | undefined
       readonly overflow?: Outbox.Overflow | undefined
+      /** Gets the message before it is enqueued. */
+      readonly onMessage?: ((message: Message.Message) => void) | undefined
     }
   ) => Effect.Effect<void, CallError>
   /** The same at once, without a fiber. It never throws and never waits: `overflow: "wait"` refuses here. */
@@ -149,7 +159,7 @@ export const make = Effect.fnUntraced(function* (
     if (isInvalidCall(wire)) return wire
     const passed = checks.length === 0 ? wire : Check.pass(checks, wire, caller)
     if (transform === undefined || Check.isPlanViolation(passed) || Transform.isDrop(passed)) {
-      return isWire(passed) ? Message.encode(passed) : passed
+      return isWire(passed) ? Message.encode(passed, clock.currentTimeMillisUnsafe()) : passed
     }
     isTransforming = true
     const transformed = Transform.apply(transform, passed, transformThrew)
@@ -157,7 +167,7 @@ export const make = Effect.fnUntraced(function* (
     if (Transform.isDrop(transformed)) return transformed
     if (Json.isJsonError(transformed)) return Call.refuse(type, transformed, data)
     const changed = validate(type, transformed)
-    return isInvalidCall(changed) ? changed : Message.encode(changed)
+    return isInvalidCall(changed) ? changed : Message.encode(changed, clock.currentTimeMillisUnsafe())
   }
 
   /** From the caller's value to a message. Whatever the value is, this does not throw. */
@@ -208,7 +218,7 @@ export const make = Effect.fnUntraced(function* (
 
   const fail = (outcome: Outcome.Refused) => Effect.andThen(notifier.notify(outcome), Effect.fail(outcome.error))
 
-  const submit: Submitter["submit"] = (type, call, { checks = none, overflow } = {}) =>
+  const submit: Submitter["submit"] = (type, call, { checks = none, onMessage, overflow } = {}) =>
     // Counting and notifying are atomic; only waiting for room can be interrupted.
     Effect.uninterruptible(
       Effect.withFiber<void, CallError>((fiber) => {
@@ -218,6 +228,7 @@ export const make = Effect.fnUntraced(function* (
           return outcome._tag === "Refused" ? fail(outcome) : notifier.notify(outcome)
         }
         if (Notifier.isNested(fiber.context)) Notifier.markNested(message)
+        onMessage?.(message)
         // Mostly there is room. Waiting for it, or for a disk, is an effect.
         const answer = outbox.durable === undefined ? outbox.offerUnsafe(message) : "wait"
         if (answer === undefined) return Effect.void
@@ -256,15 +267,20 @@ export const make = Effect.fnUntraced(function* (
     return { delivered, dropped, rejected: closedRejected, pending }
   })
 
-  const stats = Effect.map(outbox.counts, (counts) => ({
-    offered: counts.accepted + rejected + filtered,
-    delivered: counts.delivered,
-    pending: counts.pending,
-    dropped: counts.dropped + filtered,
-    rejected,
-    inFlight: counts.taken,
-    pendingBytes: counts.pendingBytes
-  }))
+  const stats = Effect.map(
+    outbox.counts,
+    (counts): Outcome.Stats => ({
+      offered: counts.accepted + rejected + filtered,
+      delivered: counts.delivered,
+      pending: counts.pending,
+      dropped: counts.dropped + filtered,
+      rejected,
+      inFlight: counts.taken,
+      pendingBytes: counts.pendingBytes,
+      ...(counts.oldestPendingAt === undefined ? {} : { oldestPendingAt: counts.oldestPendingAt }),
+      ...delivery.status()
+    })
+  )
 
   return { version, checks: none, submit, submitUnsafe, flush, close, stats }
 })
@@ -277,6 +293,29 @@ const insideLogger = new Json.JsonError(
 
 const isInvalidCall = (value: object): value is InvalidCall => "_tag" in value && value._tag === "InvalidCall"
 const isWire = (value: Message.Wire | PlanViolation | Transform.Drop): value is Message.Wire => "messageId" in value
+
+/**
+ * Makes a call and waits for the end of its message: succeeds when it is delivered, fails when it is not accepted, or dropped.
+ * A message that `transform` or a plan drops on purpose has no end to wait for.
+ */
+export const confirm = (
+  { checks, submit }: Submitter,
+  type: Call.Type,
+  call: unknown
+): Effect.Effect<void, CallError | DeliveryError> =>
+  Effect.suspend(() => {
+    const end = Deferred.makeUnsafe<void, DeliveryError>()
+    let giveUp: (() => void) | undefined
+    const onMessage = ({ messageId }: Message.Message) => {
+      giveUp = Notifier.onEnd(messageId, (error) =>
+        Deferred.doneUnsafe(end, error === undefined ? Exit.void : Exit.fail(error))
+      )
+    }
+    return submit(type, call, { checks, onMessage }).pipe(
+      Effect.flatMap(() => (giveUp === undefined ? Effect.void : Deferred.await(end))),
+      Effect.ensuring(Effect.sync(() => giveUp?.()))
+    )
+  })
 
 // ---------------------------------------------------------------------------------------------------------------------
 // The submitter of a service

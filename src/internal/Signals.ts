@@ -1,0 +1,34 @@
+/**
+ * The signals that ask a process to end: SIGTERM and SIGINT.
+ */
+
+interface Process {
+  readonly pid: number
+  readonly once: (signal: string, listener: () => void) => unknown
+  readonly off: (signal: string, listener: () => void) => unknown
+  readonly listenerCount: (signal: string) => number
+  readonly kill: (pid: number, signal: string) => unknown
+}
+
+const signals = ["SIGTERM", "SIGINT"] as const
+
+/**
+ * Runs `end` at the first signal, and then lets the signal have its usual effect, unless the program has handlers of its own.
+ * A second signal meets no handler of ours. Answers with a way to stop listening.
+ */
+export const onEnd = (end: () => Promise<unknown>): (() => void) => {
+  const { process } = globalThis as { readonly process?: Partial<Process> }
+  if (typeof process?.once !== "function") return () => {}
+  const host = process as Process
+  const listeners = signals.map((signal) => [signal, () => void finish(signal)] as const)
+  const stop = () => {
+    for (const [signal, listener] of listeners) host.off(signal, listener)
+  }
+  const finish = async (signal: string) => {
+    stop()
+    await end().catch(() => {})
+    if (host.listenerCount(signal) === 0) host.kill(host.pid, signal)
+  }
+  for (const [signal, listener] of listeners) host.once(signal, listener)
+  return stop
+}

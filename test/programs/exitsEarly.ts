@@ -1,0 +1,8 @@
+/** Exits at once, with messages in memory; or closes first. */
+import { createAnalytics } from "../../src/plain.ts"
+
+const [host = "", messages = "1", how = "exit"] = process.argv.slice(2)
+const analytics = createAnalytics({ writeKey: "test-write-key", host })
+for (let n = 1; n <= Number(messages); n++) analytics.track({ userId: "u1", event: `event ${n}` })
+if (how === "close") await analytics.close()
+process.exit(0)
