@@ -41,7 +41,7 @@ export class SqlOutbox extends Context.Service<SqlOutbox, Operations>()("effect-
 
 /** Times are milliseconds or duration strings. */
 export interface CommonOptions extends Outbox.Options {
-  /** Messages that wait, at most, whoever wrote them. @default 1_000_000 */
+  /** Pending messages of all processes, at most. @default 1_000_000 */
   readonly maxQueueSize?: number | undefined
   /** UTF-8 bytes of them, at most; at least the size of one message, 32,768. @default 1_073_741_824 (1 GiB) */
   readonly maxQueueBytes?: number | undefined
@@ -68,7 +68,7 @@ export interface CommonOptions extends Outbox.Options {
   /** How long a dead letter is kept. @default "30 days" */
   readonly maxDeadAge?: Duration.Input | undefined
   /**
-   * `"memory"`: where the outbox can't be opened, messages wait in memory, and are lost with the process; it is said as an
+   * `"memory"`: where the outbox can't be opened, messages wait in memory, and are lost with the process; it is logged as an
    * error in the log. @default fails with `OutboxUnavailable`
    */
   readonly fallback?: "memory" | undefined
@@ -125,7 +125,7 @@ const settings = (options: Options & CommonOptions, role: Role) =>
       maxAge: maxAge === undefined ? known.maxAge : Settings.millis("maxAge", maxAge, 1, known),
       maxDead: Settings.integer("maxDead", options.maxDead, 0, undefined, known),
       maxDeadAge: Settings.millis("maxDeadAge", options.maxDeadAge, 0, known),
-      // Where nobody delivers what waits in memory, or nobody writes there, it is none.
+      // A writer would never deliver what waits in memory, and a relay would get nothing.
       fallback: Settings.oneOf(
         "fallback",
         options.fallback ?? "none",
@@ -225,7 +225,7 @@ export const layer = (options: Options = {}): Layer.Layer<Outbox.Outbox | SqlOut
   layerOf(options, "both")
 
 /**
- * In the database that is provided; this process only writes, and somebody else's relay delivers. It brings a `Transport`
+ * In the database that is provided; this process only writes, and a relay of another one delivers. It brings a `Transport`
  * that is never used: `Analytics.layerNoDeps().pipe(Layer.provide(SqlOutbox.layerWriter()))`. A flush resolves when
  * everything is committed.
  */

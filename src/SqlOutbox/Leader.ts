@@ -73,7 +73,7 @@ export class Leader {
     )
   )
 
-  /** Confirms the leadership, or takes it if nobody is at work; answers whether this relay is the leader. */
+  /** Confirms the leadership, or takes it if no relay is at work; answers whether this relay is the leader. */
   readonly refresh: Effect.Effect<boolean, SqlOutboxError> = Effect.suspend(() =>
     this.turn.withPermits(1)(
       Effect.suspend(() => (this.isOver ? Effect.succeed(false) : this.isHere ? this.beat : this.look))

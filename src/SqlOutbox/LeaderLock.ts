@@ -11,7 +11,7 @@ import type { SqliteFile } from "./SqliteFile.ts"
 export interface LeaderLock {
   /** Whether the lock is held, as far as can be known: where that can't be known, it is. */
   readonly isHeld: (epoch: number) => Effect.Effect<boolean, SqlError>
-  /** Holds the lock until the scope closes; answers whether nobody else held it. */
+  /** Holds the lock until the scope closes; answers whether it was free. */
   readonly hold: (epoch: number) => Effect.Effect<boolean, SqlError, Scope.Scope>
   /** Runs a statement where it fails once the lock is lost. */
   readonly guarded: <A>(statement: Effect.Effect<A, SqlError>) => Effect.Effect<A, SqlError>
@@ -59,6 +59,13 @@ export const advisory = (sql: SqlClient, table: string): LeaderLock => {
 /** The lock of a file beside the outbox, one for each epoch. It is SQLite's, which ends with the process. */
 export const file = (outbox: SqliteFile): LeaderLock => {
   const fileOf = (epoch: number) => `${outbox.settings.file}-leader-${epoch}`
+  const remove = (epoch: number) => {
+    try {
+      Fs.rmSync(fileOf(epoch), { force: true })
+    } catch {
+      // Another process has it open, on a system that keeps such files: it is empty.
+    }
+  }
   return {
     isHeld: (epoch) =>
       Effect.sync(() => {
@@ -73,13 +80,13 @@ export const file = (outbox: SqliteFile): LeaderLock => {
         (release) =>
           Effect.sync(() => {
             release?.()
-            if (release !== undefined) Fs.rmSync(fileOf(epoch), { force: true })
+            if (release !== undefined) remove(epoch)
           })
       ).pipe(
         Effect.tap((release) =>
           Effect.sync(() => {
-            // The one of the epoch before, whose process has died.
-            if (release !== undefined) Fs.rmSync(fileOf(epoch - 1), { force: true })
+            // The file of the epoch before, whose process has died.
+            if (release !== undefined) remove(epoch - 1)
           })
         ),
         Effect.map((release) => release !== undefined)

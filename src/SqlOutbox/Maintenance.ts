@@ -55,7 +55,7 @@ export const start = Effect.fnUntraced(function* (
     readonly settlement: Settlement
     /** Open when there may be something to take. */
     readonly some: Latch.Latch
-    /** Open when other processes are to be told of something new. */
+    /** Open when there is something new for other processes. */
     readonly news: Latch.Latch
     readonly onDefect: Loop.OnDefect
   }

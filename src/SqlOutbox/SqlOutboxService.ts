@@ -58,8 +58,8 @@ export interface SqlOutboxService {
   readonly stopped: () => OutboxUnavailable | undefined
 }
 
-const Trouble = Schema.fromJsonString(Schema.Struct({ retries: Schema.Int, resumeAt: Schema.Finite }))
-const readTrouble = Schema.decodeUnknownOption(Trouble)
+const BackoffState = Schema.fromJsonString(Schema.Struct({ retries: Schema.Int, resumeAt: Schema.Finite }))
+const readBackoff = Schema.decodeUnknownOption(BackoffState)
 
 /** Messages that are settled and could not be deleted: with more, nothing more is read. */
 const maxPendingDeletes = 1_000
@@ -140,7 +140,7 @@ export const make = Effect.fnUntraced(function* (
   // The way in, and out
   // -------------------------------------------------------------------------------------------------------------------
 
-  /** Open when other processes are to be told of something new. */
+  /** Open when there is something new for other processes. */
   const news = Latch.makeUnsafe()
 
   const writer = yield* Writer.make(database, {
@@ -270,11 +270,11 @@ export const make = Effect.fnUntraced(function* (
       durable: {
         bind: (identity) => destination.bind(identity, settings.adoptDestination),
         dropExpired: beforeAttempt,
-        saveBackoff: (trouble) =>
-          Effect.ignore(run(tables.set("trouble", trouble === undefined ? undefined : JSON.stringify(trouble)))),
+        saveBackoff: (state) =>
+          Effect.ignore(run(tables.set("trouble", state === undefined ? undefined : JSON.stringify(state)))),
         loadBackoff: Effect.map(
           Effect.orElseSucceed(run(tables.get("trouble")), () => undefined),
-          (text) => Option.getOrUndefined(readTrouble(text))
+          (text) => Option.getOrUndefined(readBackoff(text))
         )
       }
     }),

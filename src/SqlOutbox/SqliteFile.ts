@@ -15,7 +15,7 @@ export interface Settings {
   /** What a commit survives: `full` the loss of power, `normal` the end of the process. */
   readonly synchronous: "full" | "normal"
   readonly maxFileBytes: number
-  /** Whether whoever opens it can't wait: then the process stops while the file is locked, for 5 seconds at most. */
+  /** Whether the client can't wait for a lock: then the process blocks while the file is locked, for 5 seconds at most. */
   readonly startsAtOnce: boolean
 }
 
@@ -52,14 +52,14 @@ export class SqliteFile implements Source {
   private database: DatabaseSync | undefined
   /** The identity of the file that is open: the one at its path may be another by now. */
   private inode = -1
-  /** What `PRAGMA data_version` has said. */
+  /** The last answer of `PRAGMA data_version`. */
   private version = 0
   private problem: string | undefined
   private isDiskFull = false
   private hasStarted: boolean
   private hasEnded = false
 
-  /** `report` is told of what an operator must know. */
+  /** `report` logs what an operator must know. */
   constructor(settings: Settings, report: (line: string) => void) {
     this.settings = settings
     this.report = report
@@ -92,7 +92,7 @@ export class SqliteFile implements Source {
   }
 
   /**
-   * Whether there is another file now than before: because this one is broken, or because somebody else has moved or
+   * Whether there is another file now than before: because this one is broken, or because another program has moved or
    * removed it. The new one may be empty.
    */
   replaced(): boolean {
@@ -110,7 +110,7 @@ export class SqliteFile implements Source {
       // Closed afterwards: SQLite then leaves alone what it finds moved.
       this.exclusively(() => this.setAside(problem))
     } catch {
-      // The next one who asks tries again.
+      // The next question tries again.
       return false
     }
     this.close()
@@ -228,7 +228,7 @@ export class SqliteFile implements Source {
   }
 
   /**
-   * One at a time, of all processes: nobody opens the file while it is set aside, and nobody sets aside a new one. The
+   * One at a time, of all processes: none opens the file while it is set aside, and none sets aside a new one. The
    * lock is SQLite's, on a file that is always empty, since it ends with the process, however that ends.
    */
   exclusively<A>(body: () => A): A {
@@ -244,7 +244,7 @@ export class SqliteFile implements Source {
   }
 
   /**
-   * Makes sure that the file is there. Whoever makes it decides who may read it: this user, and nobody else. One that is
+   * Makes sure that the file is there. Its maker decides on its permissions: for this user only. One that is
    * there is not even opened: closing it would end the locks that this process has on it.
    */
   private make(file: string): void {
@@ -303,7 +303,7 @@ export class SqliteFile implements Source {
     while (["", ...companions].some((suffix) => Fs.existsSync(`${file}.corrupt-${place}${suffix}`))) place++
     const aside = `${file}.corrupt-${place}`
     let bytes = 0
-    // The file itself last: who comes in between finds a broken one, and goes on with it.
+    // The file itself last: a process that comes in between finds a broken one, and continues with it.
     for (const suffix of ["-wal", "-shm", ""]) {
       const stats = statOf(file + suffix)
       if (stats === undefined) continue
@@ -364,7 +364,7 @@ const checkpoint = (database: DatabaseSync): void => {
   }
 }
 
-/** Nobody else may read it, whoever could before; where it is another user's, that user decides. */
+/** Makes it readable for this user only; a file of another user stays as it is. */
 const keepToUser = (file: string): void => {
   if (((statOf(file)?.mode ?? 0) & 0o077) === 0) return
   try {
@@ -374,7 +374,7 @@ const keepToUser = (file: string): void => {
   }
 }
 
-/** Why a file could not be opened. A lock is left to those who know how to wait for it. */
+/** Why a file could not be opened. A lock is left to the caller, who waits for it. */
 const faultOf = (file: string, cause: unknown): unknown => {
   if (cause instanceof OutboxUnavailable) return cause
   const code = codeOf(cause) ?? (cause as { readonly code?: unknown } | undefined)?.code
