@@ -59,7 +59,7 @@ export const start = Effect.fnUntraced(function* (
     readonly news: Latch.Latch
     readonly onDefect: Loop.OnDefect
   }
-): Effect.fn.Return<Effect.Effect<void, SqlOutboxError>, SqlOutboxError, Scope.Scope> {
+): Effect.fn.Return<{ readonly count: Effect.Effect<void, SqlOutboxError> }, SqlOutboxError, Scope.Scope> {
   const { barriers, capacity, inFlight, leader, news, onDefect, settlement, some } = options
   const { delivers, pollInterval } = settings
   const { isAway, run, source, tables, watched } = database
@@ -153,5 +153,5 @@ export const start = Effect.fnUntraced(function* (
     yield* Time.withUnrefTimers(Loop.fork("announcements", announce, onDefect))
   }
 
-  return count
+  return { count }
 })

@@ -4,6 +4,7 @@
  * A message is in the database from the moment its call resolves until it is settled. If the leader dies, another relay reads
  * the same messages again.
  */
+import * as Os from "node:os"
 import * as Arr from "effect/Array"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
@@ -76,7 +77,7 @@ export const make = Effect.fnUntraced(function* (
   const inFlight = new InFlight()
   const reader = new Reader(database, inFlight, settings.maxInFlight)
   const leader = new Leader(database, {
-    name: crypto.randomUUID(),
+    name: makeName(),
     lease,
     mayBegin: Effect.tap(
       Effect.suspend(() => destination.claim),
@@ -220,7 +221,7 @@ export const make = Effect.fnUntraced(function* (
   // Loops, and the end
   // -------------------------------------------------------------------------------------------------------------------
 
-  const count = yield* Maintenance.start(
+  const { count } = yield* Maintenance.start(
     database,
     { ...settings, delivers },
     { capacity, inFlight, leader, barriers, settlement, some, news, onDefect: stop }
@@ -291,3 +292,6 @@ export const make = Effect.fnUntraced(function* (
     stopped: () => stopped
   }
 })
+
+/** A name for a relay that no other has. An operator reads the machine and the process in it. */
+const makeName = (): string => `${Os.hostname()}/${process.pid}/${crypto.randomUUID()}`
