@@ -70,8 +70,8 @@ export const ofFile = Effect.fnUntraced(function* (
   }
 })
 
-/** Milliseconds after a write to SQLite's log at which the commit may be visible: it is published once it is on the disk. */
-const published = [0, 2, 8, 30, 120]
+/** Milliseconds between looks after a write to SQLite's log: the commit is visible once the log is on the disk. */
+const waits = [5, 10, 20, 30, 30, 30]
 
 /** Looks after every write to the log of a file, by whichever process. Ends if the file system can't watch any more. */
 const watch = Effect.fnUntraced(function* (file: string, look: () => void) {
@@ -88,8 +88,8 @@ const watch = Effect.fnUntraced(function* (file: string, look: () => void) {
   const looks = Effect.gen(function* () {
     yield* written.await
     written.closeUnsafe()
-    for (const wait of published) {
-      yield* Effect.raceFirst(Effect.sleep(wait), written.await)
+    for (const wait of waits) {
+      yield* Effect.sleep(wait)
       look()
       if (written.isOpen()) return
     }

@@ -5,7 +5,7 @@
  */
 import * as Fs from "node:fs"
 import * as Path from "node:path"
-import type { DatabaseSync } from "node:sqlite"
+import type { DatabaseSync, StatementSync } from "node:sqlite"
 import { OutboxFull, OutboxUnavailable } from "../AnalyticsError.ts"
 import { codeOf, type Source } from "./SqliteClient.ts"
 
@@ -54,6 +54,7 @@ export class SqliteFile implements Source {
   private inode = -1
   /** The last answer of `PRAGMA data_version`. */
   private version = 0
+  private versionQuery: StatementSync | undefined
   private problem: string | undefined
   private isDiskFull = false
   private hasStarted: boolean
@@ -142,7 +143,8 @@ export class SqliteFile implements Source {
     const { database, version } = this
     if (database === undefined) return true
     try {
-      this.version = (database.prepare("PRAGMA data_version").get() as { readonly data_version: number }).data_version
+      this.versionQuery ??= database.prepare("PRAGMA data_version")
+      this.version = (this.versionQuery.get() as { readonly data_version: number }).data_version
     } catch {
       // The next statement finds out why.
       return true
@@ -159,6 +161,7 @@ export class SqliteFile implements Source {
   private close(): void {
     const { database } = this
     this.database = undefined
+    this.versionQuery = undefined
     this.problem = undefined
     try {
       database?.close()
