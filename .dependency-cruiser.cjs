@@ -13,7 +13,8 @@ const order = [
     "internal/Json",
     "internal/Time",
     "internal/Callback",
-    "internal/Log"
+    "internal/Log",
+    "internal/WeakCollection"
   ],
   ...["MessageId", "RequestContext", "Call", "Message", "Transform", "internal/Check", "Enrichment"],
   ...["Outcome", "Metrics", "Observer", "internal/LossLog", "internal/Diagnostics", "internal/Notifier"],
@@ -28,6 +29,8 @@ const order = [
     "internal/FakeServer",
     "AnalyticsTest",
     "plainTest",
+    "Collector",
+    "Debugger",
     "index"
   ]
 ]
@@ -101,10 +104,34 @@ module.exports = {
       from: { path: "^src/index[.]ts$" },
       to: {
         reachable: true,
-        path: at("SqlOutbox", "RequestMiddleware", "internal/FakeServer", "AnalyticsTest", "plainTest")
+        path: at(
+          ...[
+            "SqlOutbox",
+            "RequestMiddleware",
+            "internal/FakeServer",
+            "AnalyticsTest",
+            "plainTest",
+            "Collector",
+            "Debugger"
+          ]
+        )
       }
     },
-    onlyImportedBy("http", "Transport", "Analytics", "AnalyticsTest", "RequestMiddleware"),
+    {
+      name: "plans-stay-light",
+      comment: "Who makes and checks a plan loads neither its exchange as JSON, nor the comparison, nor the generator.",
+      severity: "error",
+      from: { path: "^src/TrackingPlan([.]ts$|/(check|pii|observe)/)" },
+      to: { reachable: true, path: "^src/TrackingPlan/(json|diff|codegen)([.]ts$|/)" }
+    },
+    {
+      name: "home-of-the-validator",
+      comment: "typebox is an optional peer; it is imported only by the validator of plans from JSON.",
+      severity: "error",
+      from: { path: "^src/", pathNot: "^src/TrackingPlan/json/Validator[.]ts$" },
+      to: { path: installed("typebox/") }
+    },
+    onlyImportedBy("http", "Transport", "Analytics", "AnalyticsTest", "RequestMiddleware", "Collector", "Debugger"),
     onlyImportedBy("net", "RequestContext"),
     onlyImportedBy("sql", "SqlOutbox"),
     {
@@ -122,20 +149,23 @@ module.exports = {
       "optional-peers",
       "An optional peer may be missing; import it",
       { path: installed("@effect/(platform-node|sql-pg)/") },
-      "SqlOutbox"
+      "SqlOutbox",
+      "Collector"
     ),
     only(
       "node-builtins",
       "The core runs wherever effect does; import Node's own modules",
       { dependencyTypes: ["core"] },
-      "SqlOutbox"
+      "SqlOutbox",
+      "Collector",
+      "Debugger"
     ),
     {
       name: "effect-is-the-only-dependency",
       comment: "The library has no runtime dependency but effect.",
       severity: "error",
       from: { path: "^src/" },
-      to: { path: installed(""), pathNot: installed("(effect|@effect/platform-node|@effect/sql-pg)/") }
+      to: { path: installed(""), pathNot: installed("(effect|@effect/platform-node|@effect/sql-pg|typebox)/") }
     },
     {
       name: "src-stays-in-src",

@@ -63,6 +63,7 @@ const importAll = (modules) => modules.map((name, i) => `import * as m${i} from 
 const exportedModules = (installed, manifest) => {
   const closed = Object.entries(manifest.exports).flatMap(([path, to]) => (to === null ? [path.slice(2)] : []))
   const isClosed = (name) =>
+    manifest.exports[`./${name}`] == null &&
     closed.some((path) => (path.endsWith("*") ? name.startsWith(path.slice(0, -1)) : name === path))
   const names = readdirSync(join(installed, "dist"), { recursive: true })
     .map((file) => file.replaceAll("\\", "/"))
@@ -71,6 +72,28 @@ const exportedModules = (installed, manifest) => {
     .filter((name) => name !== "index" && !isClosed(name))
     .sort()
   return [manifest.name, ...names.map((name) => `${manifest.name}/${name}`)]
+}
+
+/** Starts the debugger of the installed package, whose page is files beside its modules. */
+const startDebugger = (cwd) => {
+  const script = `
+    import * as Effect from "effect/Effect"
+    import * as Debugger from "effect-analytics/Debugger"
+    const answers = Effect.gen(function* () {
+      const { url } = yield* Debugger.Debugger
+      return yield* Effect.promise(async () => {
+        const html = await (await fetch(url)).text()
+        const files = Array.from(html.matchAll(/(?:src|href)="(\\/[^"]+)"/g), ([, file]) => new URL(file, url))
+        return Promise.all(files.map(async (file) => (await fetch(file)).status))
+      })
+    }).pipe(Effect.provide(Debugger.layer()), Effect.scoped)
+    console.log(JSON.stringify(await Effect.runPromise(answers)))`
+  const said = execFileSync(process.execPath, ["--input-type=module", "--eval", script], {
+    cwd,
+    encoding: "utf8",
+    stdio: ["ignore", "pipe", "inherit"]
+  })
+  assert.deepEqual(JSON.parse(said), [200, 200], "the page of the debugger and its files are there")
 }
 
 /** Imports every module in a process of its own, and answers which of them miss which package. */
@@ -149,6 +172,7 @@ try {
     npm(app, "install", "--prefer-offline", "--ignore-scripts", ...versions)
     const rest = incomplete.map(([name]) => name)
     assert.deepEqual(importEach(app, rest), [], "with the optional peers everything can be imported")
+    startDebugger(app)
     console.log(`With ${peers.join(", ")}: ${rest.join(", ")}`)
   }
   console.log(`With effect alone: ${withoutPeers.join(", ")}`)

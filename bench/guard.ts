@@ -7,6 +7,8 @@
  *
  * `--record` writes `guard.json` anew, from the median of five tries.
  */
+// The published package has its Schemas compiled; from source they are interpreted.
+import "effect/schema/SchemaJITCompiler/enable"
 import { fork } from "node:child_process"
 import { readFileSync, writeFileSync } from "node:fs"
 import * as Effect from "effect/Effect"

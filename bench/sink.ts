@@ -1,12 +1,11 @@
 /**
- * A peer of the benchmarks, in a process of its own so that only the client's work is counted: reads every request,
- * answers after a delay, or with failures for a while, or never, and keeps a book of the events that it took.
+ * The peer of all benchmarks, a `FaultSink` in a process of its own so that only the client's work is counted. It sends
+ * its port, then answers questions.
  *
- * Events are found by their mark (`Floor.mark`), whatever the envelope of the client looks like.
+ * It counts by marks (`Floor.mark`), whatever the envelope of the client looks like; or not at all, as cheaply as it can;
+ * or by ids and users, as the tests do.
  */
-import { createServer } from "node:http"
-import type { AddressInfo } from "node:net"
-import { gunzipSync } from "node:zlib"
+import { type Answer, FaultSink, type Totals } from "../test/FaultSink.ts"
 
 export interface SinkOptions {
   /** Milliseconds from the end of a request to its answer. */
@@ -15,7 +14,16 @@ export interface SinkOptions {
   readonly outage?: number
   /** Never answers. */
   readonly silent?: boolean
+  /** @default "marks" */
+  readonly count?: "marks" | "nothing" | "ids"
 }
+
+/** What a sink is asked. `users` is for one that counts ids. */
+export type Question =
+  | "how many"
+  | "book"
+  | { readonly script: ReadonlyArray<Answer> }
+  | { readonly users: ReadonlyArray<string> }
 
 export interface Book {
   readonly requests: number
@@ -31,7 +39,15 @@ export interface Book {
   readonly bytes: number
 }
 
-const { delay = 0, outage = 0, silent = false }: SinkOptions = JSON.parse(process.argv[2] ?? "{}")
+/** The books of a sink that counts ids. */
+export interface Ids {
+  readonly totals: Totals
+  readonly taken: ReadonlyArray<string>
+  /** The ids of each user, by first arrival. */
+  readonly orders: ReadonlyArray<ReadonlyArray<string>>
+}
+
+const { count = "marks", delay = 0, outage = 0, silent = false }: SinkOptions = JSON.parse(process.argv[2] ?? "{}")
 
 const mark = /"n":(\d+),"at":(\d+)/g
 const seen = new Set<string>()
@@ -45,11 +61,13 @@ let last = 0
 
 const micros = () => Number(process.hrtime.bigint() / 1_000n)
 
-const take = (body: string, ok: boolean, now: number) => {
+const take = (body: string): void => {
+  const now = micros()
+  if (requests++ === 0) first = now
   bytes += body.length
   for (const [, n = "", at] of body.matchAll(mark)) {
     events++
-    if (!ok) continue
+    if (isOut(now)) continue
     if (seen.has(n)) duplicates++
     else {
       seen.add(n)
@@ -58,6 +76,8 @@ const take = (body: string, ok: boolean, now: number) => {
     }
   }
 }
+
+const isOut = (now: number): boolean => silent || now - first < outage * 1_000
 
 const book = (): Book => {
   const sorted = latencies.toSorted((a, b) => a - b)
@@ -72,28 +92,34 @@ const book = (): Book => {
   }
 }
 
-const server = createServer((request, response) => {
-  const chunks: Array<Buffer> = []
-  request.on("data", (chunk) => chunks.push(chunk))
-  request.on("end", () => {
-    const now = micros()
-    if (requests++ === 0) first = now
-    const ok = !silent && now - first >= outage * 1_000
-    const raw = Buffer.concat(chunks)
-    take((request.headers["content-encoding"] === "gzip" ? gunzipSync(raw) : raw).toString("latin1"), ok, now)
-    if (silent) return
-    // All kinds of clients read this, and each finds its own word for success.
-    const text = ok ? `{"success":true,"status":1,"code":200}` : `{"code":503}`
-    const headers = { "content-type": "application/json", "content-length": text.length }
-    const answer = () => response.writeHead(ok ? 200 : 503, headers).end(text)
-    if (delay === 0) answer()
-    else setTimeout(answer, delay)
-  })
+// All kinds of clients read this, and each finds its own word for success.
+const after = delay === 0 ? undefined : delay
+const success = { status: 200, body: `{"success":true,"status":1,"code":200}`, after }
+const failure = { status: 503, body: `{"code":503}`, after }
+
+const sink = await FaultSink.start({
+  remember: false,
+  read:
+    count === "ids"
+      ? undefined
+      : (body) => {
+          if (count === "marks") take(body.toString("latin1"))
+          return []
+        },
+  otherwise: () => (silent ? "silence" : count === "marks" && isOut(micros()) ? failure : success)
 })
-// A client that keeps its connection longer than the server does would meet a reset.
-server.keepAliveTimeout = 60_000
-server.listen(0, "127.0.0.1", () => process.send?.((server.address() as AddressInfo).port))
-process.on("message", (question) =>
-  process.send?.(question === "how many" ? { requests, taken: seen.size, duplicates } : book())
-)
+
+const answerTo = (question: Question): unknown => {
+  if (question === "how many") return { requests, taken: seen.size, duplicates }
+  if (question === "book") return book()
+  if ("users" in question) {
+    const orders = question.users.map((user) => sink.userOrder(user))
+    return { totals: sink.totals(), taken: sink.takenIds(), orders } satisfies Ids
+  }
+  sink.respond(...question.script)
+  return null
+}
+
+process.on("message", (question: Question) => process.send?.(answerTo(question)))
 process.on("disconnect", () => process.exit())
+process.send?.(sink.port)

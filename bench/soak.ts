@@ -11,7 +11,8 @@ import { setFlagsFromString } from "node:v8"
 import { runInNewContext } from "node:vm"
 import { createAnalytics } from "../src/plain.ts"
 import { chances } from "../test/chances.ts"
-import type { Answer, Totals } from "../test/FaultSink.ts"
+import type { Answer } from "../test/FaultSink.ts"
+import type { Ids, Question, SinkOptions } from "./sink.ts"
 
 const { values } = parseArgs({
   options: {
@@ -59,29 +60,23 @@ const script = (length: number): Array<Answer> => {
   )
 }
 
-interface Books {
-  readonly totals: Totals
-  readonly taken: ReadonlyArray<string>
-  readonly orders: ReadonlyArray<ReadonlyArray<string>>
-}
-
 /** In a process of its own, so that only the client's memory is measured. */
 const startSink = async () => {
-  const sink = fork(new URL("./faultSink.ts", import.meta.url), {
+  const sink = fork(new URL("./sink.ts", import.meta.url), [JSON.stringify({ count: "ids" } satisfies SinkOptions)], {
     stdio: ["ignore", "inherit", "inherit", "ipc"],
     serialization: "advanced"
   })
   const answer = <A>() => new Promise<A>((resolve) => sink.once("message", (message) => resolve(message as A)))
-  const ask = <A>(message: object): Promise<A> => {
+  const ask = <A>(message: Question): Promise<A> => {
     const answered = answer<A>()
     sink.send(message)
     return answered
   }
-  const host = await answer<string>()
+  const host = `http://127.0.0.1:${await answer<number>()}`
   await ask({ script: script(Math.max(1_000, seconds * 50)) })
   return {
     host,
-    books: () => ask<Books>({ books: Array.from({ length: users }, (_, n) => `user ${n}`) }),
+    books: () => ask<Ids>({ users: Array.from({ length: users }, (_, n) => `user ${n}`) }),
     stop: () => sink.disconnect()
   }
 }

@@ -1,6 +1,8 @@
 /**
  * What a planned call costs beside an unplanned one: an event of eight properties, accepted into the queue, in both faces.
  *
+ * A plan from JSON is measured beside the same plan of Schemas, and reading a large one: 2,000 events of 30 properties.
+ *
  * `node bench/trackingPlan.ts`: many short rounds of each, in turns, and the medians. It fails if a planned call costs more
  * than it may in each of three tries: machines are noisy, and slower code is slower every time.
  */
@@ -12,6 +14,7 @@ import * as Analytics from "../src/Analytics.ts"
 import * as MemoryOutbox from "../src/MemoryOutbox.ts"
 import * as Observer from "../src/Observer.ts"
 import { createAnalytics } from "../src/plain.ts"
+import * as PlanJson from "../src/TrackingPlan/json.ts"
 import * as TrackingPlan from "../src/TrackingPlan.ts"
 import * as Transport from "../src/Transport.ts"
 
@@ -38,6 +41,9 @@ const plan = TrackingPlan.make({
     })
   }
 })
+
+/** The same plan, checked by the JSON Schema validator. */
+const fromJson = PlanJson.fromJson(PlanJson.toJson(plan))
 
 const properties = {
   orderId: "50314b8e9bcf000000000000",
@@ -80,6 +86,7 @@ const timed = (calls: () => void): number => {
 const effectKinds = async (): Promise<{ readonly kinds: ReadonlyArray<Kind>; readonly close: () => Promise<void> }> => {
   const bare = ManagedRuntime.make(client)
   const around = ManagedRuntime.make(Layer.provide(plan.layer(), client))
+  const aroundJson = ManagedRuntime.make(Layer.provide(fromJson.layer(), client))
   const kind = (
     name: string,
     runtime: ManagedRuntime.ManagedRuntime<Analytics.Analytics, unknown>,
@@ -91,18 +98,21 @@ const effectKinds = async (): Promise<{ readonly kinds: ReadonlyArray<Kind>; rea
     return { name, unit: "Effect: unplanned", round: () => timed(() => runtime.runSync(calls)) }
   }
   const untyped = (analytics: Analytics.Analytics["Service"]) => analytics.track({ ...who, event, properties })
-  const [inside, outside] = [
+  const [inside, outside, outsideJson] = [
     await bare.runPromise(Analytics.Analytics),
-    await around.runPromise(Analytics.Analytics)
+    await around.runPromise(Analytics.Analytics),
+    await aroundJson.runPromise(Analytics.Analytics)
   ] as const
   return {
     kinds: [
       kind("Effect: unplanned", bare, untyped(inside)),
       kind("Effect: planned", bare, plan.track(event, properties, who)),
       kind("Effect: planned, plan around the client", around, plan.track(event, properties, who)),
-      kind("Effect: untyped, plan around the client", around, untyped(outside))
+      kind("Effect: untyped, plan around the client", around, untyped(outside)),
+      kind("Effect: planned, from JSON", bare, fromJson.track(event, properties, who)),
+      kind("Effect: untyped, plan from JSON", aroundJson, untyped(outsideJson))
     ],
-    close: async () => void (await Promise.all([bare.dispose(), around.dispose()]))
+    close: async () => void (await Promise.all([bare.dispose(), around.dispose(), aroundJson.dispose()]))
   }
 }
 
@@ -110,6 +120,7 @@ const plainKinds = () => {
   const settings = { writeKey: "bench", ...roomy, onError: () => {}, fetch: () => new Promise<Response>(() => {}) }
   const bare = createAnalytics(settings)
   const planned = createAnalytics({ ...settings, plan })
+  const plannedJson = createAnalytics({ ...settings, plan: fromJson })
   const kind = (name: string, call: () => boolean): Kind => ({
     name,
     unit: "plain: unplanned",
@@ -122,9 +133,11 @@ const plainKinds = () => {
     kinds: [
       kind("plain: unplanned", () => bare.track({ ...who, event, properties })),
       kind("plain: planned", () => planned.planned.track(event, properties, who)),
-      kind("plain: untyped, with a plan", () => planned.track({ ...who, event, properties }))
+      kind("plain: untyped, with a plan", () => planned.track({ ...who, event, properties })),
+      kind("plain: planned, from JSON", () => plannedJson.planned.track(event, properties, who)),
+      kind("plain: untyped, with a plan from JSON", () => plannedJson.track({ ...who, event, properties }))
     ],
-    close: async () => void (await Promise.all([bare.close(), planned.close()]))
+    close: async () => void (await Promise.all([bare.close(), planned.close(), plannedJson.close()]))
   }
 }
 
@@ -150,6 +163,45 @@ const measure = async (): Promise<boolean> => {
   }
   return ratios.every(({ ratio }) => ratio <= limit)
 }
+
+/** A plan of 2,000 events with 30 properties each, as text. */
+const largePlan = (): string => {
+  const kinds = [
+    { type: "string", description: "A text" },
+    { type: "number", minimum: 0 },
+    { type: "string", enum: ["a", "b"] },
+    { type: ["string", "null"], pattern: "^[a-z]+$" },
+    { type: "array", items: { type: "object", properties: { sku: { type: "string" } }, required: ["sku"] } },
+    { type: "string", pii: "drop" }
+  ]
+  const shape = Object.fromEntries(Array.from({ length: 30 }, (_, n) => [`property_${n}`, kinds[n % kinds.length]]))
+  const rules = {
+    type: "object",
+    properties: { properties: { type: "object", properties: shape, required: ["property_0"] } }
+  }
+  const events = Array.from({ length: 2_000 }, (_, n) => ({ name: `Event ${n}`, version: 1, rules }))
+  return JSON.stringify({ display_name: "Large", rules: { events } })
+}
+
+/** Reads a large plan before anything else, and answers whether it stays within its limits in one of a few tries. */
+const readLarge = (): boolean => {
+  const json = JSON.parse(largePlan())
+  const before = process.memoryUsage().rss
+  const reads = Array.from({ length: tries }, () => {
+    const start = performance.now()
+    const large = PlanJson.fromJson(json)
+    return { large, took: performance.now() - start, grown: (process.memoryUsage().rss - before) / 1e6 }
+  })
+  const [{ grown, large }] = reads as [(typeof reads)[number]]
+  const took = Math.min(...reads.map((read) => read.took))
+  const problem = large.problem({ pii: "drop" })
+  process.stdout.write(
+    `2,000 events of 30 properties: read in ${took.toFixed(0)} ms (500), ${grown.toFixed(0)} MB (150)\n`
+  )
+  return took < 500 && grown < 150 && problem === undefined && large.problems.length === 0
+}
+
+if (!readLarge()) process.exitCode = 1
 
 for (let attempt = 1; ; attempt++) {
   if (await measure()) break

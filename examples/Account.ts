@@ -11,7 +11,12 @@ import type { CallError } from "effect-analytics/AnalyticsError"
 import * as Call from "effect-analytics/Call"
 import * as Observer from "effect-analytics/Observer"
 import type * as Outcome from "effect-analytics/Outcome"
-import type { Receipt } from "./TrackingApi.ts"
+
+/** What arrived under one `messageId`, and how often. */
+export interface Receipt {
+  readonly type: string
+  times: number
+}
 
 /** What became of what was offered. */
 export interface Entry {

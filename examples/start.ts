@@ -1,6 +1,6 @@
 /**
  * The main job, live: visitors use a shop over HTTP, the shop tells analytics, and analytics delivers. Without a write
- * key everything goes to a Tracking API on loopback, and nothing leaves the machine.
+ * key everything goes to a collector on loopback, whose page shows every event, and nothing leaves the machine.
  */
 import { createServer } from "node:http"
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
@@ -16,13 +16,12 @@ import * as FetchHttpClient from "effect/http/FetchHttpClient"
 import * as HttpServer from "effect/http/HttpServer"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
-import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import * as Analytics from "effect-analytics/Analytics"
 import { library } from "effect-analytics/Message"
 import * as Account from "./Account.ts"
+import * as LocalApi from "./LocalApi.ts"
 import * as Shop from "./Shop.ts"
-import * as TrackingApi from "./TrackingApi.ts"
 import * as View from "./view.ts"
 import * as Visitors from "./visitors.ts"
 
@@ -37,32 +36,41 @@ const flags = {
     Flag.withDescription("How many requests the visitors make"),
     Flag.withSchema(Schema.Int.check(Schema.isGreaterThan(0))),
     Flag.withDefault(2_000)
+  ),
+  port: Flag.Int("port").pipe(
+    Flag.withDescription("The port of the debugger; any that is free, if left out"),
+    Flag.withDefault(0)
+  ),
+  keepOpen: Flag.Boolean("keep-open").pipe(
+    Flag.withDescription("Leave the debugger open at the end, until Ctrl-C"),
+    Flag.withDefault(false)
   )
 }
 
 type Options = Command.Command.Config.Infer<typeof flags>
 
 /** Where messages go: to the API that the options name, or to one of our own, which ends with the scope. */
-const findApi = Effect.fnUntraced(function* ({ host, region, writeKey }: Options) {
+const findApi = Effect.fnUntraced(function* ({ host, keepOpen, port, region, writeKey }: Options) {
   if (Option.isSome(writeKey)) {
+    if (keepOpen) return yield* new CliError.UserError({ cause: "--keep-open has no meaning beside --write-key" })
     return {
       address: { writeKey: writeKey.value, host: Option.getOrUndefined(host), region: Option.getOrUndefined(region) },
       name: Option.getOrElse(host, () => "Segment"),
-      received: undefined
+      page: undefined,
+      received: Effect.undefined
     }
   }
   if (Option.isSome(host) || Option.isSome(region)) {
     return yield* new CliError.UserError({ cause: "--host and --region need a --write-key" })
   }
-  const address = { writeKey: Redacted.make("a-key-for-loopback") }
-  const api = yield* Layer.build(TrackingApi.layer(address))
-  const { received, url } = Context.get(api, TrackingApi.TrackingApi)
-  return { address: { ...address, host: url }, name: url, received }
+  const { page, received, url, writeKey: key } = yield* LocalApi.start({ port })
+  return { address: { writeKey: key, host: url, region: undefined }, name: url, page, received }
 })
 
 const run = Effect.fnUntraced(
   function* (options: Options) {
-    const { address, name, received } = yield* findApi(options)
+    const { address, name, page, received } = yield* findApi(options)
+    if (page !== undefined) yield* Console.log(`Watch every event: ${page}`)
     const account = new Account.Account()
     const client = yield* Layer.build(
       Account.layer(
@@ -88,12 +96,16 @@ const run = Effect.fnUntraced(
       View.during({ account, stats, requests, target: name }),
       Effect.onExit(() =>
         Effect.gen(function* () {
-          const problems = account.problems(yield* stats, received)
-          yield* Console.log(View.summary(account, received, problems))
+          const receipts = yield* received
+          const problems = account.problems(yield* stats, receipts)
+          yield* Console.log(View.summary(account, receipts, problems))
           if (problems.length > 0 || account.lost > 0) process.exitCode = 1
         })
       )
     )
+    if (!options.keepOpen) return
+    yield* Console.log(`The debugger stays open, Ctrl-C ends it: ${page}`)
+    return yield* Effect.never
   },
   Effect.scoped,
   Effect.provide(FetchHttpClient.layer),

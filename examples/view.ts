@@ -8,7 +8,6 @@ import type * as Scope from "effect/Scope"
 import * as Call from "effect-analytics/Call"
 import type * as Outcome from "effect-analytics/Outcome"
 import * as Account from "./Account.ts"
-import type { Receipt } from "./TrackingApi.ts"
 
 /** What there is to see. */
 export interface Scene {
@@ -140,7 +139,7 @@ const progress = (name: string, done: number, total: number, columns: number): s
 /** The books: every message, by type, and what the API says that it received. */
 export const summary = (
   account: Account.Account,
-  received: ReadonlyMap<string, Receipt> | undefined,
+  received: ReadonlyMap<string, Account.Receipt> | undefined,
   problems: ReadonlyArray<string>
 ): string => {
   const receipts = received && Array.from(received.values())
@@ -148,7 +147,7 @@ export const summary = (
   const row = (ours: string, theirs: string) => `  ${ours}${receipts === undefined ? "" : theirs}`
   const entry = (name: string, entry: Account.Entry, type?: Call.Type) => {
     const { delivered, dropped, offered, rejected } = entry
-    const same = receipts?.filter(({ message }) => type === undefined || message.type === type) ?? []
+    const same = receipts?.filter((receipt) => type === undefined || receipt.type === type) ?? []
     const again = same.reduce((sum, { times }) => sum + times - 1, 0)
     const ours = columns([offered, delivered, Account.pending(entry), dropped, rejected], [7, 12, 10, 10, 11])
     return row(name.padEnd(9) + ours, `  │${columns([same.length, again], [8, 7])}`)

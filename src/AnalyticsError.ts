@@ -12,7 +12,7 @@ export class InvalidSetting extends Data.TaggedError("InvalidSetting")<{
   readonly problem: string
 }> {
   override get message(): string {
-    return `${this.setting} ${this.problem}`
+    return `effect-analytics: ${this.setting} ${this.problem}`
   }
 }
 

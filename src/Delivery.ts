@@ -40,8 +40,9 @@ export interface Options {
   /** Attempts after the first for a batch whose failure may pass. @default 10 */
   readonly maxRetries?: number | undefined
   /**
-   * How long a close may take. Messages that are left then are dropped and reported, or kept by a durable outbox.
-   * Milliseconds or a duration string. @default "75 seconds"
+   * How long a close may take. Messages that are left then are dropped and reported, or kept by a durable outbox. The default
+   * fits the 30 seconds that containers have between SIGTERM and SIGKILL. Milliseconds or a duration string.
+   * @default "20 seconds"
    */
   readonly closeTimeout?: Duration.Input | undefined
 }
@@ -82,8 +83,8 @@ export const make = Effect.fnUntraced(function* (
   /** The time that a batch stays open after its first message. */
   const window = Effect.gen(function* () {
     if (flushInterval > 0) yield* Effect.raceFirst(Effect.sleep(flushInterval), outbox.flushRequested)
-    // Calls of the same turn, and messages that wait already, join the batch.
-    yield* Effect.repeat(Effect.yieldNow, { times: 2 })
+    // Messages that wait already join the batch.
+    yield* Effect.yieldNow
     return 0
   })
 

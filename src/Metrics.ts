@@ -6,6 +6,7 @@ import * as Effect from "effect/Effect"
 import * as Metric from "effect/Metric"
 import type * as Scope from "effect/Scope"
 import type { Type } from "./Call.ts"
+import * as WeakCollection from "./internal/WeakCollection.ts"
 import { failureOf, type Outcome } from "./Outcome.ts"
 
 /** Messages by `type`, `outcome` (`delivered`, `dropped`, `refused`) and `reason`. */
@@ -69,17 +70,13 @@ export const countUnsafe = (outcome: Outcome, context: Context.Context<never>): 
   counter(bytesTotal, { outcome: ended }).updateUnsafe(bytes, context)
 }
 
-/** The depths of living clients. Weak: a client that nobody closes and nobody holds must be collected. */
 interface Series {
-  readonly depths: Set<WeakRef<() => number>>
+  readonly depths: WeakCollection.WeakCollection<() => number>
   readonly registration: Metric.Registration
 }
 
 /** The series of `queueDepth`: by registry, and by the attributes that are in scope of a client. */
 const series = new WeakMap<Metric.MetricRegistry, Map<string, Series>>()
-
-/** Removes the depth of a client that was collected. */
-const collected = new FinalizationRegistry<() => void>((remove) => remove())
 
 /** Adds the depth of a client to `queueDepth`, until the scope ends or the client is collected. */
 export const watchDepth = Effect.fnUntraced(function* (
@@ -91,31 +88,23 @@ export const watchDepth = Effect.fnUntraced(function* (
   const known = series.get(registry) ?? new Map<string, Series>()
   series.set(registry, known)
   const one =
-    known.get(attributes) ?? register(Context.pick(Metric.CurrentMetricAttributes, Metric.MetricRegistry)(context))
-  known.set(attributes, one)
-  const remove = removal(one, new WeakRef(depth), () => known.delete(attributes))
-  collected.register(depth, remove, depth)
-  yield* Effect.addFinalizer(() =>
-    Effect.sync(() => {
-      collected.unregister(depth)
-      remove()
+    known.get(attributes) ??
+    register(Context.pick(Metric.CurrentMetricAttributes, Metric.MetricRegistry)(context), () => {
+      known.delete(attributes)
     })
-  )
+  known.set(attributes, one)
+  const remove = one.depths.add(depth)
+  yield* Effect.addFinalizer(() => Effect.sync(remove))
 })
 
-/** In a function of its own: a closure made beside `depth` would hold it. */
-const removal = (one: Series, reference: WeakRef<() => number>, forget: () => void) => {
-  one.depths.add(reference)
-  return () => {
-    if (!one.depths.delete(reference) || one.depths.size > 0) return
-    one.registration.remove()
-    forget()
-  }
-}
-
-const register = (context: Context.Context<never>): Series => {
-  const depths = new Set<WeakRef<() => number>>()
-  const sum = () => ({ value: Array.from(depths).reduce((total, depth) => total + (depth.deref()?.() ?? 0), 0) })
+/** A series that ends with its last client. In a function of its own: a closure made beside `depth` would hold it. */
+const register = (context: Context.Context<never>, onEnd: () => void): Series => {
+  const depths = WeakCollection.make<() => number>(() => {
+    if (depths.values().length > 0) return
+    registration.remove()
+    onEnd()
+  })
+  const sum = () => ({ value: depths.values().reduce((total, depth) => total + depth(), 0) })
   const registration = Metric.registerUnsafe(queueDepth, context, { get: sum, update: () => {}, modify: () => {} })
   return { depths, registration }
 }

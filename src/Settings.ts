@@ -41,7 +41,8 @@ export const defaults = {
   overflow: "refuse",
   requestTimeout: 10_000,
   maxRetries: 10,
-  closeTimeout: 75_000
+  // Below the 30 seconds that containers have after SIGTERM.
+  closeTimeout: 20_000
 } as const
 
 /** The same of a durable outbox. */
@@ -86,6 +87,19 @@ const oneOfWords = <const Words extends ReadonlyArray<string>>(words: Words) =>
 const Flag = Schema.Boolean.annotate({ expected: "true or false" })
 const Text = Schema.String.annotate({ expected: "a string" })
 
+/** The headers that the transport sets itself. */
+const ownHeaders: ReadonlyArray<string> = [
+  "authorization",
+  "content-type",
+  "content-encoding",
+  "content-length",
+  "user-agent",
+  "x-retry-count"
+]
+
+const isFurtherHeader = ([name, value]: readonly [string, string]): boolean =>
+  /^[!#$%&'*+.^_`|~\w-]+$/.test(name) && /^[\x20-\x7e]*$/.test(value) && !ownHeaders.includes(name.toLowerCase())
+
 /** The settings of the transport, without the write key. `endpoint` has the rules of the address as a whole. */
 export const Transport = Schema.Struct({
   host: Schema.optional(Text),
@@ -93,7 +107,12 @@ export const Transport = Schema.Struct({
   region: Schema.optional(oneOfWords(["us", "eu"])),
   allowInsecureHost: Schema.optional(Flag),
   requestTimeout: Schema.optional(lengthOfTime(1)),
-  gzip: Schema.optional(Flag)
+  gzip: Schema.optional(Flag),
+  headers: Schema.optional(
+    Schema.Record(Schema.String, Schema.String)
+      .check(Schema.makeFilter((headers) => Object.entries(headers).every(isFurtherHeader)))
+      .annotate({ expected: `an object of header names and printable ASCII, without ${ownHeaders.join(", ")}` })
+  )
 })
 
 /** The settings of the queue in memory. */
@@ -154,12 +173,15 @@ export const variableOf = (setting: string): string =>
 /** The settings in the environment: `ANALYTICS_HOST`, `ANALYTICS_BATCH_SIZE`, …, each only if it is set. */
 export const config = /* @__PURE__ */ Config.all(
   Object.fromEntries(
-    Object.entries(Settings.fields).map(([name, field]) => [
-      name,
-      Config.map(Config.option(Config.schema(Schema.toType(field) as never, variableOf(name))), Option.getOrUndefined)
-    ])
+    Object.entries(Settings.fields)
+      // No single string holds headers.
+      .filter(([name]) => name !== "headers")
+      .map(([name, field]) => [
+        name,
+        Config.map(Config.option(Config.schema(Schema.toType(field) as never, variableOf(name))), Option.getOrUndefined)
+      ])
   )
-) as Config.Config<typeof Settings.Type>
+) as Config.Config<Omit<typeof Settings.Type, "headers">>
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Readers
@@ -266,6 +288,9 @@ export const endpoint = (options: {
     return invalid("host", "must be https: plain http is for loopback, or for allowInsecureHost: true")
   }
   const path = options.path ?? defaults.path
+  if (/\/v1(\/batch)?\/*$/.test(url.pathname) && path === defaults.path) {
+    return invalid("host", `must not contain the path: ${path} is added to it (the setting path changes that)`)
+  }
   if (typeof path !== "string" || !/^\/[\x21-\x7e]*$/.test(path) || /[\\?#]/.test(path)) {
     return invalid("path", "must start with / and hold neither a query nor a fragment")
   }

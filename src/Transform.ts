@@ -4,7 +4,7 @@
 import type { PlanViolation } from "./AnalyticsError.ts"
 import { ignoreThrows } from "./internal/Callback.ts"
 import * as Json from "./internal/Json.ts"
-import type * as Message from "./Message.ts"
+import * as Message from "./Message.ts"
 
 const brand = Symbol.for("effect-analytics/Drop")
 
@@ -33,6 +33,36 @@ export const isDrop = (value: unknown): value is Drop => typeof value === "objec
 export type Transform = (message: Mutable<Message.Wire>) => Message.Wire | Drop
 
 type Mutable<M> = M extends unknown ? { -readonly [Key in keyof M]: M[Key] } : never
+
+/** One transform of several, applied in order; the first drop ends it. */
+export const compose =
+  (...transforms: ReadonlyArray<Transform>): Transform =>
+  (message) => {
+    let current: Message.Wire = message
+    for (const transform of transforms) {
+      const answer = transform(current as Mutable<Message.Wire>)
+      if (isDrop(answer)) return answer
+      current = answer
+    }
+    return current
+  }
+
+/** Removes these fields from the traits and properties of every message: `redact(["email", "phone"])`. */
+export const redact =
+  (fields: ReadonlyArray<string>): Transform =>
+  (message) => {
+    for (const data of [message.type === "alias" ? {} : "traits" in message ? message.traits : message.properties]) {
+      for (const field of fields) delete (data as Record<string, unknown>)[field]
+    }
+    return message
+  }
+
+/** Keeps a share of the users, from 0 to 1: all messages of a user, or none. Dropped ones are reported as `sampled`. */
+export const sample =
+  (share: number): Transform =>
+  (message) =>
+    // The hash of a user is the same in every process.
+    (Message.userOf(message) >>> 0) / 2 ** 32 < share ? message : drop("sampled")
 
 /** Applies a transform. `onThrow` gets what it throws. */
 export const apply = (

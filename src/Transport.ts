@@ -75,6 +75,8 @@ export interface Options {
   readonly requestTimeout?: Duration.Input | undefined
   /** Compresses requests with gzip. Segment takes it; ask before you turn it on elsewhere. @default false */
   readonly gzip?: boolean | undefined
+  /** Further headers of every request, e.g. for a gateway: `{ "x-tenant": "a" }`. Not those that the transport sets itself. */
+  readonly headers?: Readonly<Record<string, string>> | undefined
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -86,13 +88,14 @@ export const make = /* @__PURE__ */ Effect.fnUntraced(function* (
   options: Options
 ): Effect.fn.Return<Transport["Service"], InvalidSetting, HttpClient.HttpClient> {
   const client = yield* HttpClient.HttpClient
-  const { gzip = false, requestTimeout, ...address } = yield* Settings.decode(Settings.Transport, options)
+  const { gzip = false, headers, requestTimeout, ...address } = yield* Settings.decode(Settings.Transport, options)
   const { endpoint, writeKey } = yield* Settings.read(() => ({
     endpoint: Settings.endpoint({ ...address, region: options.region }),
     writeKey: Settings.writeKey(options.writeKey)
   }))
   const post = HttpClientRequest.post(endpoint, {
     headers: {
+      ...headers,
       authorization: `Basic ${btoa(`${writeKey}:`)}`,
       "user-agent": `${library.name}/${library.version}`
     }
@@ -255,13 +258,19 @@ export const layerHttpClient = (
     })
   )
 
+const decoder = new TextDecoder()
 const noResponse = "fetch answered no Response"
 
-/** A `fetch` whose answers are responses: a mock may answer with anything. */
+/**
+ * A `fetch` as mocks expect it and as they may be: the JSON of a request is a string, so that `JSON.parse(init.body)` works, and
+ * an answer that is no `Response` is an error that says so.
+ */
 const checked =
   (fetch: typeof globalThis.fetch | undefined): typeof globalThis.fetch =>
-  async (...request) => {
-    const response: unknown = await (fetch ?? globalThis.fetch)(...request)
+  async (url, init) => {
+    const isJson = ArrayBuffer.isView(init?.body) && !new globalThis.Headers(init?.headers).has("content-encoding")
+    const request = isJson ? { ...init, body: decoder.decode(init.body as Uint8Array) } : init
+    const response: unknown = await (fetch ?? globalThis.fetch)(url, request)
     const { headers, status } = (response ?? {}) as Partial<Response>
     if (typeof status === "number" && typeof headers?.get === "function") return response as Response
     throw Object.assign(new TypeError(noResponse), { code: noResponse })

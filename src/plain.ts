@@ -4,11 +4,14 @@
  * Settings that cannot work throw when the client is made. After that nothing throws and nothing waits: a call answers whether
  * it was accepted, and `onError` gets every call that was not, and every later loss.
  */
+import * as Config from "effect/Config"
+import * as ConfigProvider from "effect/ConfigProvider"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
+import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as References from "effect/References"
 import * as Scope from "effect/Scope"
@@ -31,14 +34,14 @@ import type * as Message from "./Message.ts"
 import * as Observer from "./Observer.ts"
 import type * as Outbox from "./Outbox.ts"
 import { failureOf as failureIn, type Outcome, type Stats } from "./Outcome.ts"
-import { flag, invalid, millis, optionalFunction, Settings as Schema } from "./Settings.ts"
+import { config, flag, invalid, millis, optionalFunction, Settings as Schema, variableOf } from "./Settings.ts"
 import type * as TrackingPlan from "./TrackingPlan.ts"
 import * as Transport from "./Transport.ts"
 
 export type { Summary } from "./Analytics.ts"
 export type { Identity } from "./Enrichment.ts"
 export type { Outcome, Stats } from "./Outcome.ts"
-export { drop, type Transform } from "./Transform.ts"
+export { compose, drop, redact, sample, type Transform } from "./Transform.ts"
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Settings
@@ -139,7 +142,7 @@ export type IdentifiedCalls<Answer = boolean> = {
 
 /** The end of the message of a confirmed call. */
 export interface Confirmation {
-  /** Whether the API has answered 2xx for the message. */
+  /** Whether the API has answered 2xx for the message; `true` also for a message that was dropped on purpose. */
   readonly delivered: boolean
   /** If it is not delivered: why the call was not accepted, or the message dropped. */
   readonly reason?: Failure["reason"]
@@ -214,11 +217,35 @@ type Submit<Answer> = (
 
 /** Makes a client. Throws an `InvalidSetting` that names a setting that cannot work. */
 export const createAnalytics: {
+  /** With settings from the environment: `ANALYTICS_WRITE_KEY`, `ANALYTICS_HOST`, `ANALYTICS_BATCH_SIZE`, …. */
+  (): Client
   <D extends TrackingPlan.Definition>(settings: AsyncSettings & PlanSettings<D>): AsyncPlannedClient<D>
   (settings: AsyncSettings & Unplanned): AsyncClient
   <D extends TrackingPlan.Definition>(settings: SyncSettings & PlanSettings<D>): PlannedClient<D>
   (settings: SyncSettings & Unplanned): Client
-} = (settings: AnySettings): never => createRecorded(settings) as never
+} = (settings?: AnySettings): never => {
+  try {
+    return createRecorded(settings === undefined ? fromEnvironment() : settings) as never
+  } catch (error) {
+    // The stack begins at the caller: that is where the setting is.
+    if (error instanceof Error) Error.captureStackTrace?.(error, createAnalytics)
+    throw error
+  }
+}
+
+/** The settings in `ANALYTICS_WRITE_KEY`, `ANALYTICS_HOST`, …. */
+const fromEnvironment = (): AnySettings => {
+  const { writeKey, ...settings } = Effect.runSync(
+    Effect.all({ writeKey: Config.option(Config.Redacted(variableOf("writeKey"))), settings: config }).pipe(
+      Effect.map(({ settings, writeKey }) => ({ ...settings, writeKey: Option.getOrUndefined(writeKey) })),
+      Effect.catch((error) => Effect.sync(() => invalid("the environment", error.message))),
+      // As it is now: the default provider remembers the environment of its first use.
+      Effect.provideService(ConfigProvider.ConfigProvider, ConfigProvider.fromEnv())
+    )
+  )
+  if (writeKey === undefined) return invalid(variableOf("writeKey"), "is not set, and no settings are given")
+  return { ...settings, writeKey: Redacted.value(writeKey) }
+}
 
 /** @internal Makes a client whose outcomes are recorded, those of calls that callbacks make included. */
 export const createRecorded = (
@@ -334,7 +361,7 @@ export const createRecorded = (
 const check = (settings: AnySettings): void => {
   if (!isData(settings)) return invalid("settings", "must be an object")
   for (const [name, value] of Object.entries(settings)) {
-    if (value !== undefined && !names.has(name)) return invalid(name, "is no setting")
+    if (value !== undefined && !names.has(name)) return invalid(name, notASetting(name))
   }
   const { fetch, logger, onError, onOutcome, outbox, plan } = settings
   if (outbox !== undefined) {
@@ -355,6 +382,30 @@ const check = (settings: AnySettings): void => {
   if (plan !== undefined && typeof plan?.problem !== "function") return invalid("plan", "must be made by TrackingPlan")
   const problem = plan?.problem(settings)
   if (problem !== undefined) throw problem
+}
+
+/** Settings of other SDKs, and what they are called here. */
+const otherNames: Readonly<Record<string, keyof AnySettings>> = {
+  flushAt: "batchSize",
+  maxEventsInBatch: "batchSize",
+  maxBatchSize: "batchSize",
+  disable: "stub",
+  enable: "stub",
+  httpClient: "fetch",
+  httpRequestTimeout: "requestTimeout",
+  timeout: "requestTimeout",
+  endpoint: "host",
+  dataPlaneUrl: "host",
+  dataplane: "host",
+  maxQueueLength: "maxQueueSize",
+  retryCount: "maxRetries",
+  errorHandler: "onError"
+}
+
+const notASetting = (name: string): string => {
+  const letters = (text: string) => text.replace(/[^a-z]/gi, "").toLowerCase()
+  const meant = otherNames[name] ?? Array.from(names).find((known) => letters(known) === letters(name))
+  return meant === undefined ? "is no setting" : `is no setting: it is called ${meant} here`
 }
 
 /** The names of all settings: a misspelled one, or one of another SDK, must not be ignored in silence. */

@@ -24,6 +24,8 @@ export interface Sent {
   readonly requests: ReadonlyArray<FakeServer.Request>
   /** Answers the next requests: `respond(503, 503, 200)`. After these it is 200 again. */
   readonly respond: (...answers: ReadonlyArray<FakeServer.Answer>) => void
+  /** Forgets requests and answers: between two tests that share the client. `await flush()` first. */
+  readonly reset: () => void
 }
 
 export interface TestClient extends Client, Sent {}
@@ -80,7 +82,11 @@ export const createTestAnalytics: {
         // Without a plan nobody can see it.
         Effect.runSync((settings.plan as TrackingPlan.Plan).decodeSent(event, properties))
       ),
-    respond: (...answers) => void server.script.push(...answers)
+    respond: (...answers) => void server.script.push(...answers),
+    reset: () => {
+      server.requests.length = 0
+      server.script.length = 0
+    }
   }
 }
 

@@ -304,7 +304,7 @@ describe("Delivery: a close", () => {
     )
   }
 
-  it.effect.each(states)("while $name ends in its time, says what became of it, and says it again", (state) =>
+  it.effect.each(states)("while $name a close ends in its time, and a second close answers the same", (state) =>
     Effect.gen(function* () {
       const analytics = yield* Analytics.Analytics
       const { delivered, dropped, messages } = state
@@ -330,7 +330,7 @@ describe("Delivery: a close", () => {
     }).pipe(Effect.provide(layer(state.options)))
   )
 
-  it.effect.each(states)("while $name is what the end of the scope is", (state) =>
+  it.effect.each(states)("while $name the end of the scope is a close", (state) =>
     Effect.gen(function* () {
       const scope = yield* Scope.make()
       const context = yield* Layer.buildWithScope(unattended(state), scope)

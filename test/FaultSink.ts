@@ -1,6 +1,7 @@
 /**
  * One peer with every fault: speaks enough of the Tracking API to take batches, and fails as it is told to. On loopback
- * only.
+ * only. `Collector` plays the faults that an HTTP server can play; this one breaks connections below HTTP: half-open ones,
+ * resets inside of a request, status lines that never end, TLS.
  *
  * It keeps the books that a client cannot be trusted with: how often every `messageId` arrived, how often it was taken
  * in, and in which order the messages of a user arrived first. A message has *arrived* once its request was read to the
@@ -80,6 +81,8 @@ export interface Options {
   readonly port?: number | undefined
   /** Speaks TLS with this certificate. */
   readonly tls?: { readonly key: string; readonly cert: string } | undefined
+  /** Reads the messages in a body, after decompression. @default the `batch` of its JSON, each with a `messageId` */
+  readonly read?: ((body: Buffer) => ReadonlyArray<Entry>) | undefined
   /** Keeps the requests themselves, and not only the books. Off for a soak. @default true */
   readonly remember?: boolean | undefined
 }
@@ -308,12 +311,7 @@ export class FaultSink implements AsyncDisposable {
   private parse(headers: Http.IncomingHttpHeaders, body: Buffer): ReadonlyArray<Entry> {
     try {
       const text = headers["content-encoding"] === "gzip" ? Zlib.gunzipSync(body) : body
-      const parsed: { readonly batch?: unknown } = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(text))
-      if (!Array.isArray(parsed.batch) || parsed.batch.length === 0) throw new Error("no batch")
-      for (const one of parsed.batch) {
-        if (typeof one?.messageId !== "string") throw new Error("a message without an id")
-      }
-      return parsed.batch
+      return (this.options.read ?? readBatch)(text)
     } catch (error) {
       this.malformed.push(String(error))
       return []
@@ -394,6 +392,15 @@ export class FaultSink implements AsyncDisposable {
     const timer = setInterval(drop, slowly)
     socket.once("close", () => clearInterval(timer))
   }
+}
+
+const readBatch = (body: Buffer): ReadonlyArray<Entry> => {
+  const parsed: { readonly batch?: unknown } = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(body))
+  if (!Array.isArray(parsed.batch) || parsed.batch.length === 0) throw new Error("no batch")
+  for (const one of parsed.batch) {
+    if (typeof one?.messageId !== "string") throw new Error("a message without an id")
+  }
+  return parsed.batch
 }
 
 /** The connection under a TLS connection: what can be reset. */

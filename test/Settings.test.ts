@@ -135,7 +135,7 @@ const assertNames = (error: unknown, setting: string) => {
   assert.instanceOf(error, InvalidSetting)
   assert.strictEqual(error.setting, setting)
   assert.isNotEmpty(error.problem)
-  assert.strictEqual(error.message, `${setting} ${error.problem}`)
+  assert.strictEqual(error.message, `effect-analytics: ${setting} ${error.problem}`)
   // Neither the key nor what a host carries.
   for (const shown of [error.message, String(error), error.stack, JSON.stringify(error), inspect(error)]) {
     assert.notInclude(shown, "s3cr")

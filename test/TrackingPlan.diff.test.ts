@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Schema from "effect/Schema"
+import * as PlanDiff from "../src/TrackingPlan/diff.ts"
 import * as TrackingPlan from "../src/TrackingPlan.ts"
 
 const { Array: list, Boolean, Finite, Int, Literal, Literals, NullOr, Record, String: text, Struct, Tuple } = Schema
@@ -7,7 +8,7 @@ const { Union, optionalKey, suspend } = Schema
 
 type Shaped = Schema.Codec<unknown, unknown>
 
-const told = ({ breaking, changes }: TrackingPlan.Difference): ReadonlyArray<string> => {
+const told = ({ breaking, changes }: PlanDiff.Difference): ReadonlyArray<string> => {
   assert.strictEqual(
     breaking,
     changes.some((change) => change.breaking)
@@ -20,7 +21,7 @@ const told = ({ breaking, changes }: TrackingPlan.Difference): ReadonlyArray<str
 
 const changes = (before: Shaped, after: Shaped) => {
   const plan = (a: Shaped) => TrackingPlan.make({ events: { Paid: Struct({ a }) as TrackingPlan.Shape } })
-  return told(TrackingPlan.diff(plan(before), plan(after)))
+  return told(PlanDiff.diff(plan(before), plan(after)))
 }
 
 const product = <A extends Shaped>(price: A) => Struct({ price }).annotate({ identifier: "Product" })
@@ -42,7 +43,7 @@ const json = (properties: object, definitions: object = {}, more: object = {}) =
   }
 })
 
-describe("TrackingPlan.diff finds what breaks, wherever it is", () => {
+describe("PlanDiff.diff finds what breaks, wherever it is", () => {
   it.each([
     ["itself", product(Finite), product(text), "a.price"],
     ["or null", NullOr(product(Finite)), NullOr(product(text)), "a.price"],
@@ -135,7 +136,7 @@ describe("TrackingPlan.diff finds what breaks, wherever it is", () => {
   it("events, pages and traits that share a label", () => {
     const [a, b, c] = [Struct({ a: text }), Struct({ a: Finite }), Struct({ c: text })]
     const diff = (before: TrackingPlan.Definition, after: TrackingPlan.Definition) =>
-      told(TrackingPlan.diff(TrackingPlan.make(before), TrackingPlan.make(after)))
+      told(PlanDiff.diff(TrackingPlan.make(before), TrackingPlan.make(after)))
     assert.deepStrictEqual(diff({ events: { traits: a }, traits: c }, { events: { traits: b }, traits: c }), [
       "breaks traits a retyped: was string, is number"
     ])
@@ -146,7 +147,7 @@ describe("TrackingPlan.diff finds what breaks, wherever it is", () => {
   })
 })
 
-describe("TrackingPlan.diff lets pass what breaks nobody", () => {
+describe("PlanDiff.diff lets pass what breaks nobody", () => {
   const one = Struct({ b: text })
 
   it.each([
@@ -192,16 +193,148 @@ describe("TrackingPlan.diff lets pass what breaks nobody", () => {
     assert.deepStrictEqual(changes(named, inline), [])
   })
 
+  it("a type without a value in the list is no alternative", () => {
+    const either = (values: ReadonlyArray<unknown>) => json({ a: { type: ["string", "null"], enum: values } })
+    assert.deepStrictEqual(told(PlanDiff.diff(either(["x"]), either(["x"]))), [])
+    assert.deepStrictEqual(told(PlanDiff.diff(either(["x"]), either(["x", null]))), [
+      "keeps Paid a loosened: was string, is string or null"
+    ])
+  })
+
   it("references with odd names in the JSON of plans", () => {
     const odd = (type: string) =>
       json(
         { a: { $ref: "#/$defs/x~1y" }, b: { $ref: "#/$defs/constructor" } },
         { "x/y": { type }, constructor: { type } }
       )
-    assert.deepStrictEqual(told(TrackingPlan.diff(odd("string"), odd("string"))), [])
-    assert.deepStrictEqual(told(TrackingPlan.diff(odd("string"), odd("number"))), [
+    assert.deepStrictEqual(told(PlanDiff.diff(odd("string"), odd("string"))), [])
+    assert.deepStrictEqual(told(PlanDiff.diff(odd("string"), odd("number"))), [
       "breaks Paid a retyped: was string, is number",
       "breaks Paid b retyped: was string, is number"
     ])
+  })
+})
+
+describe("PlanDiff.diff says whom a change breaks", () => {
+  const whom = (before: Shaped, after: Shaped) => {
+    const plan = (a: Shaped) => TrackingPlan.make({ events: { Paid: Struct({ a }) as TrackingPlan.Shape } })
+    return PlanDiff.diff(plan(before), plan(after)).changes.map(({ breaks, kind, path }) => [path, kind, ...breaks])
+  }
+
+  it.each([
+    ["what is required", Struct({ b: optionalKey(text) }), Struct({ b: text }), [["a.b", "tightened", "callers"]]],
+    ["what is required and new", Struct({}), Struct({ b: text }), [["a.b", "added", "callers"]]],
+    ["a value less", Literals(["x", "y"]), Literals(["x"]), [["a", "tightened", "callers"]]],
+    ["a value more", Literals(["x"]), Literals(["x", "y"]), [["a", "loosened"]]],
+    ["null", text, NullOr(text), [["a", "loosened"]]],
+    ["what is gone", Struct({ b: text }), Struct({}), [["a.b", "removed", "callers", "consumers"]]],
+    ["another type", text, Finite, [["a", "retyped", "callers", "consumers"]]],
+    ["what is hashed", text, text.annotate({ pii: "hash" }), [["a", "tightened", "consumers"]]]
+  ] as const)("%s", (_, before, after, expected) => {
+    assert.deepStrictEqual(whom(before, after), expected as never)
+  })
+
+  it("a property and an event with an alias are renamed, and compared with what they were", () => {
+    const before = Struct({ b: text, c: Finite })
+    const after = Struct({ d: NullOr(text).annotate({ aliases: ["b"] }), c: Finite.annotate({ aliases: ["x"] }) })
+    assert.deepStrictEqual(changes(before, after), [
+      `keeps Paid a.c described: aliases was nothing, is ["x"]`,
+      "breaks Paid a.d renamed: was b",
+      "keeps Paid a.d loosened: was string, is string or null",
+      `keeps Paid a.d described: aliases was nothing, is ["b"]`
+    ])
+    const named = Struct({ a: text })
+    const diff = PlanDiff.diff(
+      TrackingPlan.make({ events: { "Order Paid": named, Other: named } }),
+      TrackingPlan.make({
+        events: { "Order Completed": Struct({ a: Finite }).annotate({ aliases: ["Order Paid"] }), Other: named }
+      })
+    )
+    assert.deepStrictEqual(told(diff), [
+      "breaks Order Completed  renamed: was Order Paid",
+      `keeps Order Completed  described: aliases was nothing, is ["Order Paid"]`,
+      "breaks Order Completed a retyped: was string, is number"
+    ])
+    const read = PlanDiff.diff(json({ b: { type: "string" } }), json({ c: { type: "string", aliases: ["b"] } }))
+    assert.include(told(read), "breaks Paid c renamed: was b")
+  })
+
+  it("any two plans compare, whatever keywords they have and whichever draft they are in", () => {
+    const old = { items: [{ type: "string" }], additionalItems: false, dependencies: { a: ["b"] } }
+    const modern = { prefixItems: [{ type: "string" }], items: false, dependentRequired: { a: ["b"] } }
+    const draft07 = { name: "Paid", rules: { properties: { properties: { properties: { a: old, b: { not: {} } } } } } }
+    assert.deepStrictEqual(
+      told(
+        PlanDiff.diff({ rules: { events: [draft07] } }, json({ a: modern, b: { not: {} } }, {}, { type: undefined }))
+      ),
+      []
+    )
+    assert.deepStrictEqual(
+      told(PlanDiff.diff(json({ a: { not: { const: 1 } } }), json({ a: { not: { const: 2 } } }))),
+      [`breaks Paid a retyped: was {"not":{"const":1}}, is {"not":{"const":2}}`]
+    )
+  })
+})
+
+describe("PlanDiff.toMarkdown", () => {
+  it("is a report for a pull request, sorted by whom a change breaks", () => {
+    const before = TrackingPlan.make({
+      events: {
+        "Order Completed": Struct({ id: text, total: Finite, state: Literals(["new"]) }),
+        "Old | Event <b>": Struct({})
+      }
+    })
+    const after = TrackingPlan.make({
+      events: {
+        "Order Completed": Struct({
+          order_id: text.annotate({ aliases: ["id"] }),
+          total: Int,
+          state: Literals(["new", "paid"]),
+          email: optionalKey(text.annotate({ description: "Where to write to" }))
+        })
+      }
+    })
+    assert.strictEqual(
+      PlanDiff.toMarkdown(PlanDiff.diff(before, after)),
+      `## Changes of the tracking plan
+
+6 changes, 3 of them breaking.
+
+### Breaks callers and consumers of the data
+
+| Event | Property | Change | Detail |
+| --- | --- | --- | --- |
+| Old \\| Event &lt;b> |  | removed | is removed |
+| Order Completed | order\\_id | renamed | was id |
+
+### Breaks callers
+
+| Event | Property | Change | Detail |
+| --- | --- | --- | --- |
+| Order Completed | total | tightened | was number, is integer |
+
+### New values for consumers
+
+| Event | Property | Change | Detail |
+| --- | --- | --- | --- |
+| Order Completed | state | loosened | may be "paid" |
+
+### Breaks nobody
+
+| Event | Property | Change | Detail |
+| --- | --- | --- | --- |
+| Order Completed | order\\_id | described | aliases was nothing, is \\["id"\\] |
+| Order Completed | email | added | is added |
+`
+    )
+    assert.strictEqual(
+      PlanDiff.toMarkdown(PlanDiff.diff(before, before)),
+      "## Changes of the tracking plan\n\nNo changes.\n"
+    )
+  })
+
+  it("a difference is plain JSON", () => {
+    const difference = PlanDiff.diff(json({ a: { type: "string" } }), json({}))
+    assert.deepStrictEqual(JSON.parse(JSON.stringify(difference)), difference)
   })
 })

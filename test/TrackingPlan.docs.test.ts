@@ -22,7 +22,7 @@ describe("docs/tracking-plans.md", () => {
     const modules = fs.realpathSync(path.join(root, "node_modules"))
     const library = path.join(folder, "node_modules/effect-analytics")
     fs.mkdirSync(library, { recursive: true })
-    for (const name of ["effect", "@types"]) {
+    for (const name of ["effect", "@types", "typebox"]) {
       fs.symlinkSync(path.join(modules, name), path.join(folder, "node_modules", name))
     }
     fs.symlinkSync(path.join(root, "src"), path.join(library, "src"))

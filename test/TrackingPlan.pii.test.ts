@@ -7,6 +7,8 @@ import * as Schema from "effect/Schema"
 import * as Analytics from "../src/Analytics.ts"
 import * as AnalyticsTest from "../src/AnalyticsTest.ts"
 import { createTestAnalytics } from "../src/plainTest.ts"
+import * as PlanDiff from "../src/TrackingPlan/diff.ts"
+import * as PlanJson from "../src/TrackingPlan/json.ts"
 import * as TrackingPlan from "../src/TrackingPlan.ts"
 
 const Friend = Schema.Struct({ name: Schema.String, email: Schema.String.annotate({ pii: true }) })
@@ -65,8 +67,8 @@ const sentProperties = Effect.gen(function* () {
 })
 
 describe("TrackingPlan: what is sent of marked fields keeps the plan as it is exported", () => {
-  const elsewhere = (policy: "drop" | "hash" | "keep", dialect: TrackingPlan.Dialect) => {
-    const { events } = TrackingPlan.toJson(plan, { pii: policy, dialect }).rules
+  const elsewhere = (policy: "drop" | "hash" | "keep", dialect: PlanJson.Dialect) => {
+    const { events } = PlanJson.toJson(plan, { pii: policy, dialect }).rules
     // What somebody reads of it who knows nothing of us.
     const without = (json: unknown): unknown => {
       if (Array.isArray(json)) return json.map(without)
@@ -74,7 +76,7 @@ describe("TrackingPlan: what is sent of marked fields keeps the plan as it is ex
       const rest = Object.entries(json).filter(([key]) => key !== "given" && key !== "pii")
       return Object.fromEntries(rest.map(([key, value]) => [key, without(value)]))
     }
-    return TrackingPlan.fromJson({ rules: { events: without(events) } })
+    return PlanJson.fromJson({ rules: { events: without(events) } })
   }
 
   it.effect.each(
@@ -101,9 +103,9 @@ describe("TrackingPlan: what is sent of marked fields keeps the plan as it is ex
   it("says what is given beside what is sent, and comes back as it went", () => {
     for (const dialect of ["draft-07", "draft-2020-12"] as const) {
       for (const pii of ["drop", "hash", "keep"] as const) {
-        const json = TrackingPlan.toJson(plan, { dialect, pii })
-        assert.deepStrictEqual(TrackingPlan.diff(plan, json), { breaking: false, changes: [] })
-        assert.deepStrictEqual(TrackingPlan.toJson(TrackingPlan.fromJson(json), { dialect, pii }), json)
+        const json = PlanJson.toJson(plan, { dialect, pii })
+        assert.deepStrictEqual(PlanDiff.diff(plan, json), { breaking: false, changes: [] })
+        assert.deepStrictEqual(PlanJson.toJson(PlanJson.fromJson(json), { dialect, pii }), json)
       }
     }
   })
@@ -114,16 +116,16 @@ describe("TrackingPlan: what is sent of marked fields keeps the plan as it is ex
       age: Schema.Int.annotate({ pii: "hash" }),
       plan: Schema.String
     })
-    const { properties, required } = TrackingPlan.toJsonSchema(shape)
+    const { properties, required } = PlanJson.toJsonSchema(shape)
     assert.deepStrictEqual(required, ["age", "plan"])
     assert.deepStrictEqual<unknown>(properties, {
       email: { type: "string", pii: true, given: "required" },
       age: { type: "string", pii: "hash", given: { type: "integer", pii: "hash" } },
       plan: { type: "string" }
     })
-    assert.deepStrictEqual(TrackingPlan.toJsonSchema(shape, { pii: "keep" }).required, ["email", "age", "plan"])
+    assert.deepStrictEqual(PlanJson.toJsonSchema(shape, { pii: "keep" }).required, ["email", "age", "plan"])
     const one = Schema.Struct({ email: Schema.String.annotate({ pii: "drop" }) })
-    assert.notProperty(TrackingPlan.toJsonSchema(one), "required")
+    assert.notProperty(PlanJson.toJsonSchema(one), "required")
   })
 
   it("elements of lists, and what lies in a union, come back as they went", () => {
@@ -133,21 +135,21 @@ describe("TrackingPlan: what is sent of marked fields keeps the plan as it is ex
       record: Schema.Record(Schema.String, Schema.NullOr(Schema.Int.annotate({ pii: "hash" })))
     })
     for (const dialect of ["draft-07", "draft-2020-12"] as const) {
-      const json = TrackingPlan.toJsonSchema(shape, { dialect })
+      const json = PlanJson.toJsonSchema(shape, { dialect })
       assert.strictEqual(JSON.stringify(json).match(/"given":/g)?.length, 3)
-      const again = TrackingPlan.fromJsonSchema(json)
-      const changes = TrackingPlan.diff(
+      const again = PlanJson.fromJsonSchema(json)
+      const changes = PlanDiff.diff(
         TrackingPlan.make({ events: { Seen: shape } }),
         TrackingPlan.make({ events: { Seen: again } })
       )
       assert.deepStrictEqual(changes, { breaking: false, changes: [] })
-      assert.deepStrictEqual(TrackingPlan.toJsonSchema(again, { dialect }), json)
+      assert.deepStrictEqual(PlanJson.toJsonSchema(again, { dialect }), json)
     }
   })
 
   it("a word of somebody else's means nothing here", () => {
     const json = { type: "object", properties: { a: { type: "string", given: { type: "number" } } } }
-    assert.isTrue(Schema.is(TrackingPlan.fromJsonSchema(json))({ a: "x" }))
+    assert.isTrue(Schema.is(PlanJson.fromJsonSchema(json))({ a: "x" }))
   })
 
   it.effect("a call still has to give what is dropped", () =>
@@ -156,7 +158,7 @@ describe("TrackingPlan: what is sent of marked fields keeps the plan as it is ex
       // @ts-expect-error the email is missing
       const error = yield* Effect.flip(plan.track("Signed Up", without, who))
       assert.deepInclude(error, { violation: "required", path: ["properties", "email"] })
-      const again = TrackingPlan.fromJson(TrackingPlan.toJson(plan))
+      const again = PlanJson.fromJson(PlanJson.toJson(plan))
       const other = yield* Effect.flip(again.decode("Signed Up", { at: "2026-01-02T03:04:05Z" }))
       assert.deepInclude(other, { violation: "required", path: ["properties", "email"] })
     }).pipe(Effect.provide(ShopTest.layer()))
@@ -172,11 +174,11 @@ describe("TrackingPlan: what is sent of marked fields keeps the plan as it is ex
       named: Schema.Struct({ e: E }).annotate({ identifier: "Named" }),
       buyer: Buyer
     })
-    const text = JSON.stringify(TrackingPlan.toJsonSchema(shape, { pii: "keep" }))
+    const text = JSON.stringify(PlanJson.toJsonSchema(shape, { pii: "keep" }))
     assert.strictEqual(text.match(/"pii":"drop"/g)?.length, 5)
     assert.strictEqual(text.match(/"given":"required"/g)?.length, 5)
-    const again = TrackingPlan.make({ events: { Seen: TrackingPlan.fromJsonSchema(JSON.parse(text)) } })
-    const back = JSON.stringify(TrackingPlan.toJson(again))
+    const again = TrackingPlan.make({ events: { Seen: PlanJson.fromJsonSchema(JSON.parse(text)) } })
+    const back = JSON.stringify(PlanJson.toJson(again))
     assert.strictEqual(back.match(/"pii":"drop"/g)?.length, 5)
   })
 })

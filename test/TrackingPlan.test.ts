@@ -16,6 +16,7 @@ import * as Enrichment from "../src/Enrichment.ts"
 import * as Submitter from "../src/internal/Submitter.ts"
 import type * as Message from "../src/Message.ts"
 import * as Metrics from "../src/Metrics.ts"
+import * as PlanJson from "../src/TrackingPlan/json.ts"
 import * as TrackingPlan from "../src/TrackingPlan.ts"
 import * as Transform from "../src/Transform.ts"
 import { type Line, layerLog } from "./support.ts"
@@ -423,7 +424,7 @@ describe("TrackingPlan: calls that know nothing of the plan", () => {
     Effect.gen(function* () {
       const shape = Schema.Struct({ a: Schema.Struct({}), b: Schema.optionalKey(Schema.Array(Schema.Struct({}))) })
       const empty = TrackingPlan.make({ events: { Seen: shape } })
-      const exported = TrackingPlan.fromJson(TrackingPlan.toJson(empty))
+      const exported = PlanJson.fromJson(PlanJson.toJson(empty))
       const decoders: ReadonlyArray<(data: object) => Effect.Effect<unknown, object>> = [
         (data) => empty.decode("Seen", data),
         (data) => exported.decode("Seen", data)
@@ -612,7 +613,7 @@ describe("TrackingPlan: where marks are found", () => {
 
   it.effect("in plans from elsewhere, beside what else is said of a text", () =>
     Effect.gen(function* () {
-      const shape = TrackingPlan.fromJsonSchema({
+      const shape = PlanJson.fromJsonSchema({
         type: "object",
         properties: { email: { type: "string", minLength: 1, pii: "drop" }, plan: { type: "string" } }
       })
@@ -626,7 +627,7 @@ describe("TrackingPlan: where marks are found", () => {
     const checked = TrackingPlan.make({
       events: { Seen: Schema.Struct({ plan: Schema.String }).annotate(about).check(fits) }
     })
-    const [event] = TrackingPlan.toJson(checked).rules.events
+    const [event] = PlanJson.toJson(checked).rules.events
     assert.deepInclude(event, { version: 9, labels: { owner: "growth", deprecated: "true" } })
     return Effect.gen(function* () {
       const error = yield* Effect.flip(untyped("Seen", { plan: "pro", more: 1 }))

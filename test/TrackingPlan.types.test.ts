@@ -3,6 +3,8 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import * as AnalyticsTest from "../src/AnalyticsTest.ts"
+import * as PlanDiff from "../src/TrackingPlan/diff.ts"
+import * as PlanJson from "../src/TrackingPlan/json.ts"
 import * as TrackingPlan from "../src/TrackingPlan.ts"
 
 const plan = TrackingPlan.make({
@@ -109,7 +111,7 @@ describe("TrackingPlan: types", () => {
     ]))
 
   it("of a plan that is known when the program runs every event is, with any data", () => {
-    const known = TrackingPlan.fromJson(TrackingPlan.toJson(plan))
+    const known = PlanJson.fromJson(PlanJson.toJson(plan))
     compiled(() => [
       known.track("Ordered", { total: 1 }, who),
       known.page("Pricing", { currency: "EUR" }, who),
@@ -124,8 +126,8 @@ describe("TrackingPlan: types", () => {
   })
 
   it("a function may take any plan, typed or not", () => {
-    const names = (any: TrackingPlan.AnyPlan) => TrackingPlan.toJson(any).rules.events.map(({ name }) => name)
-    const exported = names(TrackingPlan.fromJson(TrackingPlan.toJson(plan)))
+    const names = (any: TrackingPlan.AnyPlan) => PlanJson.toJson(any).rules.events.map(({ name }) => name)
+    const exported = names(PlanJson.fromJson(PlanJson.toJson(plan)))
     assert.include(exported, "Ordered")
     assert.deepStrictEqual(names(plan), exported)
     assert.isUndefined((plan satisfies TrackingPlan.AnyPlan).problem({ onViolation: "flag" }))
@@ -133,7 +135,7 @@ describe("TrackingPlan: types", () => {
       const any: TrackingPlan.AnyPlan = plan
       return [
         any.layer({ onViolation: "flag" }),
-        TrackingPlan.diff(any, plan),
+        PlanDiff.diff(any, plan),
         // @ts-expect-error nobody knows its names
         any.layer({ events: { Ordered: "drop" } })
       ]

@@ -28,7 +28,7 @@ const bundle = async (code: string) => {
 }
 
 /** Rooms that are for Node by what they are: they open files, sockets and terminals. */
-const forNode = ["SqlOutbox", "Collector", "cli", "bin"]
+const forNode = ["Debugger", "SqlOutbox", "Collector", "cli", "bin"]
 const rooms = readdirSync(new URL("../src", import.meta.url))
   .filter((file) => file.endsWith(".ts"))
   .map((file) => file.slice(0, -".ts".length))

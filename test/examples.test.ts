@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs"
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
-import * as TrackingApi from "../examples/TrackingApi.ts"
+import * as Collector from "effect-analytics/Collector"
 
 const root = new URL("..", import.meta.url)
 const { scripts } = JSON.parse(readFileSync(new URL("package.json", root), "utf8"))
@@ -82,28 +82,39 @@ describe("npm start", { timeout: 60_000 }, () => {
     })
   )
 
+  it.live("with --keep-open, the debugger stays when the shop has closed, and shows what arrived", () =>
+    Effect.gen(function* () {
+      const args = ["examples/start.ts", "--requests", "20", "--keep-open"]
+      const ended = yield* run(args, { until: /stays open.*#[\w-]{32}/ })
+      assert.strictEqual(ended.code, 130, ended.output)
+      assertBalanced(ended)
+      assert.include(ended.output, "✓ every message is accounted for, and what was delivered arrived")
+      assert.match(ended.output, /Watch every event: http:\/\/127\.0\.0\.1:\d+\/#[\w-]{32}/)
+    })
+  )
+
   it.live("with a write key, sends to the API that it is told, and never prints the key", () =>
     Effect.gen(function* () {
-      const { received, url } = yield* TrackingApi.TrackingApi
+      const { messages, url } = yield* Collector.Collector
       const ended = yield* start("--requests", "30", "--host", url, "--write-key", Redacted.value(writeKey))
       assert.strictEqual(ended.code, 0, ended.output)
       assertBalanced(ended)
-      assert.strictEqual(received.size, total(ended).delivered)
+      assert.strictEqual((yield* messages).length, total(ended).delivered)
       assert.notInclude(ended.output, Redacted.value(writeKey))
-    }).pipe(Effect.provide(TrackingApi.layer({ writeKey })))
+    }).pipe(Effect.provide(Collector.layer({ writeKeys: [writeKey] })))
   )
 
   it.live("with a key that the API refuses, says what was lost, and fails", () =>
     Effect.gen(function* () {
-      const { received, url } = yield* TrackingApi.TrackingApi
+      const { messages, url } = yield* Collector.Collector
       const ended = yield* start("--requests", "5", "--host", url, "--write-key", "another-key")
       assert.strictEqual(ended.code, 1, ended.output)
-      assert.strictEqual(received.size, 0)
+      assert.isTrue((yield* messages).every(({ verdict }) => verdict === "failed"))
       const { delivered, dropped, offered, rejected } = total(ended)
       assert.strictEqual(delivered, 0)
       assert.isAbove(dropped, 0)
       assert.strictEqual(offered, dropped + rejected)
       assert.match(ended.output, /the API refuses this client/)
-    }).pipe(Effect.provide(TrackingApi.layer({ writeKey })))
+    }).pipe(Effect.provide(Collector.layer({ writeKeys: [writeKey] })))
   )
 })

@@ -233,7 +233,7 @@ interface Waiting {
   readonly what: "flush" | "close"
   readonly for: ReadonlyArray<Known>
   readonly since: number
-  readonly fiber: Fiber.Fiber<Outbox.Flushed>
+  fiber: Fiber.Fiber<Outbox.Flushed> | undefined
   resolved: boolean
 }
 
@@ -518,8 +518,8 @@ class World {
   }
 
   /** Somebody waits for everything that is pending; for a close it is what was when the first one began. */
-  waits(what: Waiting["what"], fiber: Waiting["fiber"]): Waiting {
-    const waiting: Waiting = { what, for: this.pending(), since: this.now(), fiber, resolved: false }
+  waits(what: Waiting["what"]): Waiting {
+    const waiting: Waiting = { what, for: this.pending(), since: this.now(), fiber: undefined, resolved: false }
     if (what === "close") this.firstClose ??= waiting
     const { for: all, since } = (what === "close" && this.firstClose) || waiting
     const known = { ...waiting, for: all, since }
@@ -612,17 +612,18 @@ const perform = (world: World, turns: Turns, analytics: Analytics.Service) => {
 
   const wait = Effect.fnUntraced(function* (what: Waiting["what"]) {
     const begin = what === "flush" ? analytics.flush : analytics.close
-    const fiber = yield* Effect.forkChild(
+    // Before the fork: the fiber that waits may end before this one goes on.
+    const waiting = world.waits(what)
+    waiting.fiber = yield* Effect.forkChild(
       Effect.tap(begin, (summed) => Effect.sync(() => world.passed(waiting, summed)))
     )
-    const waiting = world.waits(what, fiber)
   })
 
   const giveUp = (what: Waiting["what"]) =>
     Effect.sync(() => {
       const at = world.waiting.findLastIndex((one) => one.what === what && !one.resolved)
       const [waiting] = at < 0 ? [] : world.waiting.splice(at, 1)
-      waiting?.fiber.interruptUnsafe()
+      waiting?.fiber?.interruptUnsafe()
       return waiting
     })
 

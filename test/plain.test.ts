@@ -6,7 +6,16 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { InvalidSetting } from "../src/AnalyticsError.ts"
 import type * as Message from "../src/Message.ts"
-import { type Client, createAnalytics, drop, type Failure, type Settings } from "../src/plain.ts"
+import {
+  type Client,
+  compose,
+  createAnalytics,
+  drop,
+  type Failure,
+  redact,
+  type Settings,
+  sample
+} from "../src/plain.ts"
 import { createTestAnalytics } from "../src/plainTest.ts"
 
 const quiet = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} }
@@ -323,7 +332,7 @@ describe("createAnalytics: settings", () => {
     (setting, settings) => {
       const error = refused(settings)
       assert.strictEqual(error.setting, setting)
-      assert.match(error.message, new RegExp(`^${setting} `))
+      assert.match(error.message, new RegExp(`^effect-analytics: ${setting} `))
     }
   )
 
@@ -350,22 +359,20 @@ describe("createAnalytics: settings", () => {
     ["writekey", { writekey: null }]
   ])("%s, which is no setting, throws and is named", (setting, settings) => {
     const error = refused(settings as Partial<Settings>)
-    assert.deepStrictEqual([error.setting, error.message], [setting, `${setting} is no setting`])
+    assert.strictEqual(error.setting, setting)
+    assert.match(error.message, new RegExp(`^effect-analytics: ${setting} is no setting`))
   })
 
-  it.each([undefined, null, "test-write-key", 5, []])(
-    "%j in the place of settings throws, and is named",
-    (settings) => {
-      try {
-        createAnalytics(settings as never)
-      } catch (error) {
-        assert.instanceOf(error, InvalidSetting)
-        assert.strictEqual(error.setting, "settings")
-        return
-      }
-      assert.fail("was taken")
+  it.each([null, "test-write-key", 5, []])("%j in the place of settings throws, and is named", (settings) => {
+    try {
+      createAnalytics(settings as never)
+    } catch (error) {
+      assert.instanceOf(error, InvalidSetting)
+      assert.strictEqual(error.setting, "settings")
+      return
     }
-  )
+    assert.fail("was taken")
+  })
 
   it("host, path and gzip say where and how the batch goes", async () => {
     const { fetch, requests } = recording()
@@ -595,6 +602,90 @@ describe("createAnalytics: what a call costs", () => {
       void Promise.resolve()
     }) as Record<string, number>
     assert.deepStrictEqual({ fibers, PROMISE }, { fibers: 1, PROMISE: 1 })
+  })
+})
+
+describe("createAnalytics: settings that come from elsewhere", () => {
+  it.each([
+    ["flushAt", "batchSize"],
+    ["httpClient", "fetch"],
+    ["writekey", "writeKey"],
+    ["flush_interval", "flushInterval"]
+  ])("the name of another SDK is told what it is called here: %s", (name, meant) => {
+    const error = refused({ [name]: 1 } as never)
+    assert.strictEqual(error.message, `effect-analytics: ${name} is no setting: it is called ${meant} here`)
+  })
+
+  it("a host that contains the path is told so", () => {
+    const hosts = ["https://api.segment.io/v1", "https://api.segment.io/v1/batch"]
+    for (const host of hosts)
+      assert.match(refused({ host }).message, /host must not contain the path: \/v1\/batch is added/)
+    createAnalytics({ writeKey: "k", host: "https://cdp.example/v1", path: "/import", stub: true })
+  })
+
+  it("the stack of what is thrown begins at the caller, and names the package", () => {
+    const stack = refused({ writeKey: "" }).stack ?? ""
+    assert.match(
+      stack,
+      /^(InvalidSetting: )?effect-analytics: writeKey must not be blank\n\s+at refused .*plain\.test\.ts/
+    )
+  })
+
+  it("without settings they are read from ANALYTICS_*, and a wrong one names its variable", async () => {
+    const { fetch, requests } = recording()
+    vi.stubGlobal("fetch", fetch)
+    vi.stubEnv("ANALYTICS_WRITE_KEY", "from-env")
+    vi.stubEnv("ANALYTICS_HOST", "https://cdp.example")
+    vi.stubEnv("ANALYTICS_BATCH_SIZE", "2")
+    const analytics = createAnalytics()
+    for (let n = 0; n < 5; n++) analytics.track(track)
+    await analytics.close()
+    vi.unstubAllGlobals()
+    assert.strictEqual(requests.length, 3)
+    assert.match(String(requests[0]?.url), /^https:\/\/cdp\.example\/v1\/batch/)
+    vi.stubEnv("ANALYTICS_BATCH_SIZE", "many")
+    assert.throws(() => createAnalytics(), /ANALYTICS_BATCH_SIZE/)
+    vi.stubEnv("ANALYTICS_WRITE_KEY", undefined)
+    vi.stubEnv("ANALYTICS_BATCH_SIZE", undefined)
+    assert.throws(() => createAnalytics(), /ANALYTICS_WRITE_KEY is not set, and no settings are given/)
+  })
+
+  it("headers go with every request, but for those that the transport sets itself", async () => {
+    await using analytics = createTestAnalytics({ headers: { "X-Tenant": "a" } })
+    analytics.track(track)
+    await analytics.flush()
+    assert.include(analytics.requests[0]?.headers, { "x-tenant": "a", "content-type": "application/json" })
+    for (const headers of [{ Authorization: "x" }, { "a b": "x" }, { a: "ü" }, { a: "b\r\nc: d" }]) {
+      assert.match(refused({ headers }).message, /headers must be/)
+    }
+  })
+
+  it("transforms compose: redaction, sampling, and one of your own", async () => {
+    const transform = compose(redact(["email"]), sample(0.5), (message) => ({
+      ...message,
+      context: { ...message.context, seen: true }
+    }))
+    await using analytics = createTestAnalytics({ transform })
+    for (let user = 0; user < 200; user++) {
+      for (let n = 0; n < 2; n++) analytics.identify({ userId: `user ${user}`, traits: { email: "e", plan: "p" } })
+    }
+    await analytics.flush()
+    const users = Map.groupBy(analytics.sent, ({ userId }) => userId)
+    assert.isTrue(Array.from(users.values()).every(({ length }) => length === 2))
+    assert.isAbove(users.size, 50)
+    assert.isBelow(users.size, 150)
+    for (const message of analytics.sent) {
+      assert.deepInclude(message, { traits: { plan: "p" } })
+      assert.isTrue(message.context.seen)
+    }
+  })
+
+  it("a test client forgets between two tests", async () => {
+    await using analytics = createTestAnalytics()
+    analytics.track(track)
+    await analytics.flush()
+    analytics.reset()
+    assert.deepStrictEqual([analytics.sent, analytics.requests], [[], []])
   })
 })
 

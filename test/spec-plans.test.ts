@@ -10,6 +10,7 @@ import * as Ecommerce from "../src/spec/Ecommerce.ts"
 import * as Email from "../src/spec/Email.ts"
 import * as LiveChat from "../src/spec/LiveChat.ts"
 import * as Video from "../src/spec/Video.ts"
+import * as PlanJson from "../src/TrackingPlan/json.ts"
 import * as TrackingPlan from "../src/TrackingPlan.ts"
 
 interface Example {
@@ -35,8 +36,8 @@ const descriptions = /"description":("(?:[^"\\]|\\.)*")/g
 
 /** The plan, with every property that it does not know a violation. */
 const strict = (plan: TrackingPlan.AnyPlan): TrackingPlan.AnyPlan => {
-  const json = TrackingPlan.toJson(plan)
-  return TrackingPlan.fromJson({
+  const json = PlanJson.toJson(plan)
+  return PlanJson.fromJson({
     ...json,
     rules: { ...json.rules, events: json.rules.events.map((event) => ({ ...event, rules: closed(event.rules) })) }
   })
@@ -133,13 +134,13 @@ describe("the ready plans", () => {
       assert.strictEqual(source, withDocstrings(source), "run: npm run spec-docs")
       const docstrings = Array.from(source.matchAll(/^ +\/\*\* (.*) \*\/$/gm), ([, text]) => text)
       const exported = new Set(
-        Array.from(JSON.stringify(TrackingPlan.toJson(plan)).matchAll(descriptions)).map(([, text]) =>
+        Array.from(JSON.stringify(PlanJson.toJson(plan)).matchAll(descriptions)).map(([, text]) =>
           JSON.parse(text ?? "")
         )
       )
       assert.isNotEmpty(docstrings)
       assert.sameMembers([...exported], [...new Set(docstrings)])
-      for (const { description } of TrackingPlan.toJson(plan).rules.events) {
+      for (const { description } of PlanJson.toJson(plan).rules.events) {
         assert.isNotEmpty(description)
       }
     }

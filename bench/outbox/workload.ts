@@ -15,6 +15,7 @@ import * as Message from "../../src/Message.ts"
 import * as MessageId from "../../src/MessageId.ts"
 import * as SqlOutbox from "../../src/SqlOutbox.ts"
 import * as Transport from "../../src/Transport.ts"
+import type { SinkOptions } from "../sink.ts"
 
 /** UTF-8 bytes of a message, as in the measurements that the design began with. */
 export const messageBytes = 471
@@ -181,8 +182,8 @@ export const start = <Said>(
   }
 }
 
-/** A peer that takes everything, and answers after so many milliseconds. */
+/** A peer that takes everything, and answers so many milliseconds after the end of a request. */
 export const startSink = async (delay = 0): Promise<{ readonly port: number; readonly stop: () => Promise<void> }> => {
-  const sink = start<number>("sink.ts", [String(delay)])
+  const sink = start<number>("../sink.ts", [JSON.stringify({ count: "nothing", delay } satisfies SinkOptions)])
   return { port: await sink.hear(), stop: sink.stop }
 }

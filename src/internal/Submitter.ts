@@ -149,7 +149,7 @@ export const make = Effect.fnUntraced(function* (
     caller: Context.Context<never>
   ): Message.Message | InvalidCall | PlanViolation | Transform.Drop => {
     const data = Json.copy(call)
-    if (Json.isJsonError(data)) return Call.refuse(type, data)
+    if (Json.isJsonError(data)) return Call.refuse(type, data, nameOf(call))
     if (!Json.isData(data)) return Call.refuse(type, Call.notAnObject(type, data))
     Call.removeNulls(data)
     const fault = Enrichment.applyContext(data, callContext, defaults)
@@ -284,6 +284,15 @@ export const make = Effect.fnUntraced(function* (
 
   return { version, checks: none, submit, submitUnsafe, flush, close, stats }
 })
+
+/** The event of a call that could not be copied, if it can be read: an error should name it. */
+const nameOf = (call: unknown): Call.Data => {
+  try {
+    return { event: (call as { readonly event?: unknown } | null)?.event }
+  } catch {
+    return {}
+  }
+}
 
 const insideTransform = new Json.JsonError("was made by transform: it would be transformed again, without end", [])
 const insideLogger = new Json.JsonError(

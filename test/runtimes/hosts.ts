@@ -6,6 +6,7 @@ import type { AddressInfo } from "node:net"
 import * as path from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
 import { promisify } from "node:util"
+import { chromiumFiles, flags } from "../chromium.ts"
 import type { Peer } from "./peer.ts"
 import type { Check } from "./program.ts"
 
@@ -127,20 +128,6 @@ const listening = (control: NodeJS.ReadableStream, sockets: ReadonlyArray<string
 // Chromium
 // ---------------------------------------------------------------------------------------------------------------------
 
-/** The browser, unpacked beside its package; with the libraries that a bare machine lacks, which come in the same package. */
-const chromiumFiles = async () => {
-  const home = installed("@sparticuz", "chromium")
-  const { inflate }: { readonly inflate: (file: string) => Promise<string> } = await import(`${home}/build/index.js`)
-  // It unpacks to where temporary files go, and takes what it finds there, of whatever version, for unpacked.
-  process.env.TMPDIR = installed(".chromium")
-  await mkdir(process.env.TMPDIR, { recursive: true })
-  const [file, libraries] = await Promise.all([
-    inflate(path.join(home, "bin", "chromium.br")),
-    inflate(path.join(home, "bin", "al2023.tar.br"))
-  ])
-  return { file, env: { ...process.env, LD_LIBRARY_PATH: path.join(libraries, "lib") } }
-}
-
 const chromium: Host = {
   name: "Chromium",
   version: async () => {
@@ -166,10 +153,8 @@ const chromium: Host = {
         .end(`<script type="module" src="${source}"></script>`)
     })
     await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve))
-    const flags = ["--headless=shell", "--no-sandbox", "--no-zygote", "--disable-gpu", "--disable-software-rasterizer"]
-    const silent = ["--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
     const address = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`
-    const args = [...flags, ...silent, "--disable-quic", `--user-data-dir=${path.join(app, "profile")}`, address]
+    const args = [...flags, `--user-data-dir=${path.join(app, "profile")}`, address]
     // A group of its own: a browser is several processes.
     const child = spawn(file, args, { env, detached: true, stdio: "ignore" })
     const timer = setTimeout(() => reported.reject(new Error(`no report in ${patience / 1_000} s`)), patience)

@@ -1,6 +1,6 @@
 /**
- * `npm run test:runtimes`: the portable program on every runtime, over the library as it is published. Prints the table
- * of the README, as markdown, and under it what failed. A runtime that could not be installed or started is a failure.
+ * `npm run test:runtimes`: the portable program on every runtime, over the library as it is published. Prints a
+ * table, as markdown, and under it what failed. A runtime that could not be installed or started is a failure.
  *
  * The runtimes are installed by this command, in `packages`, when they are missing; they are no part of the project's
  * own install.

@@ -1,0 +1,55 @@
+/**
+ * Checks a message by the rules of the client's own calls: the Schemas of the six calls and the limits of the API.
+ */
+import * as Call from "../Call.ts"
+import * as Json from "../internal/Json.ts"
+import { limits } from "../Settings.ts"
+import type { Problem } from "./Received.ts"
+
+/** A path as people write it: `properties.items[2].price`. */
+export const pathText = (path: ReadonlyArray<string | number>): string =>
+  path.reduce<string>((text, key) => {
+    if (typeof key === "number") return `${text}[${key}]`
+    return text === "" ? key : `${text}.${key}`
+  }, "")
+
+export const isType = (type: unknown): type is Call.Type => Call.types.some((known) => known === type)
+
+/**
+ * The problems for which the real API drops a message or refuses it; none, if it would be delivered. `size` is its size
+ * in UTF-8 bytes, if that is known already.
+ */
+export const judge = (message: unknown, size?: number): ReadonlyArray<Problem> => {
+  if (!Json.isData(message)) return [{ rule: "type", path: "", problem: "must be an object" }]
+  const { type } = message
+  if (!isType(type)) return [{ rule: "type", path: "type", problem: `must be one of ${Call.types.join(", ")}` }]
+  const bytes = size ?? Json.byteLength(JSON.stringify(message))
+  const found: Array<Problem> = []
+  if (bytes > limits.messageBytes) {
+    const problem = `makes the message ${bytes} bytes large; the limit is ${limits.messageBytes}`
+    found.push({ rule: "message-bytes", path: largestPath(message), problem })
+  }
+  const broken = Call.check(type, message)
+  if (broken !== undefined) found.push({ rule: "call", path: pathText(broken.path), problem: broken.problem })
+  return found
+}
+
+/** Where most of the bytes are: the largest field, and the largest field in it while that holds most of the rest. */
+const largestPath = (message: Json.Data): string => {
+  const path: Array<string | number> = []
+  let at: unknown = message
+  let bytes = JSON.stringify(message).length
+  while (typeof at === "object" && at !== null && path.length < limits.depth) {
+    const fields: ReadonlyArray<readonly [string | number, unknown]> = Array.isArray(at)
+      ? at.map((value, index) => [index, value])
+      : Object.entries(at)
+    const [largest] = fields
+      .map(([key, value]) => ({ key, value, bytes: JSON.stringify(value).length }))
+      .toSorted((a, b) => b.bytes - a.bytes)
+    if (largest === undefined || largest.bytes < bytes / 2 || largest.bytes < limits.messageBytes / 4) break
+    path.push(largest.key)
+    at = largest.value
+    bytes = largest.bytes
+  }
+  return pathText(path)
+}

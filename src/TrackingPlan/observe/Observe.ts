@@ -1,0 +1,167 @@
+/**
+ * Records the events of a program and their shapes: a first plan from real traffic, or from the messages of tests.
+ *
+ * Names and types are kept, values never. Memory is bounded: beyond the limits names are not kept either.
+ */
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import { Analytics } from "../../Analytics.ts"
+import { type Data, isData } from "../../internal/Json.ts"
+import type * as Message from "../../Message.ts"
+import { around } from "../check/Plan.ts"
+import { dataOf, nameOf } from "../check/PlanCheck.ts"
+
+export interface ObserveOptions {
+  /** The name of the plan. */
+  readonly name?: string | undefined
+  /** The number of events, pages and screens that are recorded; later ones are not. @default 1_000 */
+  readonly maxEvents?: number | undefined
+  /** An object with more names than this is a record: its names are data, and are forgotten. @default 200 */
+  readonly maxProperties?: number | undefined
+}
+
+/** The messages so far. */
+export interface Observation {
+  /** Puts the recorder around a client: all its calls are recorded, and sent as they are. */
+  readonly layer: Layer.Layer<Analytics, never, Analytics>
+  /** Records one message as it is on the wire: of a test layer, or of a log. */
+  readonly record: (message: Data) => void
+  /**
+   * The plan that all of it keeps, as JSON in the format of Segment Protocols: for `fromJson` and `generate`. A property
+   * that every message had is required. Read it before you use it: a rare event may not have been seen.
+   */
+  readonly toJson: () => object
+}
+
+/** Records the shapes of messages. */
+export const observe = ({ maxEvents = 1_000, maxProperties = 200, name }: ObserveOptions = {}): Observation => {
+  const events = new Map<string, { readonly type: string; readonly name: string; readonly data: Seen }>()
+  const record = (message: Data) => {
+    const type = String(message.type)
+    const event = nameOf(message as Message.Wire) ?? ""
+    const key = `${type} ${event}`
+    if (type === "alias" || (!events.has(key) && events.size >= maxEvents)) return
+    const found = events.get(key) ?? { type, name: event, data: new Seen(maxProperties) }
+    events.set(key, found)
+    found.data.add(dataOf(message as Message.Wire) ?? {})
+  }
+  return {
+    record,
+    layer: Layer.effect(
+      Analytics,
+      Effect.map(Analytics, (service) =>
+        around(service, {
+          check: (message) => {
+            record(message)
+            return undefined
+          },
+          redact: (message) => message
+        })
+      )
+    ),
+    toJson: () => {
+      const all = Array.from(events.values())
+      const rules = (key: string, data: Seen) => ({
+        $schema: "http://json-schema.org/draft-07/schema#",
+        type: "object",
+        properties: { context: {}, traits: {}, properties: {}, [key]: data.toJson() }
+      })
+      const named = all.flatMap(({ data, name, type }) => {
+        if (type === "identify" || type === "group") return []
+        return [{ name, ...(type === "track" ? {} : { eventType: type }), rules: rules("properties", data) }]
+      })
+      const unnamed = all
+        .filter(({ type }) => type === "identify" || type === "group")
+        .map(({ data, type }) => [type, rules("traits", data)] as const)
+      return {
+        ...(name === undefined ? {} : { display_name: name }),
+        rules: { events: named, ...Object.fromEntries(unnamed) }
+      }
+    }
+  }
+}
+
+const isTime = (text: string): boolean => /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$/.test(text)
+
+/** The values that were seen at one place. */
+class Seen {
+  private readonly maxProperties: number
+  private readonly types = new Set<string>()
+  private areTimes = true
+  private objects = 0
+  private readonly fields = new Map<string, { readonly data: Seen; count: number }>()
+  /** The elements of lists, the values of a record. */
+  private elements: Seen | undefined
+  private values: Seen | undefined
+
+  constructor(maxProperties: number) {
+    this.maxProperties = maxProperties
+  }
+
+  add(value: unknown): void {
+    if (Array.isArray(value)) {
+      this.types.add("array")
+      this.elements ??= new Seen(this.maxProperties)
+      for (const element of value) this.elements.add(element)
+    } else if (isData(value)) this.addObject(value)
+    else if (typeof value === "number") this.types.add(Number.isInteger(value) ? "integer" : "number")
+    else this.types.add(value === null ? "null" : typeof value)
+    if (typeof value === "string") this.areTimes &&= isTime(value)
+  }
+
+  private addObject(object: Data): void {
+    this.types.add("object")
+    this.objects++
+    for (const [name, value] of Object.entries(object)) {
+      if (this.values !== undefined) {
+        this.values.add(value)
+        continue
+      }
+      const field = this.fields.get(name) ?? { data: new Seen(this.maxProperties), count: 0 }
+      field.count++
+      field.data.add(value)
+      this.fields.set(name, field)
+      if (this.fields.size > this.maxProperties) this.becomeRecord()
+    }
+  }
+
+  private becomeRecord(): void {
+    this.values = new Seen(this.maxProperties)
+    for (const { data } of this.fields.values()) this.values.merge(data)
+    this.fields.clear()
+  }
+
+  private merge(other: Seen): void {
+    for (const type of other.types) this.types.add(type)
+    this.areTimes &&= other.areTimes
+    this.objects += other.objects
+    for (const [name, { count, data }] of other.fields) {
+      const field = this.fields.get(name) ?? { data: new Seen(this.maxProperties), count: 0 }
+      field.count += count
+      field.data.merge(data)
+      this.fields.set(name, field)
+    }
+    for (const key of ["elements", "values"] as const) {
+      const inside = other[key]
+      if (inside === undefined) continue
+      this[key] ??= new Seen(this.maxProperties)
+      this[key].merge(inside)
+    }
+    if (this.values === undefined && this.fields.size > this.maxProperties) this.becomeRecord()
+  }
+
+  toJson(): object {
+    const types = Array.from(this.types).filter((type) => type !== "integer" || !this.types.has("number"))
+    const [only = "", ...more] = types
+    const required = Array.from(this.fields).filter(([, { count }]) => count === this.objects)
+    const fields = Array.from(this.fields, ([name, { data }]) => [name, data.toJson()] as const)
+    return {
+      ...(types.length === 0 ? {} : { type: more.length === 0 ? only : types }),
+      ...(this.types.has("string") && this.areTimes ? { format: "date-time" } : {}),
+      ...(fields.length === 0 ? {} : { properties: Object.fromEntries(fields) }),
+      ...(required.length === 0 ? {} : { required: required.map(([name]) => name) }),
+      ...(this.values === undefined ? {} : { additionalProperties: this.values.toJson() }),
+      ...(this.elements === undefined || this.elements.types.size === 0 ? {} : { items: this.elements.toJson() })
+    }
+  }
+}
