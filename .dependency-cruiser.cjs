@@ -18,7 +18,7 @@ const order = [
   ],
   ...["MessageId", "RequestContext", "CallTypes", "Call", "Message", "Transform", "internal/Check", "Enrichment"],
   ...["Outcome", "Metrics", "Observer", "internal/LossLog", "internal/Diagnostics", "internal/Notifier"],
-  ...["Outbox", "MemoryOutbox", "Transport", "Delivery", "SqlOutbox"],
+  ...["internal/Capacity", "Outbox", "MemoryOutbox", "Transport", "Delivery", "SqlOutbox"],
   ...["internal/Submitter", "internal/compiled", "Analytics", "TrackingPlan", "spec"],
   ...[
     "internal/CallStorage",

@@ -28,12 +28,13 @@ if (unknown.length > 0) throw new Error(`--only ${unknown[0]}: the stories are $
 const columns = ["story", "strikes", "acknowledged", "lost", "duplicates", "bound", "out of order", "messages/s"]
 const row = (cells: ReadonlyArray<string | number>) => `| ${cells.join(" | ")} |`
 
-const struck = ({ hang, kill, pause, restart }: Ending["strikes"]) =>
+const struck = ({ cut, hang, kill, pause, restart }: Ending["strikes"]) =>
   [
     [kill, "kills"],
     [pause, "pauses"],
     [hang, "hangs"],
-    [restart, "restarts"]
+    [restart, "restarts"],
+    [cut, "cuts"]
   ]
     .flatMap(([count, what]) => (count === 0 ? [] : [`${count} ${what}`]))
     .join(", ") || "none"

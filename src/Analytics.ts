@@ -193,6 +193,17 @@ export const layerConfig = (
 ): Layer.Layer<Analytics, Config.ConfigError | InvalidSetting, HttpClient.HttpClient> =>
   Layer.unwrap(Effect.map(Config.unwrap(options), layer))
 
+/** As `layerConfig`, over an outbox: `SqlOutbox.layerConfig` reads the choice of the outbox from the configuration as well. */
+export const layerConfigOver = <A, E, R>(
+  wrapped: Config.Wrap<Omit<Options, keyof Outbox.Options>>,
+  outbox: Layer.Layer<A | Outbox.Outbox, E, R>
+): Layer.Layer<Analytics | A | Outbox.Outbox, Config.ConfigError | InvalidSetting | E, HttpClient.HttpClient | R> =>
+  Layer.unwrap(
+    Effect.map(Config.unwrap(wrapped), (options) =>
+      layerNoDeps(options).pipe(Layer.provideMerge(outbox), Layer.provide(Transport.layer(options)))
+    )
+  )
+
 /**
  * With settings from the environment: `ANALYTICS_WRITE_KEY`, and each other setting that is set there: `ANALYTICS_HOST`, `_PATH`,
  * `_REGION`, `_BATCH_SIZE`, `_FLUSH_INTERVAL`, `_MAX_IN_FLIGHT`, `_MAX_QUEUE_SIZE`, `_MAX_QUEUE_BYTES`, `_OVERFLOW`,
@@ -200,15 +211,35 @@ export const layerConfig = (
  * `10 seconds`. An error names the variable.
  */
 export const layerFromConfig: Layer.Layer<Analytics, Config.ConfigError | InvalidSetting, HttpClient.HttpClient> =
-  /* @__PURE__ */ Layer.suspend(() =>
-    Layer.unwrap(
-      Effect.map(
-        Effect.all([Config.Redacted(Settings.variableOf("writeKey")), Settings.config()]),
-        ([writeKey, settings]) =>
-          Layer.catch(layer({ ...settings, writeKey }), ({ problem, setting }) =>
-            Layer.effectContext(Effect.fail(new InvalidSetting({ setting: Settings.variableOf(setting), problem })))
-          )
-      )
+  /* @__PURE__ */ Layer.suspend(() => fromConfig(layer))
+
+/**
+ * As `layerFromConfig`, over an outbox: `layerFromConfigOver(SqlOutbox.layerFromConfig)` reads the choice of the outbox from the
+ * environment as well.
+ */
+export const layerFromConfigOver = <A, E, R>(
+  outbox: Layer.Layer<A | Outbox.Outbox, E, R>
+): Layer.Layer<
+  Analytics | A | Outbox.Outbox,
+  Config.ConfigError | InvalidSetting | E,
+  HttpClient.HttpClient | Exclude<R, A | Outbox.Outbox>
+> =>
+  Layer.provideMerge(
+    Layer.suspend(() => fromConfig((options) => Layer.provide(layerNoDeps(options), Transport.layer(options)))),
+    outbox
+  ) as never
+
+/** A layer with settings from the environment. An error names the variable. */
+const fromConfig = <A, R>(
+  layerOf: (options: Options) => Layer.Layer<A, InvalidSetting, R>
+): Layer.Layer<A, Config.ConfigError | InvalidSetting, R> =>
+  Layer.unwrap(
+    Effect.map(
+      Effect.all([Config.Redacted(Settings.variableOf("writeKey")), Settings.config()]),
+      ([writeKey, settings]) =>
+        Layer.catch(layerOf({ ...settings, writeKey }), ({ problem, setting }) =>
+          Layer.effectContext(Effect.fail(new InvalidSetting({ setting: Settings.variableOf(setting), problem })))
+        )
     )
   )
 

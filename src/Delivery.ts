@@ -75,7 +75,8 @@ export const make = Effect.fnUntraced(function* (
   const flushInterval = Settings.toMillis(times.flushInterval)
   const closeTimeout = Settings.toMillis(times.closeTimeout)
   const outbox = yield* Outbox.Outbox
-  const { envelopeBytes } = yield* Transport.Transport
+  const { envelopeBytes, identity } = yield* Transport.Transport
+  if (outbox.durable !== undefined && identity !== undefined) yield* outbox.durable.bind(identity)
   const retry = yield* Retry.make({ maxRetries, closeTimeout })
   const { deliver, maxBatchBytes } = yield* Bisect.make(retry)
   const running = yield* Scope.make()

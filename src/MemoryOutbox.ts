@@ -13,18 +13,13 @@ import * as Layer from "effect/Layer"
 import * as Queue from "effect/Queue"
 import type * as Scope from "effect/Scope"
 import { Closed, DeliveryError, type InvalidSetting, QueueFull } from "./AnalyticsError.ts"
+import { Capacity } from "./internal/Capacity.ts"
 import * as Notifier from "./internal/Notifier.ts"
 import type { Message } from "./Message.ts"
 import * as Metrics from "./Metrics.ts"
 import * as Outbox from "./Outbox.ts"
 import * as Outcome from "./Outcome.ts"
 import * as Settings from "./Settings.ts"
-
-/** A call that waits for room. */
-interface Waiter {
-  readonly message: Message
-  readonly resume: (answer: Effect.Effect<void, Closed>) => void
-}
 
 /** A flush: counts down the messages that were not settled when it began. */
 interface Barrier {
@@ -44,44 +39,29 @@ export const make = Effect.fnUntraced(function* (
   const queue = yield* Queue.bounded<Message, Cause.Done>(maxQueueSize)
   /** Taken and not settled, each with its ticket: the number of messages that left the queue before it. */
   const taken = new Map<Message, number>()
-  const waiters = new Set<Waiter>()
+  const capacity = new Capacity({ maxQueueBytes, maxQueueSize })
   const barriers = new Set<Barrier>()
   const flushRequested = Latch.makeUnsafe()
-  const counts = { accepted: 0, pending: 0, pendingBytes: 0, delivered: 0, dropped: 0 }
+  const counts = { accepted: 0, delivered: 0, dropped: 0 }
   let closed = false
   let tickets = 0
   let takenBytes = 0
 
-  yield* Metrics.watchDepth(() => counts.pending)
+  yield* Metrics.watchDepth(() => capacity.count)
 
   // The queue has a capacity of its own, but messages that were taken and are not settled count as well.
-  const hasRoom = (message: Message) =>
-    counts.pending < maxQueueSize && counts.pendingBytes + message.bytes <= maxQueueBytes
-
   const accept = (message: Message) => {
     counts.accepted++
-    counts.pending++
-    counts.pendingBytes += message.bytes
+    capacity.add(1, message.bytes)
     Queue.offerUnsafe(queue, message)
   }
 
-  const count = (message: Message, ticket: number, end: "delivered" | "dropped") => {
-    counts.pending--
-    counts.pendingBytes -= message.bytes
+  const count = (ticket: number, end: "delivered" | "dropped") => {
     counts[end]++
     for (const barrier of barriers) {
       if (ticket >= barrier.before) continue
       barrier.remaining--
       barrier[end]++
-    }
-  }
-
-  const admitWaiters = () => {
-    for (const waiter of waiters) {
-      if (!hasRoom(waiter.message)) return
-      waiters.delete(waiter)
-      accept(waiter.message)
-      waiter.resume(Effect.void)
     }
   }
 
@@ -98,10 +78,11 @@ export const make = Effect.fnUntraced(function* (
   const evictFor = (message: Message): Outcome.Dropped | undefined => {
     if (taken.size >= maxQueueSize || takenBytes + message.bytes > maxQueueBytes) return undefined
     const evicted: Array<Message> = []
-    while (!hasRoom(message)) {
+    while (capacity.excess(message) !== undefined) {
       const oldest = Queue.takeUnsafe(queue)
       if (oldest === undefined || Exit.isFailure(oldest)) break
-      count(oldest.value, tickets++, "dropped")
+      count(tickets++, "dropped")
+      capacity.remove(1, oldest.value.bytes)
       evicted.push(oldest.value)
     }
     resolveFlushes()
@@ -112,31 +93,34 @@ export const make = Effect.fnUntraced(function* (
 
   const offerUnsafe: Outbox.Outbox["Service"]["offerUnsafe"] = (message) => {
     if (closed) return new Closed()
-    const evicted = overflow === "drop-oldest" && !hasRoom(message) ? evictFor(message) : undefined
-    // No call overtakes those that wait.
-    if (waiters.size > 0 || !hasRoom(message)) {
-      return counts.pending >= maxQueueSize
-        ? new QueueFull({ bound: "maxQueueSize", limit: maxQueueSize })
-        : new QueueFull({ bound: "maxQueueBytes", limit: maxQueueBytes })
-    }
+    // No call overtakes those that wait, and none evicts in vain.
+    if (capacity.hasWaiters) return full(capacity.count >= maxQueueSize ? "maxQueueSize" : "maxQueueBytes")
+    const evicted = overflow === "drop-oldest" && capacity.excess(message) !== undefined ? evictFor(message) : undefined
+    const excess = capacity.excess(message)
+    if (excess !== undefined) return full(excess.bound)
     accept(message)
     return evicted
   }
 
+  const full = (bound: "maxQueueSize" | "maxQueueBytes") => new QueueFull({ bound, limit: capacity.bound[bound] })
+
   // The only part of a call that takes time, and the only one that can be interrupted.
   const waitForRoom = (message: Message) =>
     Effect.callback<void, Closed>((resume) => {
-      const waiter: Waiter = { message, resume }
-      waiters.add(waiter)
-      return Effect.sync(() => {
-        waiters.delete(waiter)
-        admitWaiters()
+      const giveUp = capacity.wait(message, {
+        admit: () => {
+          accept(message)
+          resume(Effect.void)
+        },
+        refuse: () => resume(Effect.fail(new Closed()))
       })
+      return Effect.sync(giveUp)
     }).pipe(Effect.interruptible)
 
   const offer: Outbox.Outbox["Service"]["offer"] = (message, onFull = overflow) =>
     Effect.suspend(() => {
-      if (onFull === "wait" && !closed && (waiters.size > 0 || !hasRoom(message))) return waitForRoom(message)
+      const mustWait = capacity.hasWaiters || capacity.excess(message) !== undefined
+      if (onFull === "wait" && !closed && mustWait) return waitForRoom(message)
       const answer = offerUnsafe(message)
       if (answer === undefined) return Effect.void
       return answer._tag === "Dropped" ? notify(answer) : Effect.fail(answer)
@@ -164,22 +148,24 @@ export const make = Effect.fnUntraced(function* (
         const messages = outcome.messages.filter((message) => taken.has(message))
         if (!Arr.isArrayNonEmpty(messages)) return Effect.void
         const end = outcome._tag === "Delivered" ? "delivered" : "dropped"
+        let bytes = 0
         for (const message of messages) {
-          count(message, taken.get(message) as number, end)
+          bytes += message.bytes
+          count(taken.get(message) as number, end)
           taken.delete(message)
-          takenBytes -= message.bytes
         }
-        admitWaiters()
+        takenBytes -= bytes
+        capacity.remove(messages.length, bytes)
         return Effect.ensuring(notify({ ...outcome, messages }), Effect.sync(resolveFlushes))
       })
     )
 
   const flush = Effect.suspend(() => {
-    if (counts.pending === 0) return Effect.succeed<Outbox.Flushed>({ delivered: 0, dropped: 0 })
+    if (capacity.count === 0) return Effect.succeed<Outbox.Flushed>({ delivered: 0, dropped: 0 })
     const barrier: Barrier = {
       before: tickets + Queue.sizeUnsafe(queue),
       done: Deferred.makeUnsafe(),
-      remaining: counts.pending,
+      remaining: capacity.count,
       delivered: 0,
       dropped: 0
     }
@@ -195,8 +181,7 @@ export const make = Effect.fnUntraced(function* (
 
   const close = Effect.suspend(() => {
     closed = true
-    for (const waiter of waiters) waiter.resume(Effect.fail(new Closed()))
-    waiters.clear()
+    capacity.refuseWaiters()
     return Effect.asVoid(Queue.end(queue))
   })
 
@@ -232,6 +217,8 @@ export const make = Effect.fnUntraced(function* (
           : Effect.succeed(oldestTaken)
       return Effect.map(oldest, (message) => ({
         ...counts,
+        pending: capacity.count,
+        pendingBytes: capacity.bytes,
         taken: taken.size,
         ...(message?.madeAt === undefined ? {} : { oldestPendingAt: message.madeAt })
       }))

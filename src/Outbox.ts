@@ -9,6 +9,7 @@ import type * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
 import type * as Layer from "effect/Layer"
+import type * as Redacted from "effect/Redacted"
 import type {
   Closed,
   DeliveryError,
@@ -59,6 +60,8 @@ export interface BackoffState {
 
 /** What an outbox adds whose messages survive the process: they are tried until they are delivered, rejected or too old. */
 export interface Durable {
+  /** Makes the outbox one of this destination, an address and a key; fails if it belongs to another one. */
+  readonly bind: (identity: Redacted.Redacted<string>) => Effect.Effect<void, InvalidSetting>
   /** Drops messages that are older than `maxAge`, and forgets those that were erased. Answers with the others. */
   readonly dropExpired: (messages: ReadonlyArray<Message>) => Effect.Effect<ReadonlyArray<Message>>
   /** Stores the backoff for the next start, or clears it. */

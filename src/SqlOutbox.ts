@@ -1,32 +1,35 @@
 /**
- * An outbox that outlives the process: a call that returned is committed to a database, and is delivered at least once,
- * with the same `messageId`, whatever becomes of the process that made it.
+ * An outbox that survives restarts: a call that returned is committed to a database, and is delivered at least once, with the
+ * same `messageId`.
  *
- * `layerSqlite` needs nothing but a place for a file. `layer` is over a database that the program has: SQLite, or PostgreSQL
- * for a fleet, where any number of processes write (`layerWriter`) and any number deliver (`layerRelay`). Inside of
- * `sql.withTransaction` a call is committed, or rolled back, with the rows of the caller.
+ * `layerSqlite` needs a place for a file. `layer` uses a database of the application: SQLite, or PostgreSQL for a fleet, where
+ * any number of processes write (`layerWriter`), and one of those that deliver (`layerRelay`) is at work while the others stand
+ * by. Inside of `sql.withTransaction` a call is committed, or rolled back, with the rows of the caller.
  */
 import * as Path from "node:path"
+import * as Config from "effect/Config"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as Reactivity from "effect/reactivity/Reactivity"
+import * as Option from "effect/Option"
+import type * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as SqlClient from "effect/sql/SqlClient"
-import { InvalidSetting, type OutboxFull, type OutboxUnavailable } from "./AnalyticsError.ts"
+import { InvalidSetting, type OutboxFull, OutboxUnavailable } from "./AnalyticsError.ts"
 import * as Delivery from "./Delivery.ts"
+import { log } from "./internal/Log.ts"
 import * as MemoryOutbox from "./MemoryOutbox.ts"
 import * as Outbox from "./Outbox.ts"
 import * as Settings from "./Settings.ts"
 import * as Database from "./SqlOutbox/Database.ts"
+import * as DatabaseSources from "./SqlOutbox/DatabaseSources.ts"
 import { makeOperations, type Operations } from "./SqlOutbox/Operations.ts"
-import * as SqliteClient from "./SqlOutbox/SqliteClient.ts"
-import * as SqliteFile from "./SqlOutbox/SqliteFile.ts"
-import * as Store from "./SqlOutbox/Store.ts"
+import type * as SqliteFile from "./SqlOutbox/SqliteFile.ts"
+import * as SqlOutboxService from "./SqlOutbox/SqlOutboxService.ts"
 import * as Transport from "./Transport.ts"
 
-export type { DeadLetter, Operations, Stats } from "./SqlOutbox/Operations.ts"
+export type { DeadLetter, Health, Operations, Stats } from "./SqlOutbox/Operations.ts"
 
 /** What an operator does with a durable outbox. */
 export class SqlOutbox extends Context.Service<SqlOutbox, Operations>()("effect-analytics/SqlOutbox") {}
@@ -37,21 +40,26 @@ export class SqlOutbox extends Context.Service<SqlOutbox, Operations>()("effect-
 
 /** Times are milliseconds or duration strings. */
 export interface CommonOptions extends Outbox.Options {
-  /** Messages that wait, at most, whoever wrote them. @default 1_000_000 */
+  /** Pending messages of all processes, at most. @default 1_000_000 */
   readonly maxQueueSize?: number | undefined
   /** UTF-8 bytes of them, at most; at least the size of one message, 32,768. @default 1_073_741_824 (1 GiB) */
   readonly maxQueueBytes?: number | undefined
   /**
-   * How many lanes the users are spread over. No more relays than this can deliver at the same time. It is decided when
-   * the tables are made, and the same for ever. @default 64
+   * Requests that may be in flight at the same time without a change of order: as many as the delivery's `maxInFlight`. The
+   * messages of one user are never in two of them. @default 1
    */
-  readonly lanes?: number | undefined
-  /** How long after its last sign of life a relay is taken for dead. Longer than `requestTimeout`. @default "30 seconds" */
+  readonly maxInFlight?: number | undefined
+  /** A relay whose heartbeat has stopped for this long is replaced by another one. @default "10 seconds" */
   readonly lease?: Settings.DurationInput | undefined
-  /** How long it takes at most until a message that another process wrote is seen. @default "1 second" */
+  /** The time between two looks into the database, where another process can't announce what it writes. @default "1 second" */
   readonly pollInterval?: Settings.DurationInput | undefined
   /** How long a call, or a look into the outbox, waits for the database. @default "5 seconds" */
   readonly commitTimeout?: Settings.DurationInput | undefined
+  /**
+   * An outbox belongs to the write key and the host of its first client, and others are refused. This makes it one of this
+   * client, which then delivers what waits: for a key that was rotated, or a host that moved. @default false
+   */
+  readonly adoptDestination?: boolean | undefined
   /** Messages that are older are dropped with the reason `outdated`. @default as long as it takes */
   readonly maxAge?: Settings.DurationInput | undefined
   /** Dead letters, at most: the oldest go first. @default 10_000 */
@@ -59,7 +67,7 @@ export interface CommonOptions extends Outbox.Options {
   /** How long a dead letter is kept. @default "30 days" */
   readonly maxDeadAge?: Settings.DurationInput | undefined
   /**
-   * `"memory"`: where the outbox can't be opened, messages wait in memory, and are lost with the process; it is said as an
+   * `"memory"`: where the outbox can't be opened, messages wait in memory, and are lost with the process; it is logged as an
    * error in the log. @default fails with `OutboxUnavailable`
    */
   readonly fallback?: "memory" | undefined
@@ -86,7 +94,7 @@ export interface SqliteOptions extends CommonOptions {
   readonly maxFileBytes?: number | undefined
 }
 
-type Role = Store.Settings["role"]
+type Role = SqlOutboxService.Settings["role"]
 
 const settings = (options: Options & CommonOptions, role: Role) =>
   Settings.read(() => {
@@ -108,14 +116,15 @@ const settings = (options: Options & CommonOptions, role: Role) =>
         known
       ),
       overflow: Outbox.overflow(options),
-      lanes: options.lanes === undefined ? undefined : Settings.integer("lanes", options.lanes, 1, 1_024, known),
+      adoptDestination: Settings.flag("adoptDestination", options.adoptDestination),
+      maxInFlight: Settings.integer("maxInFlight", options.maxInFlight, 1, 1_000),
       lease: Settings.millis("lease", options.lease, 100, known),
       pollInterval: Settings.millis("pollInterval", options.pollInterval, 1, known),
       timeout: Settings.millis("commitTimeout", options.commitTimeout, 1, known),
       maxAge: maxAge === undefined ? known.maxAge : Settings.millis("maxAge", maxAge, 1, known),
       maxDead: Settings.integer("maxDead", options.maxDead, 0, undefined, known),
       maxDeadAge: Settings.millis("maxDeadAge", options.maxDeadAge, 0, known),
-      // Where nobody delivers what waits in memory, or nobody writes there, it is none.
+      // A writer would never deliver what waits in memory, and a relay would get nothing.
       fallback: Settings.oneOf(
         "fallback",
         options.fallback ?? "none",
@@ -132,29 +141,22 @@ const settings = (options: Options & CommonOptions, role: Role) =>
 type OpenError = InvalidSetting | OutboxFull | OutboxUnavailable
 type Services = Context.Context<Outbox.Outbox | SqlOutbox>
 
-/** The outbox in the place that `place` makes. */
+/** The outbox over the database that `source` opens. */
 const make = Effect.fnUntraced(function* (
   options: Options & CommonOptions,
   role: Role,
-  place: Effect.Effect<Database.Place, OpenError, Scope.Scope>
+  source: (table: string) => Effect.Effect<Database.DatabaseSource, OpenError, Scope.Scope>
 ): Effect.fn.Return<Services, OpenError, Scope.Scope> {
   const read = yield* settings(options, role)
   const open = Effect.gen(function* () {
-    const database = yield* Database.make(yield* place, read)
-    const { lanes } = database
-    if (read.lanes !== undefined && read.lanes !== lanes) {
-      return yield* new InvalidSetting({ setting: "lanes", problem: `must be ${lanes}, as when the tables were made` })
-    }
-    const store = yield* Store.make(database, read)
-    return Context.make(Outbox.Outbox, store.outbox).pipe(Context.add(SqlOutbox, makeOperations(database, store)))
+    const database = yield* Database.make(yield* source(read.table), read)
+    const service = yield* SqlOutboxService.make(database, read)
+    return Context.make(Outbox.Outbox, service.outbox).pipe(Context.add(SqlOutbox, makeOperations(database, service)))
   })
   if (read.fallback === "none") return yield* open
   return yield* Effect.catchTag(open, ["OutboxUnavailable", "OutboxFull"], (error) =>
     Effect.gen(function* () {
-      yield* Effect.annotateLogs(
-        Effect.logError(`${error.message}: messages wait in memory, and are lost when the process ends`),
-        { module: "effect-analytics" }
-      )
+      yield* log("Error", `${error.message}: messages wait in memory, and are lost when the process ends`)
       const memory = yield* MemoryOutbox.make({ overflow: options.overflow })
       return Context.make(Outbox.Outbox, memory).pipe(Context.add(SqlOutbox, noOperations(error)))
     })
@@ -163,55 +165,25 @@ const make = Effect.fnUntraced(function* (
 
 const noOperations = (error: OutboxUnavailable | OutboxFull): Operations => {
   const fails = Effect.fail(error)
-  const nothing = Stream.fail(error)
   return {
     stats: fails,
+    health: () => Effect.succeed({ healthy: false, problem: error.message }),
     retryDead: fails,
     purgeDead: () => fails,
     purgeUser: () => fails,
-    pendingMessages: nothing,
-    deadLetters: nothing
+    exportLines: () => Stream.fail(error),
+    importLines: () => fails,
+    removeExported: () => fails,
+    pendingMessages: Stream.fail(error),
+    deadLetters: Stream.fail(error)
   }
 }
 
-/** A database of the program's own: others look after it. */
-const placeOfClient: Effect.Effect<Database.Place, never, SqlClient.SqlClient> = Effect.map(
-  SqlClient.SqlClient,
-  (client) => ({
-    client,
-    address: SqliteFile.address(),
-    isGone: () => false,
-    replaced: () => false,
-    isFull: () => false,
-    startsAtOnce: false,
-    started: () => {},
-    tidy: () => {}
-  })
-)
-
-const placeOfFile = Effect.fnUntraced(function* (
+const sourceOfFile = Effect.fnUntraced(function* (
   options: SqliteOptions,
   startsAtOnce: boolean
-): Effect.fn.Return<Database.Place, InvalidSetting, Scope.Scope> {
-  const where = yield* Settings.read(() => fileSettings(options))
-  const context = yield* Effect.context<never>()
-  const file = new SqliteFile.SqliteFile({ ...where, startsAtOnce }, (line) =>
-    Effect.runSyncWith(context)(
-      Effect.ignoreCause(Effect.annotateLogs(Effect.logError(line), { module: "effect-analytics" }))
-    )
-  )
-  yield* Effect.addFinalizer(() => Effect.sync(() => file.end()))
-  const client = yield* Effect.provide(SqliteClient.make(file), Reactivity.layer)
-  return {
-    client,
-    address: SqliteFile.address(),
-    isGone: SqliteFile.isGone,
-    replaced: () => file.replaced(),
-    isFull: () => file.isFull(),
-    startsAtOnce,
-    started: () => file.started(),
-    tidy: () => file.tidy()
-  }
+): Effect.fn.Return<Database.DatabaseSource, InvalidSetting, Scope.Scope> {
+  return yield* DatabaseSources.ofFile({ ...(yield* Settings.read(() => fileSettings(options))), startsAtOnce })
 })
 
 const fileSettings = ({
@@ -241,20 +213,20 @@ const fileSettings = ({
 
 /**
  * In a file of its own: the embedded outbox. Needs Node 22.19 or newer, and nothing installed. Several processes may share
- * it: they deliver one another's messages, each user's in their order.
+ * it: one of them delivers the messages of all.
  */
 export const layerSqlite = (options: SqliteOptions): Layer.Layer<Outbox.Outbox | SqlOutbox, OpenError> =>
   layerFile(options, false)
 
 const layerFile = (options: SqliteOptions, startsAtOnce: boolean) =>
-  Layer.effectContext(make(options, "both", placeOfFile(options, startsAtOnce)))
+  Layer.effectContext(make(options, "both", () => sourceOfFile(options, startsAtOnce)))
 
 /** In the database that is provided; this process writes and delivers. */
 export const layer = (options: Options = {}): Layer.Layer<Outbox.Outbox | SqlOutbox, OpenError, SqlClient.SqlClient> =>
   layerOf(options, "both")
 
 /**
- * In the database that is provided; this process only writes, and somebody else's relay delivers. It brings a `Transport`
+ * In the database that is provided; this process only writes, and a relay of another one delivers. It brings a `Transport`
  * that is never used: `Analytics.layerNoDeps().pipe(Layer.provide(SqlOutbox.layerWriter()))`. A flush resolves when
  * everything is committed.
  */
@@ -273,8 +245,8 @@ export const layerRelay = (
 
 const layerOf = (options: Options, role: Role) =>
   Layer.effectContext(
-    Effect.contextWith((context: Context.Context<SqlClient.SqlClient>) =>
-      make(options, role, Effect.provideContext(placeOfClient, context))
+    Effect.flatMap(SqlClient.SqlClient, (client) =>
+      make(options, role, (table) => Effect.succeed(DatabaseSources.ofClient(client, table)))
     )
   )
 
@@ -284,3 +256,74 @@ const layerOf = (options: Options, role: Role) =>
  * another process has locked, and the program with it, for 5 seconds at the most.
  */
 export const sqlite = (options: SqliteOptions): Outbox.DurableSetting => ({ layer: layerFile(options, true) })
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Configuration
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** An outbox whose place is a setting as well. */
+export interface ConfigOptions extends Omit<CommonOptions, "fallback"> {
+  /** Where messages wait. @default "memory" */
+  readonly outbox?: "memory" | "sqlite" | "postgres" | undefined
+  /** SQLite: where the file `outbox.db` is to be. */
+  readonly directory?: string | undefined
+  /** PostgreSQL: the address of the database. Needs the package `@effect/sql-pg`. */
+  readonly url?: Redacted.Redacted<string> | undefined
+  /** PostgreSQL: the prefix of the names of the tables. @default "analytics_outbox" */
+  readonly table?: string | undefined
+  /** PostgreSQL: whether this process writes calls, delivers, or both. @default "both" */
+  readonly role?: "both" | "writer" | "relay" | undefined
+}
+
+/** The outbox that the configuration chooses, with options that are read from it. */
+export const layerConfig = (
+  options: Config.Wrap<ConfigOptions>
+): Layer.Layer<Outbox.Outbox | SqlOutbox, Config.ConfigError | OpenError> =>
+  Layer.unwrap(Effect.map(Config.unwrap(options), layerChosen))
+
+const layerChosen = (options: ConfigOptions): Layer.Layer<Outbox.Outbox | SqlOutbox, OpenError> => {
+  const { directory, outbox, role, url, ...others } = options
+  if (outbox === "sqlite") return layerSqlite({ directory, ...others })
+  if (outbox === "postgres") {
+    return Layer.provide(layerOf(others, role ?? "both"), Layer.unwrap(Effect.map(postgres, (layer) => layer(url))))
+  }
+  const error = new OutboxUnavailable({ problem: "is in memory" })
+  return Layer.merge(MemoryOutbox.layer(others), Layer.succeed(SqlOutbox, noOperations(error)))
+}
+
+/** The client of PostgreSQL: imported when it is chosen, since the package is optional. */
+const postgres = Effect.map(
+  Effect.tryPromise({
+    try: () => import("@effect/sql-pg/PgClient"),
+    catch: () => new InvalidSetting({ setting: "outbox", problem: "postgres needs the package @effect/sql-pg" })
+  }),
+  (PgClient) => (url: Redacted.Redacted<string> | undefined) =>
+    PgClient.layer({ url }).pipe(
+      Layer.catch(() => Layer.effectContext(new OutboxUnavailable({ problem: "has no connection to PostgreSQL" })))
+    )
+)
+
+const optional = <A>(config: Config.Config<A>): Config.Config<A | undefined> =>
+  Config.map(Config.option(config), Option.getOrUndefined)
+
+/**
+ * The outbox that the environment chooses: `ANALYTICS_OUTBOX` (`memory`, `sqlite`, `postgres`), and if they are set
+ * `ANALYTICS_OUTBOX_DIRECTORY`, `_URL`, `_TABLE`, `_ROLE`, `_LEASE`, `_MAX_AGE`, and `ANALYTICS_MAX_IN_FLIGHT`,
+ * `_MAX_QUEUE_SIZE`, `_MAX_QUEUE_BYTES`, `_OVERFLOW`. For a whole client: `Analytics.layerFromConfigOver(layerFromConfig)`.
+ */
+export const layerFromConfig: Layer.Layer<Outbox.Outbox | SqlOutbox, Config.ConfigError | OpenError> =
+  /* @__PURE__ */ Layer.suspend(() =>
+    layerConfig({
+      outbox: optional(Config.Literals(["memory", "sqlite", "postgres"], "ANALYTICS_OUTBOX")),
+      directory: optional(Config.String("ANALYTICS_OUTBOX_DIRECTORY")),
+      url: optional(Config.Redacted("ANALYTICS_OUTBOX_URL")),
+      table: optional(Config.String("ANALYTICS_OUTBOX_TABLE")),
+      role: optional(Config.Literals(["both", "writer", "relay"], "ANALYTICS_OUTBOX_ROLE")),
+      lease: optional(Config.Duration("ANALYTICS_OUTBOX_LEASE")),
+      maxAge: optional(Config.Duration("ANALYTICS_OUTBOX_MAX_AGE")),
+      maxInFlight: optional(Config.Int("ANALYTICS_MAX_IN_FLIGHT")),
+      maxQueueSize: optional(Config.Int("ANALYTICS_MAX_QUEUE_SIZE")),
+      maxQueueBytes: optional(Config.Int("ANALYTICS_MAX_QUEUE_BYTES")),
+      overflow: optional(Config.Literals(["refuse", "drop-oldest", "wait"], "ANALYTICS_OVERFLOW"))
+    })
+  )

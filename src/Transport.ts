@@ -13,7 +13,7 @@ import * as HttpClient from "effect/http/HttpClient"
 import * as HttpClientRequest from "effect/http/HttpClientRequest"
 import type * as HttpClientResponse from "effect/http/HttpClientResponse"
 import * as Layer from "effect/Layer"
-import type * as Redacted from "effect/Redacted"
+import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import * as Stream from "effect/Stream"
 import type { InvalidSetting } from "./AnalyticsError.ts"
@@ -51,6 +51,8 @@ export class Transport extends Context.Service<
     readonly envelopeBytes: number
     /** The address that requests go to, for logs and errors. */
     readonly destination?: string | undefined
+    /** The address and the write key: the same for clients that deliver to the same source. */
+    readonly identity?: Redacted.Redacted<string> | undefined
   }
 >()("effect-analytics/Transport") {}
 
@@ -137,7 +139,8 @@ export const make = /* @__PURE__ */ Effect.fnUntraced(function* (
   return Transport.of({
     send,
     envelopeBytes: envelope("", new Date(0).toISOString()).length,
-    destination: endpoint
+    destination: endpoint,
+    identity: Redacted.make(`${writeKey} ${endpoint}`)
   })
 })
 

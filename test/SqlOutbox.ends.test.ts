@@ -1,5 +1,6 @@
 /** What a durable outbox owes in the corners: calls on their way when it closes, what is erased or evicted while it is sent. */
 
+import { mkdirSync } from "node:fs"
 import { join } from "node:path"
 import { DatabaseSync } from "node:sqlite"
 import { assert, describe, it } from "@effect/vitest"
@@ -228,8 +229,7 @@ describe("a call in a transaction that commits late", () => {
         yield* track("second", "alice")
         yield* Analytics.Analytics.use((analytics) => analytics.flush)
       })
-      // All users are in one lane: nothing but the order of the reads keeps them apart.
-      const outbox = SqlOutbox.layer({ lanes: 1 })
+      const outbox = SqlOutbox.layer()
       yield* Effect.provide(
         body,
         client(Layer.provideMerge(outbox, Layer.fresh(Postgres.layerClient)), over, { batchSize: 50 })
@@ -286,27 +286,11 @@ describe("an outbox that can't be opened", () => {
     })
   )
 
-  it.effect("whose tables have another number of lanes says which", () =>
-    Effect.gen(function* () {
-      const path = yield* directory
-      yield* life(path, wire(), Effect.void, { lanes: 16 })
-      const error = yield* Effect.flip(life(path, wire(), Effect.void, { lanes: 32 }))
-      assert.include(error.message, "lanes must be 16")
-    })
-  )
-
   it("because another process writes: the plain client waits for it a while, and throws by name", async () => {
     const path = await Effect.runPromise(Effect.scoped(Effect.map(directory, (it) => `${it}-locked`)))
-    const first = createAnalytics({
-      writeKey: "k",
-      fetch: async () => new Response(null, { status: 503 }),
-      outbox: sqlite({ directory: path }),
-      closeTimeout: 0,
-      onError: () => {}
-    })
-    await first.close()
+    mkdirSync(path)
     const other = new DatabaseSync(join(path, "outbox.db"))
-    other.exec("BEGIN IMMEDIATE")
+    other.exec("BEGIN EXCLUSIVE")
     const again = () => createAnalytics({ writeKey: "k", outbox: sqlite({ directory: path }), onError: () => {} })
     assert.throws(again, /the outbox failed \(LockTimeoutError\) \(SQLITE 5\)/)
     other.exec("ROLLBACK")

@@ -976,8 +976,8 @@ describe("a setting that can't work", () => {
     ["table", "must be lower-case letters", { directory: "/tmp", table: "outbox; DROP TABLE users" }],
     ["table", "must be lower-case letters", { directory: "/tmp", table: "Outbox" }],
     ["table", "must be lower-case letters", { directory: "/tmp", table: "x".repeat(41) }],
-    ["lanes", "must be a whole number from 1 to 1024", { directory: "/tmp", lanes: 0 }],
-    ["lanes", "must be a whole number from 1 to 1024", { directory: "/tmp", lanes: 1_025 }],
+    ["maxInFlight", "must be a whole number from 1 to 1000", { directory: "/tmp", maxInFlight: 0 }],
+    ["maxInFlight", "must be a whole number from 1 to 1000", { directory: "/tmp", maxInFlight: 1_001 }],
     ["maxQueueSize", "must be a whole number from 1", { directory: "/tmp", maxQueueSize: 0 }],
     ["maxQueueBytes", "must be a whole number from 32768", { directory: "/tmp", maxQueueBytes: 100 }],
     ["lease", "must be", { directory: "/tmp", lease: 1 }],
@@ -1000,29 +1000,4 @@ describe("a setting that can't work", () => {
       })
     )
   }
-
-  it.effect("fails by its name: lanes that are not those that the file was made with", () =>
-    Effect.gen(function* () {
-      const path = yield* directory
-      yield* Effect.scoped(Effect.flatMap(open({ directory: path, lanes: 8 }), (client) => offerAll(client, 1, 3)))
-      const error = yield* Effect.flip(open({ directory: path, lanes: 16 }))
-      assert.strictEqual(error.message, "lanes must be 8, as when the tables were made")
-      const client = yield* open({ directory: path })
-      assert.strictEqual((yield* client.operations.stats).lanes.total, 8)
-      assert.deepStrictEqual(yield* drain(client, 3), numbered(1, 3))
-    })
-  )
-
-  it.effect("P11 a file that takes the place of a broken one has as many lanes, whoever makes it", () =>
-    Effect.gen(function* () {
-      const file = join(yield* directory, "outbox.db")
-      yield* Effect.scoped(open({ file, lanes: 8 }))
-      const client = yield* open({ file })
-      settleFile(file)
-      overwrite(file, 0, Fs.statSync(file).size)
-      yield* offerAll(client, 1, 3)
-      assert.strictEqual((yield* client.operations.stats).lanes.total, 8)
-      assert.deepStrictEqual(yield* drain(client, 3), numbered(1, 3))
-    })
-  )
 })

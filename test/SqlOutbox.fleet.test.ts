@@ -46,7 +46,7 @@ const makeWire = Effect.gen(function* () {
 layer(Postgres.layerClient, { timeout: 60_000, excludeTestServices: true })("a fleet", (it) => {
   it.effect("delivers a user's messages in the order of their commits, though a transaction ended late", () =>
     Effect.gen(function* () {
-      const options = { lanes: 1, table: "late" }
+      const options = { table: "late" }
       const sql = yield* SqlClient.SqlClient
       const writer = yield* Layer.build(
         Analytics.layerNoDeps().pipe(Layer.provide(SqlOutbox.layerWriter({ ...options })))
@@ -90,21 +90,63 @@ layer(Postgres.layerClient, { timeout: 60_000, excludeTestServices: true })("a f
     })
   )
 
-  it.effect("P18 waits for nobody whose lease ends a day from now: another clock said that", () =>
+  it.effect("delivers at once what another process writes, though it looks once an hour", () =>
     Effect.gen(function* () {
-      const options = { table: "tomorrow" }
-      const sql = yield* SqlClient.SqlClient
+      const options = { table: "sooner", pollInterval: "1 hour" } as const
       const wire = yield* makeWire
       yield* wire.open
-      const layer = Analytics.layerNoDeps().pipe(Layer.provide(SqlOutbox.layerWriter(options)))
-      const analytics = Context.get(yield* Layer.build(layer), Analytics.Analytics)
-      yield* analytics.track({ userId: "ann", event: "Said", messageId: "first" })
-      const tomorrow = sql.literal("(extract(epoch from clock_timestamp()) * 1000 + 86400000)")
-      yield* sql`UPDATE tomorrow_lanes SET lease_by = 'another', lease_until = ${tomorrow}`
-      yield* sql`INSERT INTO tomorrow_relays (relay, seen_until) VALUES ('another', ${tomorrow})`
-      yield* Layer.build(SqlOutbox.layerRelay({ ...options, pollInterval: 20 }).pipe(Layer.provide(wire.layer)))
-      yield* wire.hasSent(1)
-      assert.deepStrictEqual(wire.sent, ["first"])
+      const relay = yield* Layer.build(SqlOutbox.layerRelay(options).pipe(Layer.provide(wire.layer)))
+      yield* Effect.repeat(Context.get(relay, SqlOutbox.SqlOutbox).stats, { until: ({ leader }) => leader === "here" })
+      const writer = yield* Layer.build(Analytics.layerNoDeps().pipe(Layer.provide(SqlOutbox.layerWriter(options))))
+      for (const messageId of ["first", "second", "third"]) {
+        yield* Context.get(writer, Analytics.Analytics).track({ userId: "ann", event: "Said", messageId })
+      }
+      yield* wire.hasSent(3)
+      assert.deepStrictEqual(wire.sent, ["first", "second", "third"])
+    })
+  )
+
+  it.effect("keeps the order of each user with several requests in flight", () =>
+    Effect.gen(function* () {
+      const options = { table: "parallel" }
+      const writer = yield* Layer.build(Analytics.layerNoDeps().pipe(Layer.provide(SqlOutbox.layerWriter(options))))
+      const analytics = Context.get(writer, Analytics.Analytics)
+      const users = Array.from({ length: 20 }, (_, n) => `user ${n}`)
+      for (let n = 0; n < 30; n++) {
+        yield* Effect.forEach(
+          users,
+          (userId) => analytics.track({ userId, event: "Said", messageId: `${userId}/${n}` }),
+          { concurrency: "unbounded", discard: true }
+        )
+      }
+      const sent: Array<string> = []
+      const flying = { now: 0, most: 0 }
+      const done = yield* Deferred.make<void>()
+      // The requests of even numbers are slower: without care the next ones would overtake them.
+      let requests = 0
+      const send: Transport.Transport["Service"]["send"] = (messages) =>
+        Effect.gen(function* () {
+          flying.most = Math.max(flying.most, ++flying.now)
+          yield* Effect.sleep(requests++ % 2 === 0 ? 30 : 5)
+          flying.now--
+          sent.push(...messages.map(({ messageId }) => messageId))
+          if (sent.length >= 600) yield* Deferred.succeed(done, undefined)
+          return Transport.SendResult.Delivered({ status: 200 })
+        })
+      const transport = Layer.succeed(Transport.Transport, { send, envelopeBytes: 0 })
+      yield* Layer.build(
+        SqlOutbox.layerRelay({ ...options, batchSize: 40, maxInFlight: 4 }).pipe(Layer.provide(transport))
+      )
+      yield* Deferred.await(done)
+      assert.strictEqual(sent.length, 600)
+      for (const user of users) {
+        const theirs = sent.filter((id) => id.startsWith(`${user}/`))
+        assert.deepStrictEqual(
+          theirs,
+          Array.from({ length: 30 }, (_, n) => `${user}/${n}`)
+        )
+      }
+      assert.isAbove(flying.most, 1)
     })
   )
 })

@@ -22,7 +22,7 @@ const wiretap = (status = 200) => {
   const tap = new FakeServer()
   const fetch: typeof globalThis.fetch = async (_url, init) => {
     if (status !== 200) return new Response(null, { status })
-    const answer = tap.answer(Object.fromEntries(new Headers(init?.headers)), init?.body as string)
+    const answer = tap.answer(Object.fromEntries(new Headers(init?.headers)), await new Response(init?.body).text())
     return FakeServerModule.toResponse(answer as number)
   }
   return { tap, fetch, sent: () => tap.batches.flat() }

@@ -3,7 +3,6 @@ import { spawnSync } from "node:child_process"
 import * as Fs from "node:fs"
 import * as Os from "node:os"
 import * as Path from "node:path"
-import { DatabaseSync } from "node:sqlite"
 import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
 import { SqliteFile } from "../src/SqlOutbox/SqliteFile.ts"
 import { Actor, Programs } from "./crash/Actor.ts"
@@ -121,24 +120,6 @@ describe("a process with a durable outbox that ends without a close", options, (
     scene.actor.order(order)
     assert.strictEqual((await scene.actor.ended).code, code)
     assert.isAbove(scene.promised.length, 0)
-    await scene.deliversTheRest()
-  })
-})
-
-describe("a process with a durable outbox that others say they have leased", options, () => {
-  it("P18 until a day from now: that was said by another clock, and nobody waits for it", async () => {
-    await using scene = await Scene.begin("silence")
-    scene.start(20)
-    await scene.actor.said("written")
-    scene.actor.order("exit")
-    await scene.actor.ended
-    {
-      using database = new DatabaseSync(Path.join(scene.directory, "outbox.db"))
-      const tomorrow = Date.now() + 86_400_000
-      const elsewhere = "another-machine/1/1/one"
-      database.prepare("UPDATE analytics_outbox_lanes SET lease_by = ?, lease_until = ?").run(elsewhere, tomorrow)
-      database.prepare("INSERT INTO analytics_outbox_relays (relay, seen_until) VALUES (?, ?)").run(elsewhere, tomorrow)
-    }
     await scene.deliversTheRest()
   })
 })

@@ -3,9 +3,11 @@ import { DatabaseSync } from "node:sqlite"
 import { assert, describe, it } from "@effect/vitest"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Reactivity from "effect/reactivity/Reactivity"
+import * as Scope from "effect/Scope"
 import * as SqlClient from "effect/sql/SqlClient"
 import * as TestClock from "effect/testing/TestClock"
 import * as Analytics from "../src/Analytics.ts"
@@ -150,7 +152,7 @@ describe("SqlOutbox: what is accepted", () => {
       })
   )
 
-  it.effect("is in the order of its user, whichever lane the others are in", () =>
+  it.effect("is in the order of its user, whatever the others do", () =>
     Effect.gen(function* () {
       const path = yield* directory
       const users = Array.from({ length: 40 }, (_, user) => `user ${user}`)
@@ -371,7 +373,7 @@ describe("SqlOutbox: what the API rejects", () => {
 })
 
 describe("SqlOutbox: an operator", () => {
-  it.effect("sees how much waits, for how long, and whose the lanes are", () =>
+  it.effect("sees how much waits, for how long, and who delivers", () =>
     Effect.gen(function* () {
       const path = yield* directory
       const body = Effect.gen(function* () {
@@ -382,7 +384,7 @@ describe("SqlOutbox: an operator", () => {
         const some = yield* operations.use((outbox) => outbox.stats)
         assert.include(some, { pending: 2, oldestAge: 90_000 })
         assert.strictEqual(some.pendingBytes, (yield* stats).pendingBytes)
-        assert.deepStrictEqual(some.lanes, { total: 64, leased: 64, here: 64 })
+        assert.strictEqual(some.leader, "here")
       })
       yield* life(path, never(), body)
     })
@@ -532,7 +534,7 @@ describe.each(databases)("SqlOutbox: an operator of a database of the program's 
       assert.deepStrictEqual(yield* outbox.purgeUser("gone"), { pending: 0, dead: 1 })
       assert.strictEqual(yield* outbox.retryDead, 1)
       yield* flush
-      assert.deepStrictEqual((yield* outbox.stats).lanes, { total: 64, leased: 64, here: 64 })
+      assert.strictEqual((yield* outbox.stats).leader, "here")
       assert.strictEqual(yield* outbox.purgeDead(), 1)
       assert.include(yield* outbox.stats, { pending: 0, dead: 0 })
     })
@@ -560,31 +562,57 @@ describe.each(databases)("SqlOutbox: an operator of a database of the program's 
 // ---------------------------------------------------------------------------------------------------------------------
 
 describe("SqlOutbox: two clients on one file", () => {
-  it.effect("share the lanes, and deliver one another's messages", () =>
+  it.effect("one of them delivers the messages of both, and the other one takes its place", () =>
     Effect.gen(function* () {
       const path = yield* directory
       const [one, other] = [wire(), wire()]
-      const lanes = Effect.map(
+      const leader = Effect.map(
         operations.use((outbox) => outbox.stats),
-        (stats) => stats.lanes
+        (stats) => stats.leader
       )
-      const users = Array.from({ length: 64 }, (_, user) => `user ${user}`)
-      const say = Effect.forEach(users, (user) => track("event", user), { discard: true })
+      const second = client(SqlOutbox.layerSqlite({ directory: path }), other)
+      const scope = yield* Scope.make()
+      const first = yield* Layer.buildWithScope(client(SqlOutbox.layerSqlite({ directory: path }), one), scope)
+      yield* pass("1 second")
       const body = Effect.gen(function* () {
-        assert.deepStrictEqual(yield* Effect.andThen(pass("1 second"), lanes), { total: 64, leased: 64, here: 64 })
-        const inner = Effect.gen(function* () {
-          yield* elapse("30 seconds", "1 second")
-          assert.deepStrictEqual(yield* lanes, { total: 64, leased: 64, here: 32 })
-          yield* say
-          yield* elapse("10 seconds", "1 second")
-        })
-        yield* life(path, other, inner)
-        yield* elapse("30 seconds", "1 second")
-        assert.deepStrictEqual(yield* lanes, { total: 64, leased: 64, here: 64 })
+        yield* pass("2 seconds")
+        assert.strictEqual(yield* leader, "elsewhere")
+        assert.strictEqual(yield* Effect.provide(leader, first), "here")
+        yield* track("event 1")
+        yield* Effect.provide(track("event 2"), first)
+        yield* pass("1 second")
+        assert.deepStrictEqual([one.taken(), other.taken()], [numbered(1, 2), []])
+        yield* Scope.close(scope, Exit.void)
+        yield* pass("1 second")
+        yield* track("event 3")
+        yield* breathe
+        assert.strictEqual(yield* leader, "here")
+        assert.deepStrictEqual(other.taken(), ["event 3"])
       })
-      yield* life(path, one, body)
-      assert.strictEqual(one.taken().length + other.taken().length, 64)
-      assert(one.taken().length > 10 && other.taken().length > 10)
+      yield* Effect.provide(body, second)
+    })
+  )
+
+  it.live("what the one that stands by writes is delivered at once, though the other looks once an hour", () =>
+    Effect.gen(function* () {
+      const path = yield* directory
+      const [one, other] = [wire(), wire()]
+      const hourly = { pollInterval: "1 hour" } as const
+      const leads = operations.use((outbox) =>
+        Effect.repeat(outbox.stats, { until: ({ leader }) => leader === "here" })
+      )
+      const second = Effect.gen(function* () {
+        for (const event of numbered(1, 3)) yield* track(event)
+      })
+      const arrived = Effect.repeat(
+        Effect.andThen(
+          Effect.sleep("5 millis"),
+          Effect.sync(() => one.taken().length)
+        ),
+        { until: (count) => count === 3 }
+      )
+      yield* life(path, one, Effect.andThen(leads, Effect.andThen(life(path, other, second, hourly), arrived)), hourly)
+      assert.deepStrictEqual([one.taken(), other.taken()], [numbered(1, 3), []])
     })
   )
 
@@ -593,7 +621,7 @@ describe("SqlOutbox: two clients on one file", () => {
       const path = yield* directory
       const [one, other] = [wire(), wire()]
       const inner = Effect.gen(function* () {
-        // The first has all lanes: this one has none.
+        // The first one delivers.
         yield* track("event 1")
         const flushing = yield* Effect.forkChild(flush)
         yield* breathe

@@ -30,7 +30,7 @@ describe("what was acknowledged is delivered, in its order", { timeout: 180_000 
 
   it("P1 P20 by a fleet, though its server crashes, and two processes besides", async () => {
     const { strikes } = await endsWell(stories.restarts, 3)
-    assert.deepStrictEqual(strikes, { kill: 2, pause: 0, hang: 0, restart: 1 })
+    assert.deepStrictEqual(strikes, { kill: 2, pause: 0, hang: 0, restart: 1, cut: 0 })
   })
 
   it("P1 in transactions that end as the rows of the program do, killed three times", () =>
@@ -38,6 +38,13 @@ describe("what was acknowledged is delivered, in its order", { timeout: 180_000 
 
   it("P19 by relays that are stopped for longer than a lease, and go on as if nothing had happened", () =>
     endsWell(stories.zombies, 2))
+
+  it("P8 by relays that hang for longer than a lease, and keep their connections to the server", () =>
+    endsWell(stories.stuck, 2))
+
+  it("P20 by a fleet whose connections to the server are cut", () => endsWell(stories.cuts, 3))
+
+  it("P1 by a fleet with two requests in flight, killed three times", () => endsWell(stories.parallel, 3))
 
   it("P8 by processes on one file that hang for longer than a lease", () => endsWell(stories.hangs, 2))
 

@@ -19,6 +19,7 @@ import { part, rate, type Target } from "./targets.ts"
 import {
   makeDirectory,
   median,
+  type Program,
   rawSqlite,
   seedPostgres,
   seedSqlite,
@@ -144,14 +145,21 @@ export const drainSqlite = async (): Promise<ReadonlyArray<Target>> => {
 const fleetDrain =
   (url: string, client: Pg.Client, port: number): Drain =>
   async (waiting) => {
-    await client.query(`TRUNCATE ${table}, ${table}_relays; UPDATE ${table}_lanes SET lease_by = NULL, lease_until = 0`)
+    await client.query(`TRUNCATE ${table}; UPDATE ${table}_leader SET holder = NULL`)
     // As an outbox usually is: empty, and known to be.
     await client.query(`VACUUM ANALYZE ${table}`)
     const fleet = Array.from({ length: relays }, () => start<Said>("relay.ts", [url, String(port)]))
-    // The lanes are shared out before it begins, and everybody has seen that there is something.
-    for (const relay of fleet) while ((await relay.hear()).lanes !== 64 / relays);
+    // One of them is the leader before it begins, and has seen that there is something.
+    const isLeader = await Promise.all(
+      fleet.map(async (relay) => {
+        let said = await relay.hear()
+        while (said.leader === "none") said = await relay.hear()
+        return said.leader === "here"
+      })
+    )
+    const leader = fleet[isLeader.indexOf(true)] as Program<Said>
     await seedPostgres(client, waiting)
-    for (const relay of fleet) while ((await relay.hear()).taken === 0);
+    while ((await leader.hear()).taken === 0);
     const begin = performance.now()
     for (const relay of fleet) relay.say("go")
     const delivered = fleet.map(() => 0)

@@ -1,11 +1,13 @@
 /**
  * What durability costs, and how fast what waits goes: `npm run bench:outbox`, or single parts of it by their names:
- * `npm run bench:outbox -- writes drain stall backlog sqlite postgres`. Everything is measured in turns with a raw driver
+ * `npm run bench:outbox -- writes drain distance failover stall backlog sqlite postgres`. Everything is measured in turns with a raw driver
  * that does the same work, in the same run. Medians; ratios mean more than numbers.
  */
 
 import { backlogInSqlite } from "./backlog.ts"
+import { distanceFromPostgres, distanceFromSqlite } from "./distance.ts"
 import { drainPostgres, drainSqlite } from "./drain.ts"
+import { failoverOnPostgres, failoverOnSqlite } from "./failover.ts"
 import { stallOnSqlite } from "./stall.ts"
 import { report, type Target } from "./targets.ts"
 import { writesToPostgres, writesToSqlite } from "./writes.ts"
@@ -15,6 +17,10 @@ const parts: ReadonlyArray<readonly [name: string, database: string, run: () => 
   ["writes", "postgres", writesToPostgres],
   ["drain", "sqlite", drainSqlite],
   ["drain", "postgres", drainPostgres],
+  ["distance", "sqlite", distanceFromSqlite],
+  ["distance", "postgres", distanceFromPostgres],
+  ["failover", "sqlite", failoverOnSqlite],
+  ["failover", "postgres", failoverOnPostgres],
   ["stall", "sqlite", stallOnSqlite],
   ["backlog", "sqlite", backlogInSqlite]
 ]

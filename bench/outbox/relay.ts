@@ -17,8 +17,8 @@ export interface Said {
   readonly delivered: number
   /** Batches that it has taken. */
   readonly taken: number
-  /** How many lanes it has. */
-  readonly lanes: number
+  /** Who delivers. */
+  readonly leader: SqlOutbox.Stats["leader"]
 }
 
 const [url, port] = process.argv.slice(2) as [string, string]
@@ -44,7 +44,6 @@ const observer = Observer.layer((outcome) =>
 )
 
 const runtime = ManagedRuntime.make(
-  // With leases that are this short the lanes are shared soon.
   SqlOutbox.layerRelay({ lease: "3 seconds" }).pipe(
     Layer.provide([gated, PgClient.layer({ url: Redacted.make(url) })]),
     Layer.provide(observer)
@@ -55,6 +54,6 @@ process.once("message", () => gate.openUnsafe())
 process.on("disconnect", () => process.exit())
 setInterval(async () => {
   // Nothing is asked of the database while it is measured.
-  const lanes = gate.isOpen() ? 0 : (await runtime.runPromise(outbox.stats)).lanes.here
-  process.send?.({ delivered, taken, lanes } satisfies Said)
+  const leader = gate.isOpen() ? "none" : (await runtime.runPromise(outbox.stats)).leader
+  process.send?.({ delivered, taken, leader } satisfies Said)
 }, 50)

@@ -24,7 +24,7 @@ import {
 } from "./workload.ts"
 
 const waiting = 100_000
-/** Half of the lanes are the other's, who delivers nothing: as many as are to wait stay there. */
+/** More than is delivered meanwhile: as many as are to wait stay there. */
 const seeded = 2 * waiting
 const millis = 10_000
 

@@ -104,12 +104,12 @@ export const rawSqlite = async (file: string): Promise<DatabaseSync> => {
 // ---------------------------------------------------------------------------------------------------------------------
 
 const id = "00000000-0000-7000-8000-000000000000"
-const columns = "lane, type, message_id, bytes, payload, created_at"
+const columns = "user_partition, type, message_id, bytes, payload, created_at"
 const [head, tail] = encoded(0, comment)
   .json.replace(/"messageId":"[^"]*"/, `"messageId":"${id}"`)
   .split(id) as [string, string]
 
-/** Lets so many messages wait, of all lanes in turn, and nothing else. */
+/** Lets so many messages wait, of all partitions in turn, and nothing else. */
 export const seedSqlite = (database: DatabaseSync, count: number): void => {
   database.exec(`DELETE FROM ${table}`)
   database
@@ -143,6 +143,7 @@ export interface Program<Said> {
   /** The next thing it says. */
   readonly hear: () => Promise<Said>
   readonly say: (message: string) => void
+  readonly signal: (signal: NodeJS.Signals) => void
   readonly stop: () => Promise<void>
 }
 
@@ -173,6 +174,7 @@ export const start = <Said>(
       return said.shift() as Said
     },
     say: (message) => void child.send(message),
+    signal: (signal) => void child.kill(signal),
     stop: () => {
       child.kill("SIGKILL")
       return ended
@@ -180,8 +182,8 @@ export const start = <Said>(
   }
 }
 
-/** A peer that takes everything. */
-export const startSink = async (): Promise<{ readonly port: number; readonly stop: () => Promise<void> }> => {
-  const sink = start<number>("../sink.ts", [JSON.stringify({ count: "nothing" } satisfies SinkOptions)])
+/** A peer that takes everything, and answers so many milliseconds after the end of a request. */
+export const startSink = async (delay = 0): Promise<{ readonly port: number; readonly stop: () => Promise<void> }> => {
+  const sink = start<number>("../sink.ts", [JSON.stringify({ count: "nothing", delay } satisfies SinkOptions)])
   return { port: await sink.hear(), stop: sink.stop }
 }

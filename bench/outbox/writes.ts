@@ -23,7 +23,7 @@ const roomy = { maxQueueSize: 100_000_000, maxQueueBytes: 2 ** 40 }
 
 type Write = (messages: ReadonlyArray<Message.Message>) => Promise<void>
 
-const columns = "lane, type, message_id, bytes, payload, created_at"
+const columns = "user_partition, type, message_id, bytes, payload, created_at"
 
 const values = ({ bytes, json, messageId, type, user }: Message.Message) => [
   (user ?? 0) % 64,

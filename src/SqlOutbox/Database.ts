@@ -1,7 +1,7 @@
 /**
- * The database as the outbox needs it: statements that end, one way or the other, and a fault with a name.
+ * The database as the outbox needs it: every statement ends within a time, and fails with a named error.
  *
- * A lock is waited for without stopping the process; a file that broke is replaced, and its tables are made again.
+ * A lock is waited for without blocking the process; a file that broke is replaced, and its tables are made again.
  */
 import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
@@ -13,76 +13,80 @@ import type * as Migrator from "effect/sql/Migrator"
 import * as SqlClient from "effect/sql/SqlClient"
 import { isSqlError, type SqlError } from "effect/sql/SqlError"
 import { OutboxFull, OutboxUnavailable } from "../AnalyticsError.ts"
-import { durableDefaults } from "../Settings.ts"
+import { log } from "../internal/Log.ts"
+import type { LeaderLock } from "./LeaderLock.ts"
 import { migrate } from "./Migrations.ts"
 import * as Tables from "./Tables.ts"
 
-/** What is different about where the database is. */
-export interface Place {
+/** What differs between an embedded file and the application's database. */
+export interface DatabaseSource {
   readonly client: SqlClient.SqlClient
-  /** Who we are, for others to know whether we are gone. */
-  readonly address: string
-  readonly isGone: (address: string) => boolean
-  /** Whether there is another database now, which may be empty, because the old one broke or is gone. */
+  readonly lock: LeaderLock
+  /** Calls back when another process may have written, for as long as the scope lasts; absent where it can't know. */
+  readonly listen?: ((callback: () => void) => Effect.Effect<void, SqlError>) | undefined
+  /** Makes other processes listen up; absent where they notice by themselves. */
+  readonly notify?: Effect.Effect<void, SqlError> | undefined
+  /** Whether the database was replaced, because the old one broke or is gone. The new one may be empty. */
   readonly replaced: () => boolean
-  /** Whether nothing new can be written, since the rest of the disk is needed to remove what is delivered. */
+  /** Whether nothing new can be written, since the rest of the disk is needed to delete what is delivered. */
   readonly isFull: () => boolean
   /** Whether it must be open without waiting for anything. */
   readonly startsAtOnce: boolean
   /** Called once, when the tables are there. */
   readonly started: () => void
-  /** Gives back what is no longer used. */
-  readonly tidy: () => void
+  /** Gives unused space back. */
+  readonly maintain: () => void
 }
 
-export type Fault = OutboxFull | OutboxUnavailable
+export type SqlOutboxError = OutboxFull | OutboxUnavailable
 
 export interface Database {
   readonly tables: Tables.Tables
-  readonly place: Place
-  /** How many lanes there are. */
-  readonly lanes: number
-  /** Runs a statement for the outbox itself: whoever's transaction is around has nothing to do with it. */
-  readonly ask: <A>(statement: Effect.Effect<A, SqlError>) => Effect.Effect<A, Fault>
-  /** The same for a statement that names places of messages: in another database they are those of others, and it fails. */
-  readonly askHere: <A>(statement: Effect.Effect<A, SqlError>) => Effect.Effect<A, Fault>
-  /** How many databases there were before this one. */
-  readonly era: () => number
-  /** Calls back when there is another database than before: nothing that was known of the old one holds. */
+  readonly source: DatabaseSource
+  /** How many partitions the users are spread over. */
+  readonly partitions: number
+  /** Runs a statement of the outbox's own, outside of any transaction of the caller. */
+  readonly run: <A>(statement: Effect.Effect<A, SqlError>) => Effect.Effect<A, SqlOutboxError>
+  /** The same for a statement that names places of messages: it fails once the database was replaced. */
+  readonly runSameGeneration: <A>(statement: Effect.Effect<A, SqlError>) => Effect.Effect<A, SqlOutboxError>
+  /** How often the database was replaced. */
+  readonly generation: () => number
+  /** Calls back when the database was replaced: nothing that was known of the old one holds. */
   readonly onReplaced: (callback: () => void) => void
-  /** Runs a statement in the transaction that is around. */
-  readonly askInside: <A>(statement: Effect.Effect<A, SqlError>) => Effect.Effect<A, Fault>
+  /** Logs that the database is away: once, until it is back. */
+  readonly watched: <A>(work: Effect.Effect<A, SqlOutboxError>) => Effect.Effect<A, SqlOutboxError>
+  /** Whether it is away, as far as is known. */
+  readonly isAway: () => boolean
+  /** Tries again until the database answers. */
+  readonly persist: <A>(work: Effect.Effect<A, SqlOutboxError>) => Effect.Effect<A>
+  /** Runs a statement in the transaction of the caller. */
+  readonly runInTransaction: <A>(statement: Effect.Effect<A, SqlError>) => Effect.Effect<A, SqlOutboxError>
 }
 
 export const make = Effect.fnUntraced(function* (
-  place: Place,
+  source: DatabaseSource,
   options: {
     readonly table: string
-    readonly lanes: number | undefined
     /** Milliseconds that a statement may take, locks included. */
     readonly timeout: number
+    /** Milliseconds between two tries. */
+    readonly pollInterval: number
   }
-): Effect.fn.Return<Database, Fault> {
-  const { client } = place
+): Effect.fn.Return<Database, SqlOutboxError> {
+  const { client } = source
   const tables = yield* Tables.make(client, options.table)
   const callbacks: Array<() => void> = []
-  let era = 0
+  let generation = 0
   let isPrepared = false
-  /** Whoever makes the lanes anew makes as many: messages on their way in are spread over them. */
-  let lanes: number | undefined
+  let partitions: number | undefined
 
   const prepare = Effect.gen(function* () {
     yield* migrate(client, options.table)
-    yield* tables.makeLanes(lanes ?? options.lanes ?? durableDefaults.lanes)
-    const found = yield* tables.countLanes
-    if (lanes !== undefined && lanes !== found) {
-      return yield* new OutboxUnavailable({ problem: `has ${found} lanes now, and had ${lanes}: restart this process` })
-    }
-    return found
+    return Number(yield* tables.get("partitions"))
   }).pipe(Effect.provideService(SqlClient.SqlClient, client))
 
-  /** What a program traces is its own statements. */
-  const aside = <A, E>(statement: Effect.Effect<A, E>): Effect.Effect<A, E> =>
+  /** Outside of the transaction, and of the trace, of the caller. */
+  const detached = <A, E>(statement: Effect.Effect<A, E>): Effect.Effect<A, E> =>
     Effect.withTracerEnabled(
       Effect.updateContext(statement, (context: Context.Context<never>) =>
         Context.omit(client.transactionService)(context)
@@ -90,7 +94,7 @@ export const make = Effect.fnUntraced(function* (
       false
     )
 
-  const once = <A, E>(statement: Effect.Effect<A, E>) =>
+  const withTimeout = <A, E>(statement: Effect.Effect<A, E>) =>
     statement.pipe(
       Effect.timeoutOrElse({
         duration: options.timeout,
@@ -103,70 +107,92 @@ export const make = Effect.fnUntraced(function* (
       }),
       // A connection that is lost inside of a transaction is a defect, not a failure.
       Effect.catchCause((cause) =>
-        Cause.hasInterrupts(cause) ? Effect.interrupt : Effect.fail(faultOf(Cause.squash(cause)))
+        Cause.hasInterrupts(cause) ? Effect.interrupt : Effect.fail(toOutboxError(Cause.squash(cause)))
       )
     )
 
-  const patient = <A, E>(statement: Effect.Effect<A, E>) =>
-    once(Effect.retry(statement, { while: isLocked, schedule: soon }))
+  const withLockRetry = <A, E>(statement: Effect.Effect<A, E>) =>
+    withTimeout(Effect.retry(statement, { while: isLocked, schedule: soon }))
 
-  const first = place.startsAtOnce ? once : patient
+  const first = source.startsAtOnce ? withTimeout : withLockRetry
 
   const preparing = yield* Semaphore.make(1)
-  const prepared: Effect.Effect<void, Fault> = Effect.suspend(() =>
+  const prepared: Effect.Effect<void, SqlOutboxError> = Effect.suspend(() =>
     isPrepared
       ? Effect.void
-      : Effect.map((lanes === undefined ? first : patient)(aside(prepare)), (found) => {
-          if (lanes === undefined) place.started()
-          lanes = found
+      : Effect.map((partitions === undefined ? first : withLockRetry)(detached(prepare)), (found) => {
+          if (partitions === undefined) source.started()
+          partitions = found
           isPrepared = true
         })
   ).pipe(preparing.withPermits(1))
 
   const wasReplaced = (): boolean => {
-    if (!place.replaced()) return false
-    era++
+    if (!source.replaced()) return false
+    generation++
     isPrepared = false
     for (const callback of callbacks) callback()
     return true
   }
 
-  const ask = <A, E>(statement: Effect.Effect<A, E>): Effect.Effect<A, Fault> => {
+  const run = <A, E>(statement: Effect.Effect<A, E>): Effect.Effect<A, SqlOutboxError> => {
     const asked = Effect.suspend(() => {
-      const answer = patient(aside(statement))
+      const answer = withLockRetry(detached(statement))
       return isPrepared ? answer : Effect.andThen(prepared, answer)
     })
     return Effect.matchEffect(asked, {
-      onFailure: (fault) => (wasReplaced() ? asked : Effect.fail(fault)),
-      // What was written to a file that was set aside meanwhile is not written.
+      onFailure: (error) => (wasReplaced() ? asked : Effect.fail(error)),
+      // What was written to a file that was set aside meanwhile is lost.
       onSuccess: (value) => (wasReplaced() ? asked : Effect.succeed(value))
     })
   }
 
-  const askHere = <A>(statement: Effect.Effect<A, SqlError>): Effect.Effect<A, Fault> =>
+  const runSameGeneration = <A>(statement: Effect.Effect<A, SqlError>): Effect.Effect<A, SqlOutboxError> =>
     Effect.suspend(() => {
-      const here = era
+      const before = generation
       const gone = Effect.fail(new OutboxUnavailable({ problem: "was replaced" }))
-      return ask(
-        Effect.suspend((): Effect.Effect<A, SqlError | OutboxUnavailable> => (era === here ? statement : gone))
+      return run(
+        Effect.suspend((): Effect.Effect<A, SqlError | OutboxUnavailable> => (generation === before ? statement : gone))
       )
     })
 
+  let isAway = false
+  const watched: Database["watched"] = (work) =>
+    Effect.matchEffect(work, {
+      onSuccess: (value) => {
+        isAway = false
+        return Effect.succeed(value)
+      },
+      onFailure: (error) => {
+        const logged = isAway ? Effect.void : log("Error", `${error.message}: deliveries wait`)
+        isAway = true
+        return Effect.andThen(logged, Effect.fail(error))
+      }
+    })
+  const persist: Database["persist"] = (work) =>
+    Effect.catch(watched(work), () => Effect.andThen(Effect.sleep(options.pollInterval), persist(work)))
+
+  yield* run(Effect.void)
   return {
     tables,
-    place,
-    lanes: yield* ask(tables.countLanes),
-    ask,
-    askHere,
-    askInside: once,
-    era: () => era,
+    source,
+    get partitions() {
+      return partitions as number
+    },
+    run,
+    runSameGeneration,
+    watched,
+    isAway: () => isAway,
+    persist,
+    runInTransaction: withTimeout,
+    generation: () => generation,
     onReplaced: (callback) => void callbacks.push(callback)
   }
 })
 
 const soon = Schedule.jittered(Schedule.spaced("8 millis"))
 
-/** What goes well the next time: somebody else was in the way. */
+/** Errors that pass: another transaction was in the way. */
 const passing: ReadonlySet<string> = new Set(["LockTimeoutError", "DeadlockError", "SerializationError"])
 const isLocked = (error: unknown): boolean => isSqlError(error) && passing.has(error.reason._tag)
 
@@ -175,12 +201,12 @@ const codeOf = (cause: unknown): string | number | undefined => {
   return typeof code === "string" || typeof code === "number" ? code : undefined
 }
 
-/** What an error of the database is to a caller. Its own text is left out: it could quote a row. */
-const faultOf = (error: unknown): Fault => {
+/** The error of the outbox for one of the database. Its text is left out: it could quote a row. */
+const toOutboxError = (error: unknown): SqlOutboxError => {
   if (error instanceof OutboxUnavailable || error instanceof OutboxFull) return error
   const cause = isSqlError(error) ? error.reason.cause : (error as Migrator.MigrationError).cause
   if (cause instanceof OutboxUnavailable || cause instanceof OutboxFull) return cause
-  if (isSqlError(cause)) return faultOf(cause)
+  if (isSqlError(cause)) return toOutboxError(cause)
   const code = codeOf(cause)
   // SQLITE_FULL, and PostgreSQL's disk_full.
   if (code === "53100" || (typeof code === "number" && (code & 0xff) === 13)) return new OutboxFull({ bound: "disk" })

@@ -1,6 +1,6 @@
 /**
- * How the tables of a durable outbox came to be, step by step: every schema that was ever released can be brought to the
- * newest. A step that is released does not change.
+ * The schemas of a durable outbox, step by step: a database of every released schema can be brought to the newest one. A
+ * released step does not change.
  */
 import * as Effect from "effect/Effect"
 import * as Migrator from "effect/sql/Migrator"
@@ -25,7 +25,6 @@ const migrations = (sql: SqlClient, name: string) => {
         payload TEXT NOT NULL,
         created_at ${words.time} NOT NULL
       )`,
-      // With the sizes in it, what waits is counted without reading it.
       `CREATE INDEX ${name}_by_lane ON ${name} (lane, seq, bytes)`,
       `CREATE TABLE ${name}_dead (
         message_id TEXT PRIMARY KEY,
@@ -45,13 +44,27 @@ const migrations = (sql: SqlClient, name: string) => {
     ),
     "0002_state": all(
       `CREATE TABLE ${name}_state (name TEXT PRIMARY KEY, value TEXT NOT NULL)`,
-      // Where a dead letter was in the order of its user.
+      // The place of a dead letter in the order of its user.
       `ALTER TABLE ${name}_dead ADD COLUMN seq BIGINT NOT NULL DEFAULT 0`
+    ),
+    "0003_leader": all(
+      // One relay delivers. The partition of a user only keeps requests apart that are in flight at the same time.
+      `INSERT INTO ${name}_state (name, value)
+        SELECT 'partitions', CAST(CASE count(*) WHEN 0 THEN 64 ELSE count(*) END AS TEXT) FROM ${name}_lanes`,
+      `DROP TABLE ${name}_lanes`,
+      `DROP TABLE ${name}_relays`,
+      `DROP INDEX ${name}_by_lane`,
+      `ALTER TABLE ${name} RENAME COLUMN lane TO user_partition`,
+      `ALTER TABLE ${name}_dead RENAME COLUMN lane TO user_partition`,
+      // The messages are counted by this index, without a look at their payloads.
+      `CREATE INDEX ${name}_by_bytes ON ${name} (bytes)`,
+      `CREATE TABLE ${name}_leader (id INTEGER PRIMARY KEY, epoch INTEGER NOT NULL, beat INTEGER NOT NULL, holder TEXT)`,
+      `INSERT INTO ${name}_leader (id, epoch, beat) VALUES (1, 0, 0)`
     )
   }
 }
 
-/** Brings the database to the newest schema. One that is newer still is not touched. */
+/** Brings the database to the newest schema. A database that is newer is not changed. */
 export const migrate = Effect.fnUntraced(function* (sql: SqlClient, name: string) {
   const known = migrations(sql, name)
   const newest = Object.keys(known).length

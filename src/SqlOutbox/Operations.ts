@@ -1,5 +1,5 @@
 /**
- * What an operator asks of a durable outbox, and does with it: how much waits, what died, whose messages are to go.
+ * The operations on a durable outbox: its state, its dead letters, and the erasure of a user's messages.
  */
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
@@ -7,25 +7,21 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import type { Wire } from "../Message.ts"
-import type { Database, Fault } from "./Database.ts"
-import type { Store } from "./Store.ts"
+import type { Database, SqlOutboxError } from "./Database.ts"
+import type { SqlOutboxService } from "./SqlOutboxService.ts"
+import { makeTransfer, type Transfer } from "./Transfer.ts"
 
 export interface Stats {
-  /** Messages that wait, whoever wrote them. */
+  /** Pending messages, of all processes. */
   readonly pending: number
   /** UTF-8 bytes of them. */
   readonly pendingBytes: number
-  /** For how long the oldest has waited, in milliseconds; 0 if there is none. */
+  /** Milliseconds since the oldest of them was written; 0 if there is none. */
   readonly oldestAge: number
   /** Messages that the API rejected. */
   readonly dead: number
-  readonly lanes: {
-    readonly total: number
-    /** Leased by a relay that is alive. */
-    readonly leased: number
-    /** Of those, by this process. */
-    readonly here: number
-  }
+  /** The relay that delivers: this process, another one (or one that has just died), or none. */
+  readonly leader: "here" | "elsewhere" | "none"
 }
 
 /** A message that the API rejected. */
@@ -36,16 +32,26 @@ export interface DeadLetter {
   readonly status: number | undefined
   /** HTTP attempts made. */
   readonly attempts: number
-  /** Time of day in milliseconds. */
+  /** Milliseconds since 1970. */
   readonly diedAt: number
 }
 
-export interface Operations {
-  readonly stats: Effect.Effect<Stats, Fault>
+/** Whether an outbox is at work, and what is wrong if it is not. */
+export type Health = { readonly healthy: true } | { readonly healthy: false; readonly problem: string }
+
+export interface Operations extends Transfer {
+  readonly stats: Effect.Effect<Stats, SqlOutboxError>
+  /**
+   * For the health check of a load balancer: unhealthy is an outbox that is stopped, whose database does not answer, whose
+   * messages no relay delivers, or whose oldest message is older than `maxOldestAge`. Never fails.
+   */
+  readonly health: (options?: { readonly maxOldestAge?: Duration.Input | undefined }) => Effect.Effect<Health>
   /** Lets all dead letters wait again, after everything that waits now; answers how many do. */
-  readonly retryDead: Effect.Effect<number, Fault>
+  readonly retryDead: Effect.Effect<number, SqlOutboxError>
   /** Deletes the dead letters, or those that died longer ago than `olderThan`; answers how many. */
-  readonly purgeDead: (options?: { readonly olderThan?: Duration.Input | undefined }) => Effect.Effect<number, Fault>
+  readonly purgeDead: (options?: {
+    readonly olderThan?: Duration.Input | undefined
+  }) => Effect.Effect<number, SqlOutboxError>
   /**
    * Deletes every message that names this user, as `userId`, `anonymousId` or `previousId`, waiting or dead: for requests
    * of erasure. What is on its way at this moment can't be called back. Those that waited are dropped, with the reason
@@ -53,20 +59,20 @@ export interface Operations {
    */
   readonly purgeUser: (
     userId: string | number
-  ) => Effect.Effect<{ readonly pending: number; readonly dead: number }, Fault>
+  ) => Effect.Effect<{ readonly pending: number; readonly dead: number }, SqlOutboxError>
   /**
-   * The messages that wait, oldest first, read a page at a time in constant memory. What is delivered while it is read may be
+   * The pending messages, oldest first, read a page at a time in constant memory. Messages that are delivered meanwhile may be
    * missing.
    */
-  readonly pendingMessages: Stream.Stream<Wire, Fault>
+  readonly pendingMessages: Stream.Stream<Wire, SqlOutboxError>
   /** The dead letters by their `messageId`, read in the same way. */
-  readonly deadLetters: Stream.Stream<DeadLetter, Fault>
+  readonly deadLetters: Stream.Stream<DeadLetter, SqlOutboxError>
 }
 
-/** Messages that are looked at together. */
+/** Messages that are looked at together when a user is searched for. */
 const pageSize = 500
 
-/** Reads page after page; the next begins after the last of this one. */
+/** Reads page after page; the next begins after the last row of this one. */
 const pages = <A, Place, E>(
   first: Place,
   read: (after: Place) => Effect.Effect<ReadonlyArray<A>, E>,
@@ -79,76 +85,95 @@ const pages = <A, Place, E>(
     })
   )
 
-export const makeOperations = ({ ask, tables }: Database, store: Store): Operations => ({
-  stats: Effect.gen(function* () {
-    const { bytes, count } = yield* ask(tables.tally)
-    const oldest = yield* ask(tables.oldest)
+export const makeOperations = (database: Database, service: SqlOutboxService): Operations => {
+  const { run, tables } = database
+  const stats = Effect.gen(function* () {
+    const { bytes, count } = yield* run(tables.countPending)
+    const oldest = yield* run(tables.oldest)
     const now = yield* Clock.currentTimeMillis
     return {
       pending: count,
       pendingBytes: bytes,
       oldestAge: oldest === undefined ? 0 : Math.max(0, now - oldest),
-      dead: yield* ask(tables.countDead),
-      lanes: {
-        total: yield* ask(tables.countLanes),
-        leased: yield* ask(tables.countLeased),
-        here: store.lanesHere()
-      }
+      dead: yield* run(tables.countDead),
+      leader: yield* service.leader
     }
-  }),
+  })
+  return {
+    ...makeTransfer(database, service),
+    stats,
 
-  retryDead: Effect.gen(function* () {
-    const again = yield* ask(tables.retryDead)
-    yield* store.refresh
-    return again.length
-  }),
+    health: ({ maxOldestAge = "10000 days" } = {}) =>
+      Effect.suspend(() => {
+        const error = service.stopped()
+        return error === undefined ? stats : Effect.fail(error)
+      }).pipe(
+        Effect.map(({ leader, oldestAge, pending }): Health => {
+          if (pending === 0) return { healthy: true }
+          if (leader === "none") return { healthy: false, problem: "no relay delivers" }
+          return oldestAge > Duration.toMillis(Duration.fromInputUnsafe(maxOldestAge))
+            ? {
+                healthy: false,
+                problem: `the oldest message has waited for ${Duration.format(Duration.millis(oldestAge))}`
+              }
+            : { healthy: true }
+        }),
+        Effect.catch((error) => Effect.succeed<Health>({ healthy: false, problem: error.message }))
+      ),
 
-  purgeDead: ({ olderThan } = {}) =>
-    Effect.gen(function* () {
-      const age = olderThan === undefined ? -1 : Duration.toMillis(Duration.fromInputUnsafe(olderThan))
-      return yield* ask(tables.purgeDead((yield* Clock.currentTimeMillis) - age))
+    retryDead: Effect.gen(function* () {
+      const again = yield* run(tables.retryDead)
+      yield* service.refresh
+      return again.length
     }),
 
-  purgeUser: Effect.fnUntraced(function* (userId: string | number) {
-    const id = String(userId)
-    let pending = 0
-    let dead = 0
-    for (let after = 0; ; ) {
-      const page = yield* ask(tables.page(after, pageSize))
-      const last = page.at(-1)
-      if (last === undefined) break
-      after = last.seq
-      const theirs = page.filter(({ message }) => names(message.json, id))
-      pending += yield* store.erase(theirs)
-      yield* Effect.yieldNow
-    }
-    for (let after = ""; ; ) {
-      const page = yield* ask(tables.pageDead(after, pageSize))
-      const last = page.at(-1)
-      if (last === undefined) break
-      after = last.key
-      for (const { key, payload } of page) {
-        if (!names(payload, id)) continue
-        yield* ask(tables.removeDead(key))
-        dead++
+    purgeDead: ({ olderThan } = {}) =>
+      Effect.gen(function* () {
+        const age = olderThan === undefined ? -1 : Duration.toMillis(Duration.fromInputUnsafe(olderThan))
+        return yield* run(tables.purgeDead((yield* Clock.currentTimeMillis) - age))
+      }),
+
+    purgeUser: Effect.fnUntraced(function* (userId: string | number) {
+      const id = String(userId)
+      let pending = 0
+      let dead = 0
+      for (let after = 0; ; ) {
+        const page = yield* run(tables.page(after, pageSize))
+        const last = page.at(-1)
+        if (last === undefined) break
+        after = last.seq
+        const theirs = page.filter(({ message }) => names(message.json, id))
+        pending += yield* service.erase(theirs)
+        yield* Effect.yieldNow
       }
-      yield* Effect.yieldNow
-    }
-    return { pending, dead }
-  }),
+      for (let after = ""; ; ) {
+        const page = yield* run(tables.pageDead(after, pageSize))
+        const last = page.at(-1)
+        if (last === undefined) break
+        after = last.key
+        for (const { key, payload } of page) {
+          if (!names(payload, id)) continue
+          yield* run(tables.removeDead(key))
+          dead++
+        }
+        yield* Effect.yieldNow
+      }
+      return { pending, dead }
+    }),
 
-  pendingMessages: pages(
-    0,
-    (after) => ask(tables.page(after, pageSize)),
-    ({ seq }) => seq
-  ).pipe(Stream.map(({ message }) => message.data)),
+    pendingMessages: pages(
+      0,
+      (after) => run(tables.page(after, pageSize)),
+      ({ seq }) => seq
+    ).pipe(Stream.map(({ message }) => message.data)),
 
-  deadLetters: pages(
-    "",
-    (after) => ask(tables.pageDead(after, pageSize)),
-    ({ key }) => key
-  ).pipe(Stream.map(({ key, payload, ...fate }) => ({ message: JSON.parse(payload) as Wire, ...fate })))
-})
+    deadLetters: pages(
+      "",
+      (after) => run(tables.pageDead(after, pageSize)),
+      ({ key }) => key
+    ).pipe(Stream.map(({ key, payload, ...fate }) => ({ message: JSON.parse(payload) as Wire, ...fate })))
+  }
+}
 
 const names = (json: string, id: string): boolean => {
   const message = JSON.parse(json) as Record<string, unknown>

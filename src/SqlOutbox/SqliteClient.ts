@@ -1,8 +1,8 @@
 /**
- * A `SqlClient` on Node's own SQLite, for one file that nobody else in the program needs to know.
+ * A `SqlClient` on Node's own SQLite, for one file of the outbox's own.
  *
  * `node:sqlite` is synchronous: whatever waits inside of it stops the whole process. So a locked file is waited for only
- * a few milliseconds in there; who wants to wait longer tries again. Effect's own driver for it is not there yet for this
+ * a few milliseconds in there; a caller that can wait longer tries again. Effect's own driver for it is not there yet for this
  * version of effect; when it is, this file goes.
  */
 import type { DatabaseSync, SQLInputValue, StatementSync } from "node:sqlite"
@@ -18,7 +18,7 @@ import * as Statement from "effect/sql/Statement"
 /** The database behind the client. It may be replaced by another at any time: `open` is asked for each statement. */
 export interface Source {
   readonly open: () => DatabaseSync
-  /** Is told of every error before the caller is, with SQLite's own code for it, such as 11 for a corrupt page. */
+  /** Receives every error before the caller does, with SQLite's own code for it, such as 11 for a corrupt page. */
   readonly failed: (code: number) => void
 }
 

@@ -1,12 +1,11 @@
 /**
- * The file of an embedded outbox: who may read it, what is done when it is broken or full, and who else has it open.
+ * The file of an embedded outbox: its permissions, and what is done when it is broken or full.
  *
  * A file that SQLite finds broken is set aside, never repaired and never deleted, and a new one takes its place.
  */
 import * as Fs from "node:fs"
-import * as Os from "node:os"
 import * as Path from "node:path"
-import type { DatabaseSync } from "node:sqlite"
+import type { DatabaseSync, StatementSync } from "node:sqlite"
 import { OutboxFull, OutboxUnavailable } from "../AnalyticsError.ts"
 import { codeOf, type Source } from "./SqliteClient.ts"
 
@@ -16,7 +15,7 @@ export interface Settings {
   /** What a commit survives: `full` the loss of power, `normal` the end of the process. */
   readonly synchronous: "full" | "normal"
   readonly maxFileBytes: number
-  /** Whether whoever opens it can't wait: then the process stops while the file is locked, for 5 seconds at most. */
+  /** Whether the client can't wait for a lock: then the process blocks while the file is locked, for 5 seconds at most. */
   readonly startsAtOnce: boolean
 }
 
@@ -39,7 +38,7 @@ const startMillis = 5_000
  * Space in reserve: on a disk that is full, not even a delivered message can be deleted without some. It is as much as
  * SQLite's log takes until its pages go to the file, so that they can go there.
  */
-const ballastBytes = 5 * 1024 * 1024
+const reserveBytes = 5 * 1024 * 1024
 
 /** No database is smaller, once it is made. */
 const smallestBytes = 512
@@ -53,12 +52,15 @@ export class SqliteFile implements Source {
   private database: DatabaseSync | undefined
   /** The identity of the file that is open: the one at its path may be another by now. */
   private inode = -1
+  /** The last answer of `PRAGMA data_version`. */
+  private version = 0
+  private versionQuery: StatementSync | undefined
   private problem: string | undefined
   private isDiskFull = false
   private hasStarted: boolean
   private hasEnded = false
 
-  /** `report` is told of what an operator must know. */
+  /** `report` logs what an operator must know. */
   constructor(settings: Settings, report: (line: string) => void) {
     this.settings = settings
     this.report = report
@@ -81,17 +83,17 @@ export class SqliteFile implements Source {
 
   failed(code: number): void {
     this.problem ??= problemOf(code)
-    if (isFull(code) && this.free() < ballastBytes) this.dropBallast()
+    if (isFull(code) && this.free() < reserveBytes) this.dropReserve()
   }
 
   /** Whether the disk is full, and what is left is kept for removing what is delivered: nothing new is to be written. */
   isFull(): boolean {
-    if (this.isDiskFull) this.keepBallast()
+    if (this.isDiskFull) this.keepReserve()
     return this.isDiskFull
   }
 
   /**
-   * Whether there is another file now than before: because this one is broken, or because somebody else has moved or
+   * Whether there is another file now than before: because this one is broken, or because another program has moved or
    * removed it. The new one may be empty.
    */
   replaced(): boolean {
@@ -107,13 +109,47 @@ export class SqliteFile implements Source {
     if (problem === undefined) return false
     try {
       // Closed afterwards: SQLite then leaves alone what it finds moved.
-      this.alone(() => this.setAside(problem))
+      this.exclusively(() => this.setAside(problem))
     } catch {
-      // The next one who asks tries again.
+      // The next question tries again.
       return false
     }
     this.close()
     return true
+  }
+
+  /**
+   * Holds the lock of a file that is always empty; answers with its end, or with nothing if another process, or another client
+   * of this one, holds it. The lock is SQLite's, since it ends with the process, however that ends.
+   */
+  hold(lock: string): (() => void) | undefined {
+    this.make(lock)
+    const guard = connect(lock, 0)
+    try {
+      guard.exec("BEGIN EXCLUSIVE")
+      return () => guard.close()
+    } catch (cause) {
+      guard.close()
+      const code = codeOf(cause)
+      if (isLocked(code)) return undefined
+      // On a disk that is full a lock takes room as well.
+      if (isFull(code)) this.failed(code as number)
+      throw cause
+    }
+  }
+
+  /** Whether another connection has committed something since the last question; it never throws. */
+  hasChanged(): boolean {
+    const { database, version } = this
+    if (database === undefined) return true
+    try {
+      this.versionQuery ??= database.prepare("PRAGMA data_version")
+      this.version = (this.versionQuery.get() as { readonly data_version: number }).data_version
+    } catch {
+      // The next statement finds out why.
+      return true
+    }
+    return this.version !== version
   }
 
   /** Closes it for good. */
@@ -125,6 +161,7 @@ export class SqliteFile implements Source {
   private close(): void {
     const { database } = this
     this.database = undefined
+    this.versionQuery = undefined
     this.problem = undefined
     try {
       database?.close()
@@ -134,34 +171,34 @@ export class SqliteFile implements Source {
   }
 
   /** Gives back to the disk what is no longer used, a little at a time, and takes what is kept in reserve. */
-  tidy(): void {
+  maintain(): void {
     const database = this.open()
     database.exec("PRAGMA incremental_vacuum(256)")
     if (this.isDiskFull) checkpoint(database)
-    this.keepBallast()
+    this.keepReserve()
   }
 
-  private get ballast(): string {
+  private get reserve(): string {
     return `${this.settings.file}-reserve`
   }
 
-  private keepBallast(): void {
-    if (!Fs.existsSync(this.ballast)) {
-      this.isDiskFull = this.free() < 1.2 * ballastBytes
+  private keepReserve(): void {
+    if (!Fs.existsSync(this.reserve)) {
+      this.isDiskFull = this.free() < 1.2 * reserveBytes
       if (this.isDiskFull) return
       try {
-        Fs.writeFileSync(this.ballast, new Uint8Array(ballastBytes), { mode: 0o600 })
+        Fs.writeFileSync(this.reserve, new Uint8Array(reserveBytes), { mode: 0o600 })
       } catch {
         // Half a reserve would look like a whole one.
-        Fs.rmSync(this.ballast, { force: true })
+        Fs.rmSync(this.reserve, { force: true })
       }
     }
     this.isDiskFull = false
   }
 
-  private dropBallast(): void {
+  private dropReserve(): void {
     this.isDiskFull = true
-    Fs.rmSync(this.ballast, { force: true })
+    Fs.rmSync(this.reserve, { force: true })
     // At once, before something else takes the room.
     if (this.database !== undefined) checkpoint(this.database)
   }
@@ -181,11 +218,11 @@ export class SqliteFile implements Source {
       Fs.mkdirSync(Path.dirname(this.settings.file), { recursive: true, mode: 0o700 })
       for (let attempt = 1; ; attempt++) {
         try {
-          return this.check(this.alone(() => this.openOnce()))
+          return this.check(this.exclusively(() => this.openOnce()))
         } catch (cause) {
           const problem = cause instanceof Damage ? cause.message : problemOf(codeOf(cause) ?? 0)
           if (problem === undefined || attempt > 2) throw cause
-          this.alone(() => this.setAside(problem))
+          this.exclusively(() => this.setAside(problem))
         }
       }
     } catch (cause) {
@@ -194,10 +231,10 @@ export class SqliteFile implements Source {
   }
 
   /**
-   * One at a time, of all processes: nobody opens the file while it is set aside, and nobody sets aside a new one. The
+   * One at a time, of all processes: none opens the file while it is set aside, and none sets aside a new one. The
    * lock is SQLite's, on a file that is always empty, since it ends with the process, however that ends.
    */
-  private alone<A>(body: () => A): A {
+  exclusively<A>(body: () => A): A {
     const lock = `${this.settings.file}-lock`
     this.make(lock)
     const guard = connect(lock, this.hasStarted ? busyMillis : startMillis)
@@ -210,7 +247,7 @@ export class SqliteFile implements Source {
   }
 
   /**
-   * Makes sure that the file is there. Whoever makes it decides who may read it: this user, and nobody else. One that is
+   * Makes sure that the file is there. Its maker decides on its permissions: for this user only. One that is
    * there is not even opened: closing it would end the locks that this process has on it.
    */
   private make(file: string): void {
@@ -226,7 +263,7 @@ export class SqliteFile implements Source {
     // SQLite takes an empty file for a new one, and would throw the log away.
     const isEmpty = (statOf(file)?.size ?? 0) === 0
     const log = (statOf(`${file}-wal`)?.size ?? 0) > 0
-    const isTruncated = isEmpty && (log || (Fs.existsSync(file) && Fs.existsSync(this.ballast)))
+    const isTruncated = isEmpty && (log || (Fs.existsSync(file) && Fs.existsSync(this.reserve)))
     this.make(file)
     this.inode = statOf(file)?.ino ?? -1
     if (isTruncated) throw new Damage("it is empty, and was not")
@@ -255,7 +292,7 @@ export class SqliteFile implements Source {
       database.close()
       throw cause
     }
-    this.keepBallast()
+    this.keepReserve()
     for (const suffix of ["", ...companions]) keepToUser(file + suffix)
     this.problem = undefined
     return database
@@ -269,7 +306,7 @@ export class SqliteFile implements Source {
     while (["", ...companions].some((suffix) => Fs.existsSync(`${file}.corrupt-${place}${suffix}`))) place++
     const aside = `${file}.corrupt-${place}`
     let bytes = 0
-    // The file itself last: who comes in between finds a broken one, and goes on with it.
+    // The file itself last: a process that comes in between finds a broken one, and continues with it.
     for (const suffix of ["-wal", "-shm", ""]) {
       const stats = statOf(file + suffix)
       if (stats === undefined) continue
@@ -277,7 +314,7 @@ export class SqliteFile implements Source {
       keepToUser(file + suffix)
       Fs.renameSync(file + suffix, aside + suffix)
     }
-    Fs.rmSync(this.ballast, { force: true })
+    Fs.rmSync(this.reserve, { force: true })
     this.report(
       `the outbox ${file} was broken (${problem}) and is set aside as ${aside} (${bytes} bytes): what waited in it is not delivered`
     )
@@ -304,7 +341,7 @@ const create = (file: string): void => {
   }
 }
 
-/** Nobody else gets past this, until the connection is closed. */
+/** Takes the lock of a file, until the connection is closed. */
 const begin = (lock: string, guard: DatabaseSync): void => {
   try {
     guard.exec("BEGIN EXCLUSIVE")
@@ -330,7 +367,7 @@ const checkpoint = (database: DatabaseSync): void => {
   }
 }
 
-/** Nobody else may read it, whoever could before; where it is another user's, that user decides. */
+/** Makes it readable for this user only; a file of another user stays as it is. */
 const keepToUser = (file: string): void => {
   if (((statOf(file)?.mode ?? 0) & 0o077) === 0) return
   try {
@@ -340,7 +377,7 @@ const keepToUser = (file: string): void => {
   }
 }
 
-/** Why a file could not be opened. A lock is left to those who know how to wait for it. */
+/** Why a file could not be opened. A lock is left to the caller, who waits for it. */
 const faultOf = (file: string, cause: unknown): unknown => {
   if (cause instanceof OutboxUnavailable) return cause
   const code = codeOf(cause) ?? (cause as { readonly code?: unknown } | undefined)?.code
@@ -350,28 +387,4 @@ const faultOf = (file: string, cause: unknown): unknown => {
     problem: `could not be opened: ${file}`,
     ...(code === undefined ? {} : { code: typeof code === "number" ? `SQLITE ${code}` : String(code) })
   })
-}
-
-// ---------------------------------------------------------------------------------------------------------------------
-// Who else
-// ---------------------------------------------------------------------------------------------------------------------
-
-/** When this process began, in seconds of a clock that nobody sets. */
-const startedAt = Math.round(Number(process.hrtime.bigint()) / 1e9 - process.uptime())
-
-/** Says on which machine and in which process somebody lives. */
-export const address = (): string => `${Os.hostname()}/${process.pid}/${startedAt}`
-
-/** Whether who had this address is gone for certain: it need not be waited for. */
-export const isGone = (other: string): boolean => {
-  const [host, pid, started] = other.split("/")
-  if (host !== Os.hostname() || !/^\d+$/.test(pid ?? "")) return false
-  // The start is the difference of two clocks, and not the same to the second.
-  if (Number(pid) === process.pid) return Math.abs(Number(started) - startedAt) > 2
-  try {
-    process.kill(Number(pid), 0)
-    return false
-  } catch (cause) {
-    return (cause as { readonly code?: string }).code === "ESRCH"
-  }
 }

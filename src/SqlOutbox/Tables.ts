@@ -1,8 +1,8 @@
 /**
- * What a durable outbox stores, and every statement about it, for SQLite and for PostgreSQL.
+ * The tables of a durable outbox, and every statement about them, for SQLite and for PostgreSQL.
  *
- * All of it begins with one name: messages that wait, messages that were rejected (dead letters), the lanes and who leases
- * them, the relays that are alive, and what is to be known after a restart. Values are bound, never written into a statement.
+ * Their names have one prefix: pending messages, dead letters, the relay that delivers (leader), and the state that
+ * survives a restart. Values are bound, never written into a statement.
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
@@ -13,21 +13,38 @@ import { OutboxUnavailable } from "../AnalyticsError.ts"
 import type { Type } from "../Call.ts"
 import { Message } from "../Message.ts"
 
-/** A message, and where it stands. */
+/** A stored message. */
 export interface Entry {
   readonly seq: number
-  readonly lane: number
+  /** The same for all messages of a user. */
+  readonly partition: number
   readonly message: Message
   /** Time of day in milliseconds, by the clock of the process that wrote it. */
   readonly createdAt: number
 }
 
-/** A message that is to be written. */
-export type NewEntry = Omit<Entry, "seq">
+/** The values of a message that is to be written. */
+export interface NewRow {
+  readonly values: ReadonlyArray<string | number>
+}
+
+/** The row of a message. Throws what the database could not store, in the words of the field. */
+export const toRow = (message: Message, partition: number, createdAt: number): NewRow => {
+  const { bytes, json, messageId, type } = message
+  if (
+    typeof messageId !== "string" ||
+    typeof type !== "string" ||
+    typeof json !== "string" ||
+    !Number.isInteger(bytes)
+  ) {
+    throw new TypeError("not a message")
+  }
+  return { values: [partition, type, toText(messageId), bytes, json, createdAt] }
+}
 
 interface Row {
   readonly seq: number
-  readonly lane: number
+  readonly user_partition: number
   readonly type: Type
   readonly message_id: string
   readonly bytes: number
@@ -42,19 +59,30 @@ interface DeadRow extends Pick<Row, "message_id" | "payload"> {
   readonly died_at: number
 }
 
-/** Why a message is a dead letter. */
+/** The reason of a dead letter. */
 export interface Death {
   readonly reason: string
   readonly status: number | undefined
   readonly attempts: number
 }
 
-/** How large a message is. */
+export interface LeaderRow {
+  /** Rises by one or more with every change of the leader. */
+  readonly epoch: number
+  /** Changes as long as the leader is alive. */
+  readonly beat: number
+  readonly holder: string | null
+}
+
+/** The size of a message. */
 export interface Size {
   readonly bytes: number
 }
 
-/** Where it was. */
+/** The bytes of messages together. */
+export const sum = (sizes: ReadonlyArray<Size>): number => sizes.reduce((bytes, size) => bytes + size.bytes, 0)
+
+/** A message that was there. */
 export interface Removed extends Size {
   readonly seq: number
 }
@@ -66,7 +94,7 @@ const fromText = (text: string): string =>
 
 const toEntry = (row: Row): Entry => ({
   seq: row.seq,
-  lane: row.lane,
+  partition: row.user_partition,
   message: new Message(row.type, fromText(row.message_id), row.payload, row.bytes),
   createdAt: row.created_at
 })
@@ -81,16 +109,16 @@ export const make = Effect.fnUntraced(function* (sql: SqlClient, name: string) {
     orElse: () => Effect.fail(new OutboxUnavailable({ problem: "needs SQLite or PostgreSQL" }))
   })
   const table = (suffix: string) => sql(`${name}${suffix}`)
-  const [outbox, dead, lanes, relays, state] = ["", "_dead", "_lanes", "_relays", "_state"].map(table)
+  const [outbox, dead, leader, state] = ["", "_dead", "_leader", "_state"].map(table)
   const plain = (text: string) => sql.literal(text)
   /** Whole numbers of 64 bits come as text from PostgreSQL. */
   const number = (expression: string) => plain(isPostgres ? `(${expression})::float8` : expression)
   const columns = plain(
-    `${isPostgres ? "seq::float8 AS seq" : "seq"}, lane, type, message_id, bytes, payload, created_at`
+    `${isPostgres ? "seq::float8 AS seq" : "seq"}, user_partition, type, message_id, bytes, payload, created_at`
   )
 
   const removed = plain(isPostgres ? "seq::float8 AS seq, bytes" : "seq, bytes")
-  const letter = plain("message_id, lane, type, bytes, payload")
+  const letter = plain("message_id, user_partition, type, bytes, payload")
   const fate = plain("created_at, seq, died_at, reason, status, attempts")
   const onSecondDeath = plain(`ON CONFLICT (message_id) DO UPDATE
     SET seq = excluded.seq, died_at = excluded.died_at, reason = excluded.reason, status = excluded.status, attempts = excluded.attempts`)
@@ -108,14 +136,8 @@ export const make = Effect.fnUntraced(function* (sql: SqlClient, name: string) {
   const planned = <A extends object>(statement: Statement<A>): Effect.Effect<ReadonlyArray<A>, SqlError> =>
     isPostgres ? statement.unprepared : statement
 
-  /** The time that leases go by: PostgreSQL's own where several machines share one. */
-  const withNow = <A, E>(use: (now: ReturnType<typeof plain> | number) => Effect.Effect<A, E>): Effect.Effect<A, E> =>
-    isPostgres
-      ? use(plain("(extract(epoch from clock_timestamp()) * 1000)"))
-      : Effect.flatMap(Clock.currentTimeMillis, use)
-
   const values = new Map<number, string>()
-  /** The places of so many new entries, in the words of the dialect. */
+  /** The placeholders of so many new rows. */
   const placesOf = (entries: number): string => {
     const known = values.get(entries)
     if (known !== undefined) return known
@@ -126,25 +148,22 @@ export const make = Effect.fnUntraced(function* (sql: SqlClient, name: string) {
     return made
   }
 
-  const insert = (entries: ReadonlyArray<NewEntry>): Effect.Effect<ReadonlyArray<Size>, SqlError> =>
+  const insert = (rows: ReadonlyArray<NewRow>): Effect.Effect<ReadonlyArray<Size>, SqlError> =>
     sql.unsafe(
-      `INSERT INTO ${name} (lane, type, message_id, bytes, payload, created_at) VALUES ${placesOf(entries.length)}
+      `INSERT INTO ${name} (user_partition, type, message_id, bytes, payload, created_at) VALUES ${placesOf(rows.length)}
        ON CONFLICT (message_id) DO NOTHING RETURNING bytes`,
-      entries.flatMap(({ createdAt, lane, message }) => [
-        lane,
-        message.type,
-        toText(message.messageId),
-        message.bytes,
-        message.json,
-        createdAt
-      ])
+      rows.flatMap(({ values }) => values)
     )
 
   const entries = (rows: Effect.Effect<ReadonlyArray<Row>, SqlError>) =>
     Effect.map(rows, (all) => all.map(toEntry).sort((one, other) => one.seq - other.seq))
 
+  const changes = (rows: Effect.Effect<ReadonlyArray<unknown>, SqlError>) =>
+    Effect.map(rows, ({ length }) => length > 0)
+
   return {
     sql,
+    name,
     isPostgres,
 
     // -----------------------------------------------------------------------------------------------------------------
@@ -154,20 +173,14 @@ export const make = Effect.fnUntraced(function* (sql: SqlClient, name: string) {
     /** Writes messages, in one statement; answers with the sizes of those that were not there yet. */
     insert,
 
-    /**
-     * The oldest messages of these lanes, each after the one that was read last, in their order: at most `most`, and of
-     * one lane at most `each`. PostgreSQL leaves out those in `but`.
-     */
-    read: (after: ReadonlyMap<number, number>, each: number, most: number, but: Iterable<number>) =>
+    /** The oldest messages after a place, in their order. PostgreSQL leaves out those in `but`. */
+    read: (after: number, limit: number, but: Iterable<number>) =>
       entries(
         isPostgres
-          ? planned(sql<Row>`SELECT ${columns} FROM unnest(${[...after.keys()]}::int[], ${[...after.values()]}::bigint[]) AS l (of, after)
-              CROSS JOIN LATERAL (SELECT * FROM ${outbox} m WHERE m.lane = l.of AND m.seq > l.after AND m.seq <> ALL (${[...but]}::bigint[]) ORDER BY m.seq LIMIT ${each}) o
-              ORDER BY o.seq LIMIT ${most}`)
-          : sql<Row>`SELECT ${columns} FROM ${outbox} o WHERE o.seq IN
-              (SELECT n.seq FROM json_each(${JSON.stringify([...after])}) l, ${outbox} n WHERE n.seq IN
-                (SELECT m.seq FROM ${outbox} m WHERE m.lane = l.value->>0 AND m.seq > l.value->>1 ORDER BY m.seq LIMIT ${each})
-                ORDER BY n.seq LIMIT ${most})`
+          ? planned(
+              sql<Row>`SELECT ${columns} FROM ${outbox} m WHERE m.seq > ${after} AND m.seq <> ALL (${[...but]}::bigint[]) ORDER BY m.seq LIMIT ${limit}`
+            )
+          : sql<Row>`SELECT ${columns} FROM ${outbox} o WHERE o.seq > ${after} ORDER BY o.seq LIMIT ${limit}`
       ),
 
     /** Removes messages; answers with those that were there. */
@@ -175,7 +188,7 @@ export const make = Effect.fnUntraced(function* (sql: SqlClient, name: string) {
       planned(sql<Removed>`DELETE FROM ${outbox} WHERE seq ${oneOf(seqs)} RETURNING ${removed}`),
 
     /** Makes dead letters of messages; answers as `remove` does. */
-    bury: Effect.fnUntraced(function* (seqs: ReadonlyArray<number>, { attempts, reason, status }: Death) {
+    moveToDeadLetters: Effect.fnUntraced(function* (seqs: ReadonlyArray<number>, { attempts, reason, status }: Death) {
       const now = yield* Clock.currentTimeMillis
       const facts = sql`created_at, seq, ${now}::float8, ${reason}::text, ${status ?? null}::int, ${attempts}::int`
       if (isPostgres) {
@@ -198,8 +211,8 @@ export const make = Effect.fnUntraced(function* (sql: SqlClient, name: string) {
           (SELECT m.seq FROM ${outbox} m WHERE NOT m.seq ${oneOf(but)} ORDER BY m.seq LIMIT ${count}) RETURNING ${columns}`
       ),
 
-    /** How many messages wait, and how large they are together. */
-    tally: Effect.map(
+    /** How many messages are pending, and their bytes. */
+    countPending: Effect.map(
       sql<{
         count: number
         bytes: number
@@ -213,19 +226,11 @@ export const make = Effect.fnUntraced(function* (sql: SqlClient, name: string) {
       (rows) => rows[0]?.seq ?? 0
     ),
 
-    /**
-     * Whether a message waits that is not newer than this one, but for these. For a relay: one that no other has leased.
-     */
-    waits: (until: number, but: Iterable<number>, relay?: string) =>
-      withNow((now) =>
-        Effect.map(
-          sql`SELECT 1 AS one FROM ${outbox} WHERE seq <= ${until} AND NOT seq ${oneOf(but)} ${
-            relay === undefined
-              ? plain("")
-              : sql`AND lane NOT IN (SELECT lane FROM ${lanes} WHERE lease_by <> ${relay} AND lease_until > ${now})`
-          } ORDER BY seq LIMIT 1`,
-          (rows) => rows.length > 0
-        )
+    /** Whether a message is pending that is not newer than this one, but for these. */
+    hasPending: (until: number, but: Iterable<number>) =>
+      Effect.map(
+        sql`SELECT 1 AS one FROM ${outbox} WHERE seq <= ${until} AND NOT seq ${oneOf(but)} ORDER BY seq LIMIT 1`,
+        (rows) => rows.length > 0
       ),
 
     /** When the oldest message was written. */
@@ -292,82 +297,31 @@ export const make = Effect.fnUntraced(function* (sql: SqlClient, name: string) {
     removeDead: (key: string) => Effect.asVoid(sql`DELETE FROM ${dead} WHERE message_id = ${key}`),
 
     // -----------------------------------------------------------------------------------------------------------------
-    // Lanes
+    // The leader
     // -----------------------------------------------------------------------------------------------------------------
 
-    countLanes: Effect.map(
-      sql<{ count: number }>`SELECT ${number("count(*)")} AS count FROM ${lanes}`,
-      (rows) => rows[0]?.count ?? 0
+    /** The relay that delivers, or delivered last. */
+    readLeader: Effect.map(
+      sql<LeaderRow>`SELECT epoch, beat, holder FROM ${leader} WHERE id = 1`,
+      (rows) => rows[0] as LeaderRow
     ),
 
-    /** Makes the lanes, if nobody did yet. */
-    makeLanes: (count: number) =>
-      isPostgres
-        ? sql`INSERT INTO ${lanes} (lane, lease_until) SELECT lane, 0 FROM generate_series(0, ${count - 1}::int) AS lane
-            WHERE NOT EXISTS (SELECT 1 FROM ${lanes}) ON CONFLICT (lane) DO NOTHING`
-        : sql`INSERT INTO ${lanes} (lane, lease_until) SELECT value, 0 FROM json_each(${JSON.stringify(Array.from({ length: count }, (_, lane) => lane))})
-            WHERE NOT EXISTS (SELECT 1 FROM ${lanes})`,
-
-    /** Says that this relay is alive; answers who else is, by when their lease was to end. */
-    report: (relay: string, lease: number) =>
-      withNow((now) =>
-        Effect.gen(function* () {
-          yield* sql`INSERT INTO ${relays} (relay, seen_until) VALUES (${relay}, ${now} + ${lease})
-            ON CONFLICT (relay) DO UPDATE SET seen_until = excluded.seen_until`
-          yield* sql`DELETE FROM ${relays} WHERE seen_until < ${now} OR seen_until > ${now} + ${2 * lease}`
-          return yield* Effect.map(sql<{ relay: string }>`SELECT relay FROM ${relays}`, (rows) =>
-            rows.map((row) => row.relay)
-          )
-        })
+    /** Ends an epoch and begins another; answers whether the epoch was still the present one. */
+    beginEpoch: (from: number, epoch: number, holder: string) =>
+      changes(
+        sql`UPDATE ${leader} SET epoch = ${epoch}, beat = 0, holder = ${holder} WHERE epoch = ${from} RETURNING 1 AS one`
       ),
 
-    /** Prolongs the leases of a relay; answers which it still has. */
-    renew: (relay: string, lease: number) =>
-      withNow((now) =>
-        Effect.map(
-          sql<{
-            lane: number
-          }>`UPDATE ${lanes} SET lease_until = ${now} + ${lease} WHERE lease_by = ${relay} RETURNING lane`,
-          (rows) => rows.map((row) => row.lane)
-        )
-      ),
+    /** Shows that the leader is alive; answers whether it still is the leader. */
+    heartbeat: (epoch: number) =>
+      changes(sql`UPDATE ${leader} SET beat = (beat + 1) % 1000000 WHERE epoch = ${epoch} RETURNING 1 AS one`),
 
-    /** Leases lanes that nobody has, or whose lease is over; one that ends too far ahead was set by another clock. */
-    lease: (relay: string, lease: number, count: number) =>
-      withNow((now) =>
-        Effect.map(
-          sql<{ lane: number }>`UPDATE ${lanes} SET lease_by = ${relay}, lease_until = ${now} + ${lease} WHERE lane IN
-            (SELECT lane FROM ${lanes} WHERE lease_by IS NULL OR lease_until <= ${now} OR lease_until > ${now} + ${2 * lease}
-              ORDER BY lane LIMIT ${count} ${plain(isPostgres ? "FOR UPDATE SKIP LOCKED" : "")}) RETURNING lane`,
-          (rows) => rows.map((row) => row.lane)
-        )
-      ),
-
-    /** Gives lanes back. */
-    release: (relay: string, which: Iterable<number>) =>
-      Effect.asVoid(
-        sql`UPDATE ${lanes} SET lease_by = NULL, lease_until = 0 WHERE lease_by = ${relay} AND lane ${oneOf(which)}`
-      ),
-
-    /** Takes everything from a relay that is gone. */
-    bereave: (relay: string) =>
-      Effect.andThen(
-        sql`UPDATE ${lanes} SET lease_by = NULL, lease_until = 0 WHERE lease_by = ${relay}`,
-        Effect.asVoid(sql`DELETE FROM ${relays} WHERE relay = ${relay}`)
-      ),
-
-    /** How many lanes are leased. */
-    countLeased: withNow((now) =>
-      Effect.map(
-        sql<{
-          count: number
-        }>`SELECT ${number("count(*)")} AS count FROM ${lanes} WHERE lease_by IS NOT NULL AND lease_until > ${now}`,
-        (rows) => rows[0]?.count ?? 0
-      )
-    ),
+    /** Leaves the place of the leader to the next. */
+    resign: (epoch: number) =>
+      changes(sql`UPDATE ${leader} SET holder = NULL WHERE epoch = ${epoch} RETURNING 1 AS one`),
 
     // -----------------------------------------------------------------------------------------------------------------
-    // What is to be known after a restart
+    // State that survives a restart
     // -----------------------------------------------------------------------------------------------------------------
 
     get: (key: string) =>
@@ -378,6 +332,10 @@ export const make = Effect.fnUntraced(function* (sql: SqlClient, name: string) {
         value === undefined
           ? sql`DELETE FROM ${state} WHERE name = ${key}`
           : sql`INSERT INTO ${state} (name, value) VALUES (${key}, ${value}) ON CONFLICT (name) DO UPDATE SET value = excluded.value`
-      )
+      ),
+
+    /** Sets what is not set yet. */
+    setOnce: (key: string, value: string) =>
+      Effect.asVoid(sql`INSERT INTO ${state} (name, value) VALUES (${key}, ${value}) ON CONFLICT (name) DO NOTHING`)
   }
 })

@@ -18,6 +18,7 @@ import { type Answer, FaultSink } from "../FaultSink.ts"
 import { Postgres } from "../Postgres.ts"
 import { Actor, type Programs, type Role } from "./Actor.ts"
 import type { Life } from "./Life.ts"
+import { Proxy } from "./Proxy.ts"
 
 // ---------------------------------------------------------------------------------------------------------------------
 // What a story is
@@ -31,17 +32,18 @@ export interface Story {
   readonly strikes: ReadonlyArray<Strike>
   /** Whether calls are made in transactions with rows of the program's own. */
   readonly transactional?: boolean | undefined
-  /** Fewer lanes are shared by more users. @default 64 */
-  readonly lanes?: number | undefined
+  /** Requests that a relay has in flight. @default 1 */
+  readonly maxInFlight?: number | undefined
   /** How often the peer answers 503, or takes everything in and drops the connection. @default 0.05 and 0.03 */
   readonly faults?: { readonly refused: number; readonly dropped: number } | undefined
 }
 
 /**
  * `kill` is SIGKILL; `pause` is SIGSTOP for longer than a lease, and then SIGCONT; `hang` is a loop for as long that lets
- * nothing else happen; `restart` stops the server in immediate mode and starts it again.
+ * nothing else happen, with all connections open; `restart` stops the server in immediate mode and starts it again; `cut`
+ * resets all connections to the server, which lives on, and refuses new ones for a moment.
  */
-export type Strike = "kill" | "pause" | "hang" | "restart"
+export type Strike = "kill" | "pause" | "hang" | "restart" | "cut"
 
 export interface Ending {
   readonly story: string
@@ -70,16 +72,15 @@ export const isGood = ({ bound, disorder, duplicates, lost, problems }: Ending):
 
 /** Messages in a request. */
 const batch = 50
-/** What a relay has read ahead, at most, as `Reader` has it. */
-const readAhead = 512
 
 /**
- * What can come twice, for each strike against somebody who delivers.
- * - A kill: the one batch whose answer was there, or on its way, and that was not removed.
+ * What can come twice, for each strike.
+ * - A kill of the relay that delivers: the batch in flight, whose answer was there or on its way.
  * - A pause or a hang longer than the lease: that batch, once more if its answer was missed, and the next one, which was formed.
- * - A restart of the server: what a relay could deliver meanwhile and not remove, if its lanes went to another one.
+ * - A restart of the server, or a cut of its connections: what was delivered meanwhile and could not be deleted. No more is sent
+ *   once the leadership is not confirmed any more, so that is the batch in flight of each relay.
  */
-const twice = { kill: batch, pause: 3 * batch, hang: 3 * batch, restart: readAhead + 2 * batch } as const
+const twice = { kill: batch, pause: 3 * batch, hang: 3 * batch, restart: 2 * batch, cut: 2 * batch } as const
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Where the messages wait
@@ -94,6 +95,7 @@ interface Place extends AsyncDisposable {
   /** How many messages wait. */
   readonly pending: () => Promise<number>
   readonly restart: () => Promise<void>
+  readonly cut: () => Promise<void>
   /** What is wrong with it when all is over. */
   readonly problems: () => Promise<ReadonlyArray<string>>
   /** The ids of the rows that the program wrote together with messages. */
@@ -118,6 +120,7 @@ const onFile = (): Place => {
     address,
     pending: async () => count("analytics_outbox"),
     restart: () => Promise.reject(new Error("a file is not restarted")),
+    cut: () => Promise.reject(new Error("a file has no connections")),
     problems: async () => {
       const strangers = Fs.readdirSync(address).filter((name) => name.includes("corrupt"))
       const check = ask<string>("PRAGMA integrity_check")
@@ -135,6 +138,7 @@ const onFile = (): Place => {
 const onServer = async (fsync: boolean): Promise<Place> => {
   const server = await Postgres.start({ fsync })
   const address = await server.database()
+  const proxy = await Proxy.start(address)
   const ask = <A>(statement: string): Promise<ReadonlyArray<A>> =>
     Effect.runPromise(
       Effect.flatMap(PgClient.makeClient({ url: Redacted.make(address) }), (sql) =>
@@ -147,12 +151,16 @@ const onServer = async (fsync: boolean): Promise<Place> => {
   const [version] = await ask<{ server_version: string }>("SHOW server_version")
   return {
     engine: `PostgreSQL ${version?.server_version}`,
-    address,
+    address: proxy.address,
     pending: () => count("analytics_outbox"),
     restart: () => server.restart("immediate"),
+    cut: () => proxy.cut(),
     problems: async () => leftovers(await count("analytics_outbox"), await count("analytics_outbox_dead")),
     orders: async () => (await ask<{ id: string }>("SELECT id FROM orders")).map(({ id }) => id),
-    [Symbol.asyncDispose]: () => server[Symbol.asyncDispose]()
+    [Symbol.asyncDispose]: async () => {
+      await proxy.stop()
+      await server[Symbol.asyncDispose]()
+    }
   }
 }
 
@@ -181,6 +189,7 @@ export const play = async (
   await using sink = await FaultSink.start({ otherwise: answer, remember: false })
   await using place = story.cast.embedded === undefined ? await onServer(story.strikes.includes("restart")) : onFile()
 
+  const maxInFlight = story.maxInFlight ?? 1
   const pauses = story.strikes.some((strike) => strike === "pause" || strike === "hang")
   const life = {
     // Many messages in a short life; and not too many for the books in a long story.
@@ -188,8 +197,8 @@ export const play = async (
     transactional: story.transactional,
     host: sink.host,
     place: place.address,
-    outbox: { lease: pauses ? 1_500 : 2_500, pollInterval: 100, lanes: story.lanes },
-    delivery: { batchSize: batch },
+    outbox: { lease: pauses ? 1_500 : 2_500, pollInterval: 100, maxInFlight },
+    delivery: { batchSize: batch, maxInFlight },
     requestTimeout: pauses ? 1_000 : 2_000
   } satisfies Partial<Life>
 
@@ -227,7 +236,7 @@ export const play = async (
   for (const actor of actors) begin(actor)
   await Promise.all(actors.map((actor) => actor.said("ready")))
 
-  const counts = { kill: 0, pause: 0, hang: 0, restart: 0 }
+  const counts = { kill: 0, pause: 0, hang: 0, restart: 0, cut: 0 }
   let bound = 0
   const paused = new Map<Actor, Promise<void>>()
   const one = <A>(of: ReadonlyArray<A>): A => of[Math.floor(chance() * of.length)] as A
@@ -236,14 +245,14 @@ export const play = async (
     const kind = story.strikes[number % story.strikes.length]
     if (kind === undefined) return
     counts[kind]++
-    if (kind === "restart") {
-      bound += twice.restart * (story.cast.relay ?? 0)
-      await place.restart()
+    if (kind === "restart" || kind === "cut") {
+      bound += twice[kind] * (story.cast.relay ?? 0)
+      await place[kind]()
       return
     }
     const able = (kind === "kill" ? actors : delivering).filter((actor) => !paused.has(actor))
     const actor = one(able)
-    if (actor.role !== "writer") bound += twice[kind]
+    if (actor.role !== "writer") bound += twice[kind] * maxInFlight
     if (kind === "pause" || kind === "hang") {
       const millis = life.outbox.lease + 500 + chance() * 1_000
       if (kind === "pause") actor.signal("SIGSTOP")

@@ -1,36 +1,44 @@
 import { assert, describe, it } from "@effect/vitest"
+import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as TestClock from "effect/testing/TestClock"
 import { OutboxUnavailable } from "../src/AnalyticsError.ts"
-import * as Commits from "../src/SqlOutbox/Commits.ts"
-import type { NewEntry } from "../src/SqlOutbox/Tables.ts"
+import * as GroupCommit from "../src/SqlOutbox/GroupCommit.ts"
+import { type NewRow, toRow } from "../src/SqlOutbox/Tables.ts"
 import { breathe, messages } from "./support.ts"
 
-const entries = (count: number): ReadonlyArray<NewEntry> =>
-  messages(1, count).map((message) => ({ message, lane: 0, createdAt: 0 }))
+/** No loop may end here. */
+const noDefect = () => Effect.die("a loop has ended")
 
-/** Commits that take this long, and the sizes of their groups. */
+const rows = (count: number): ReadonlyArray<NewRow> => messages(1, count).map((message) => toRow(message, 0, 0))
+
+/** The messageId of a row. */
+const idOf = ({ values }: NewRow) => values[2]
+
+/** GroupCommit that take this long, and the sizes of their groups. */
 const taking = Effect.fnUntraced(function* (millis: number) {
   const groups: Array<number> = []
-  const commits = yield* Commits.make((group) =>
-    Effect.andThen(
-      Effect.sync(() => void groups.push(group.length)),
-      millis === 0 ? Effect.void : Effect.sleep(millis)
-    )
+  const commits = yield* GroupCommit.make(
+    (group) =>
+      Effect.andThen(
+        Effect.sync(() => void groups.push(group.length)),
+        millis === 0 ? Effect.void : Effect.sleep(millis)
+      ),
+    noDefect
   )
   return { commits, groups }
 })
 
-const addAll = (commits: Commits.Commits, some: ReadonlyArray<NewEntry>) =>
+const addAll = (commits: GroupCommit.GroupCommit, some: ReadonlyArray<NewRow>) =>
   Effect.forEach(some, (entry) => Effect.forkChild(commits.add(entry)))
 
-describe("Commits", () => {
+describe("a group commit", () => {
   it.effect("share a transaction between the calls of one turn, a hundred at the most", () =>
     Effect.gen(function* () {
       const { commits, groups } = yield* taking(0)
-      const calls = yield* addAll(commits, entries(250))
+      const calls = yield* addAll(commits, rows(250))
       yield* Effect.forEach(calls, Fiber.join)
       assert.deepStrictEqual(groups, [100, 100, 50])
     })
@@ -39,7 +47,7 @@ describe("Commits", () => {
   it.effect("make nobody wait where a commit costs nothing", () =>
     Effect.gen(function* () {
       const { commits, groups } = yield* taking(0)
-      for (const entry of entries(3)) yield* commits.add(entry)
+      for (const row of rows(3)) yield* commits.add(row)
       assert.deepStrictEqual(groups, [1, 1, 1])
     })
   )
@@ -47,7 +55,7 @@ describe("Commits", () => {
   it.effect("keep a group open for as long as the last took, and for 5 ms at the most", () =>
     Effect.gen(function* () {
       const { commits, groups } = yield* taking(40)
-      const [first, second, third] = entries(3)
+      const [first, second, third] = rows(3)
       assert(first !== undefined && second !== undefined && third !== undefined)
       yield* Effect.forkChild(commits.add(first))
       yield* breathe
@@ -71,11 +79,11 @@ describe("Commits", () => {
   it.effect("close a group early when it is full", () =>
     Effect.gen(function* () {
       const { commits, groups } = yield* taking(40)
-      yield* addAll(commits, entries(1))
+      yield* addAll(commits, rows(1))
       yield* breathe
       yield* TestClock.adjust("40 millis")
       yield* breathe
-      yield* addAll(commits, entries(100))
+      yield* addAll(commits, rows(100))
       yield* breathe
       assert.deepStrictEqual(groups, [1, 100])
       yield* TestClock.adjust("40 millis")
@@ -85,8 +93,8 @@ describe("Commits", () => {
   it.effect("answer each call when its group is written, and not before", () =>
     Effect.gen(function* () {
       const written = yield* Deferred.make<void>()
-      const commits = yield* Commits.make(() => Deferred.await(written))
-      const [call] = yield* addAll(commits, entries(1))
+      const commits = yield* GroupCommit.make(() => Deferred.await(written), noDefect)
+      const [call] = yield* addAll(commits, rows(1))
       assert(call !== undefined)
       yield* breathe
       assert.isUndefined(call.pollUnsafe())
@@ -99,11 +107,11 @@ describe("Commits", () => {
     Effect.gen(function* () {
       let isDown = true
       const fault = new OutboxUnavailable({ problem: "is away" })
-      const commits = yield* Commits.make(() => (isDown ? Effect.fail(fault) : Effect.void))
-      const calls = yield* addAll(commits, entries(3))
+      const commits = yield* GroupCommit.make(() => (isDown ? Effect.fail(fault) : Effect.void), noDefect)
+      const calls = yield* addAll(commits, rows(3))
       for (const call of calls) assert.strictEqual(yield* Effect.flip(Fiber.join(call)), fault)
       isDown = false
-      yield* Effect.forEach(entries(1), commits.add)
+      yield* Effect.forEach(rows(1), commits.add)
     })
   )
 
@@ -111,13 +119,15 @@ describe("Commits", () => {
     Effect.gen(function* () {
       const gate = yield* Deferred.make<void>()
       const groups: Array<ReadonlyArray<string>> = []
-      const commits = yield* Commits.make((group) =>
-        Effect.andThen(
-          Effect.sync(() => void groups.push(group.map(({ message }) => message.messageId))),
-          Deferred.await(gate)
-        )
+      const commits = yield* GroupCommit.make(
+        (group) =>
+          Effect.andThen(
+            Effect.sync(() => void groups.push(group.map((row) => String(idOf(row))))),
+            Deferred.await(gate)
+          ),
+        noDefect
       )
-      const [first, second] = entries(2)
+      const [first, second] = rows(2)
       assert(first !== undefined && second !== undefined)
       const kept = yield* Effect.forkChild(commits.add(first))
       yield* breathe
@@ -136,8 +146,8 @@ describe("Commits", () => {
   it.effect("wait with one that is given up while it is written: the message may be there", () =>
     Effect.gen(function* () {
       const gate = yield* Deferred.make<void>()
-      const commits = yield* Commits.make(() => Deferred.await(gate))
-      const [call] = yield* addAll(commits, entries(1))
+      const commits = yield* GroupCommit.make(() => Deferred.await(gate), noDefect)
+      const [call] = yield* addAll(commits, rows(1))
       assert(call !== undefined)
       yield* breathe
       const interrupting = yield* Effect.forkChild(Fiber.interrupt(call))
@@ -145,6 +155,56 @@ describe("Commits", () => {
       assert.isUndefined(interrupting.pollUnsafe())
       yield* Deferred.succeed(gate, undefined)
       yield* Fiber.join(interrupting)
+    })
+  )
+
+  it.effect("give a message that can't be written its own error, and write the others", () =>
+    Effect.gen(function* () {
+      const groups: Array<number> = []
+      const commits = yield* GroupCommit.make((group) => {
+        groups.push(group.length)
+        if (group.some((row) => idOf(row) === "id of event 2")) throw new Error("no statement")
+        return Effect.void
+      }, noDefect)
+      const calls = yield* addAll(commits, rows(4))
+      const ends = yield* Effect.forEach(calls, (call) => Effect.exit(Fiber.join(call)))
+      assert.deepStrictEqual(
+        ends.map(({ _tag }) => _tag),
+        ["Success", "Failure", "Success", "Success"]
+      )
+      yield* Effect.forEach(rows(1), commits.add)
+      assert.deepStrictEqual(groups, [4, 1, 1, 1, 1, 1])
+    })
+  )
+
+  it.effect("fail every call, present and future, when their loop ends by a defect, and report it", () =>
+    Effect.gen(function* () {
+      const reports: Array<string> = []
+      const clock = yield* Clock.Clock
+      let isBroken = false
+      const broken: Clock.Clock = {
+        ...clock,
+        currentTimeMillisUnsafe: () => clock.currentTimeMillisUnsafe(),
+        sleep: (duration) => clock.sleep(duration),
+        monotonicTimeNanos: Effect.suspend(() => (isBroken ? Effect.die("no clock") : clock.monotonicTimeNanos))
+      }
+      const commits = yield* Effect.provideService(
+        GroupCommit.make(
+          () => Effect.void,
+          (error) => Effect.sync(() => void reports.push(error.message))
+        ),
+        Clock.Clock,
+        broken
+      )
+      yield* Effect.forEach(rows(1), commits.add)
+      isBroken = true
+      const calls = yield* addAll(commits, rows(3))
+      const message = "the outbox is stopped: its group commit ended by a defect"
+      for (const call of calls) assert.strictEqual((yield* Effect.flip(Fiber.join(call))).message, message)
+      yield* commits.idle
+      yield* breathe
+      for (const entry of rows(1)) assert.strictEqual((yield* Effect.flip(commits.add(entry))).message, message)
+      assert.deepStrictEqual(reports, [message])
     })
   )
 })

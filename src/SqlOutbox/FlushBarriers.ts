@@ -1,15 +1,14 @@
 /**
- * Flushes of a durable outbox: each waits until no message is left that is not newer than the newest when it was asked for,
- * whoever settles them.
+ * Flushes of a durable outbox: each resolves when no message is left that is not newer than the newest at its start, whichever
+ * process settles them.
  */
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Latch from "effect/Latch"
 import type { Flushed } from "../Outbox.ts"
-import type { Database, Fault } from "./Database.ts"
-import type { Held } from "./Held.ts"
-import type { Lanes } from "./Lanes.ts"
+import type { Database, SqlOutboxError } from "./Database.ts"
+import type { InFlight } from "./InFlight.ts"
 
 interface Barrier {
   /** Waits for the messages that are not newer than this one. */
@@ -19,46 +18,50 @@ interface Barrier {
   readonly done: Deferred.Deferred<Flushed>
   delivered: number
   dropped: number
-  /** Whether the database that it began in is no more: only what is on its way is left to wait for. */
-  isDisplaced: boolean
-  /** What removed the last of the messages, or may have, and has not told of it yet; set once they are gone. */
+  /** Whether its database was replaced: it waits for what is in flight only. */
+  isOrphaned: boolean
+  /** Settlements that have deleted the last of the messages, or may have, and are not reported yet; set once none is left. */
   after: Set<object> | undefined
 }
 
 /** Nothing to wait for. */
 const nothing = { end: Effect.succeed<Flushed>({ delivered: 0, dropped: 0 }) }
 
-export class Flushes {
+export class FlushBarriers {
   private readonly database: Database
-  private readonly held: Held
-  private readonly lanes: Lanes
+  private readonly inFlight: InFlight
+  private readonly isLeader: () => boolean
   private readonly barriers = new Set<Barrier>()
-  private readonly hurry = Latch.makeUnsafe()
-  /** What removes messages at the moment, and will tell of them. */
-  private readonly ending = new Set<object>()
-  /** Whether what other relays have is theirs to wait for: a client that closes does not. */
+  private readonly requested = Latch.makeUnsafe()
+  /** Settlements that are under way. */
+  private readonly settling = new Set<object>()
+  /** A client that closes does not wait for what another relay delivers. */
   private isClosing = false
   private isOver = false
 
-  constructor(database: Database, held: Held, lanes: Lanes) {
+  constructor(database: Database, inFlight: InFlight, isLeader: () => boolean) {
     this.database = database
-    this.held = held
-    this.lanes = lanes
+    this.inFlight = inFlight
+    this.isLeader = isLeader
   }
 
-  /** Resolves at once while somebody waits for a flush, else as soon as somebody does. */
-  readonly flushRequested: Effect.Effect<void> = Effect.suspend(() => this.hurry.await)
+  get size(): number {
+    return this.barriers.size
+  }
 
-  /** Begins to wait for everything that is there now; answers with the end of it. */
+  /** Resolves while a flush is under way, else as soon as one begins. */
+  readonly flushRequested: Effect.Effect<void> = Effect.suspend(() => this.requested.await)
+
+  /** Begins a flush of everything that is there now; answers with its end. */
   readonly begin = Effect.fnUntraced({ self: this }, function* (): Effect.fn.Return<
     { readonly end: Effect.Effect<Flushed> },
-    Fault
+    SqlOutboxError
   > {
-    const { ask, tables } = this.database
+    const { run, tables } = this.database
     if (this.isOver) return nothing
-    const until = yield* ask(tables.last)
-    const { count } = yield* ask(tables.tally)
-    const waiting = count - this.held.leftovers.size + this.held.displaced.length
+    const until = yield* run(tables.last)
+    const { count } = yield* run(tables.countPending)
+    const waiting = count - this.inFlight.pendingDeletes.size + this.inFlight.orphaned.length
     if (waiting <= 0 || this.isOver) return nothing
     const barrier: Barrier = {
       until,
@@ -66,14 +69,14 @@ export class Flushes {
       done: Deferred.makeUnsafe(),
       delivered: 0,
       dropped: 0,
-      isDisplaced: false,
+      isOrphaned: false,
       after: undefined
     }
     this.barriers.add(barrier)
-    this.hurry.openUnsafe()
+    this.requested.openUnsafe()
     const forget = Effect.sync(() => {
       this.barriers.delete(barrier)
-      if (this.barriers.size === 0) this.hurry.closeUnsafe()
+      if (this.barriers.size === 0) this.requested.closeUnsafe()
     })
     return { end: Effect.ensuring(Deferred.await(barrier.done), forget) }
   })
@@ -83,21 +86,21 @@ export class Flushes {
     for (const seq of seqs) for (const barrier of this.barriers) if (seq <= barrier.until) barrier[end]++
   }
 
-  /** Removes messages, and tells of them: no flush is over in between, though nothing is left in the database. */
+  /** Deletes messages and reports them: no flush resolves in between, though nothing is left in the database. */
   readonly during = <A, E>(ends: Effect.Effect<A, E>): Effect.Effect<A, E> =>
     Effect.suspend(() => {
       const one = {}
-      this.ending.add(one)
+      this.settling.add(one)
       return Effect.ensuring(
         ends,
         Effect.sync(() => {
-          this.ending.delete(one)
+          this.settling.delete(one)
           for (const barrier of this.barriers) if (barrier.after?.delete(one)) this.finish(barrier)
         })
       )
     })
 
-  /** Resolves those that have nothing left to wait for. */
+  /** Resolves the flushes that have nothing left to wait for. */
   readonly resolve: Effect.Effect<void> = Effect.suspend(() =>
     Effect.forEach(
       Array.from(this.barriers).filter(({ after }) => after === undefined),
@@ -106,7 +109,7 @@ export class Flushes {
           Effect.orElseSucceed(this.isDone(barrier), () => false),
           (isDone) => {
             if (!isDone) return
-            barrier.after ??= new Set(this.ending)
+            barrier.after ??= new Set(this.settling)
             this.finish(barrier)
           }
         ),
@@ -116,19 +119,19 @@ export class Flushes {
 
   private finish(barrier: Barrier): void {
     if (barrier.after === undefined || barrier.after.size > 0) return
-    const { dropped, isDisplaced, waiting } = barrier
-    // What is gone and was not settled here, another relay has settled; or it is lost with a file that broke.
-    const isOurs = isDisplaced || this.isClosing
+    const { dropped, isOrphaned, waiting } = barrier
+    // What was not settled here was settled by another relay, or is lost with a file that broke.
+    const isOurs = isOrphaned || this.isClosing
     const delivered = isOurs ? barrier.delivered : Math.max(barrier.delivered, waiting - dropped)
     Deferred.doneUnsafe(barrier.done, Exit.succeed({ delivered, dropped }))
   }
 
-  /** The client closes: nobody waits any more for what others have to deliver. */
+  /** The client closes: it waits no more for what another relay delivers. */
   close(): void {
     this.isClosing = true
   }
 
-  /** Resolves all, and all to come: what is left is left to the next life. */
+  /** Resolves all flushes, and all to come: the rest is delivered after a restart. */
   abandon(): void {
     this.isOver = true
     for (const { delivered, done, dropped } of this.barriers) {
@@ -136,16 +139,15 @@ export class Flushes {
     }
   }
 
-  /** There is another database than before. */
-  displace(): void {
-    for (const barrier of this.barriers) barrier.isDisplaced = true
+  /** The database was replaced. */
+  orphan(): void {
+    for (const barrier of this.barriers) barrier.isOrphaned = true
   }
 
-  private isDone({ isDisplaced, until }: Barrier): Effect.Effect<boolean, Fault> {
-    const { ask, tables } = this.database
-    if (this.held.displaced.length > 0) return Effect.succeed(false)
-    if (isDisplaced) return Effect.succeed(true)
-    const relay = this.isClosing ? this.lanes.relay : undefined
-    return Effect.map(ask(tables.waits(until, this.held.leftovers.keys(), relay)), (waits) => !waits)
+  private isDone({ isOrphaned, until }: Barrier): Effect.Effect<boolean, SqlOutboxError> {
+    const { run, tables } = this.database
+    if (this.inFlight.orphaned.length > 0) return Effect.succeed(false)
+    if (isOrphaned || (this.isClosing && !this.isLeader())) return Effect.succeed(true)
+    return Effect.map(run(tables.hasPending(until, this.inFlight.pendingDeletes.keys())), (some) => !some)
   }
 }

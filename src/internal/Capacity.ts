@@ -1,33 +1,26 @@
 /**
- * The bound of a durable outbox: how much waits, as far as this process knows, and who waits for room.
- *
- * What this process writes and removes is counted as it happens; what others do is seen when the messages are counted again.
+ * The bound of an outbox, by messages and by bytes: what is accepted and not settled, and the calls that wait for room.
  */
 import type { Message } from "../Message.ts"
-import type { Size } from "./Tables.ts"
 
 export interface Bound {
   readonly maxQueueSize: number
   readonly maxQueueBytes: number
 }
 
-/** Who waits for room. Whoever is admitted reserves it at once. */
+/** A call that waits for room. It reserves room as soon as it is admitted. */
 export interface Waiter {
   readonly admit: () => void
   readonly refuse: () => void
 }
 
-const sum = (sizes: ReadonlyArray<Size>): number => sizes.reduce((bytes, size) => bytes + size.bytes, 0)
-
-export class Backlog {
+export class Capacity {
   readonly bound: Bound
   count = 0
   bytes = 0
-  /** How often something was written or removed by this process. */
+  /** How often something was added or removed. */
   changes = 0
-  /** Whether the last count was not used, since something changed meanwhile. */
-  isStale = false
-  /** Of messages that are being written. */
+  /** Messages that are being written. */
   private reserved = { count: 0, bytes: 0 }
   /** Messages that wait for room, in their order. */
   private readonly waiters = new Set<{ readonly message: Message; readonly waiter: Waiter }>()
@@ -36,7 +29,7 @@ export class Backlog {
     this.bound = bound
   }
 
-  /** How many messages, or bytes, are too many once this one is in; whichever bound it is. */
+  /** The bound that this message would exceed, and by how many messages. */
   excess(
     message: Message
   ): { readonly bound: keyof Bound; readonly limit: number; readonly count: number } | undefined {
@@ -47,7 +40,7 @@ export class Backlog {
     return bytes > maxQueueBytes ? { bound: "maxQueueBytes", limit: maxQueueBytes, count: 1 } : undefined
   }
 
-  /** Keeps room for a message until it is written, or is not: then the answer is to be called, by whoever knows first. */
+  /** Keeps room for a message until the answer is called: when it is written, or can't be. */
   reserve({ bytes }: Message): () => void {
     let isKept = true
     this.reserved.count++
@@ -61,24 +54,20 @@ export class Backlog {
     }
   }
 
-  added(sizes: ReadonlyArray<Size>): void {
+  add(count: number, bytes: number): void {
     this.changes++
-    this.count += sizes.length
-    this.bytes += sum(sizes)
+    this.count += count
+    this.bytes += bytes
   }
 
-  removed(sizes: ReadonlyArray<Size>): void {
+  /** Makes room, and admits calls that wait for it. */
+  remove(count: number, bytes: number): void {
     this.changes++
-    this.put(this.count - sizes.length, this.bytes - sum(sizes))
+    this.set(this.count - count, this.bytes - bytes)
   }
 
-  /** What was counted in the database. */
+  /** Sets what is known by a count. */
   set(count: number, bytes: number): void {
-    this.isStale = false
-    this.put(count, bytes)
-  }
-
-  private put(count: number, bytes: number): void {
     this.count = Math.max(0, count)
     this.bytes = Math.max(0, bytes)
     this.admitWaiters()
@@ -88,7 +77,7 @@ export class Backlog {
     return this.waiters.size > 0
   }
 
-  /** Admits a message as soon as there is room and nobody is before it; answers with the way to give up. */
+  /** Admits a message in its turn, as soon as there is room; answers with the way to give up. */
   wait(message: Message, waiter: Waiter): () => void {
     const one = { message, waiter }
     this.waiters.add(one)

@@ -1,0 +1,157 @@
+/**
+ * The loops of an outbox: they count what is pending, delete what could not be deleted, keep the leadership, and listen to other
+ * processes.
+ */
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import type * as Latch from "effect/Latch"
+import * as Metric from "effect/Metric"
+import type * as Scope from "effect/Scope"
+import type { Capacity } from "../internal/Capacity.ts"
+import * as Time from "../internal/Time.ts"
+import type { Database, SqlOutboxError } from "./Database.ts"
+import type { FlushBarriers } from "./FlushBarriers.ts"
+import type { InFlight } from "./InFlight.ts"
+import type { Leader } from "./Leader.ts"
+import * as Loop from "./Loop.ts"
+import type { Settlement } from "./Settlement.ts"
+
+export interface Settings {
+  /** Whether this process may deliver. */
+  readonly delivers: boolean
+  /** Milliseconds. */
+  readonly pollInterval: number
+  readonly maxDead: number
+  readonly maxDeadAge: number
+}
+
+/** Pending messages of an outbox, of all processes. */
+const pendingTotal = Metric.gauge("analytics_outbox_pending", { description: "Messages that are not settled" })
+/** Milliseconds since the oldest of them was written. */
+const oldestAge = Metric.gauge("analytics_outbox_oldest_age_ms", { description: "Age of the oldest message" })
+/** 1 where the process delivers, 0 where it does not. */
+const isLeader = Metric.gauge("analytics_outbox_leader", { description: "Whether this process delivers" })
+
+/** Milliseconds between two maintenances of dead letters and space. */
+const maintenanceInterval = 30_000
+/** Milliseconds between two counts of the messages; and the part of the time that they may take. */
+const countInterval = 10_000
+const countShare = 1 / 100
+/** Milliseconds between two looks where other processes announce what they write, and between two such announcements. */
+const listeningInterval = 10_000
+const notifyInterval = 10
+/** Milliseconds until a connection that listens is opened again. */
+const listenRetry = 1_000
+
+/** Counts what is pending, and starts the loops; answers with a way to count again. */
+export const start = Effect.fnUntraced(function* (
+  database: Database,
+  settings: Settings,
+  options: {
+    readonly capacity: Capacity
+    readonly inFlight: InFlight
+    readonly leader: Leader
+    readonly barriers: FlushBarriers
+    readonly settlement: Settlement
+    /** Open when there may be something to take. */
+    readonly some: Latch.Latch
+    /** Open when there is something new for other processes. */
+    readonly news: Latch.Latch
+    readonly onDefect: Loop.OnDefect
+  }
+): Effect.fn.Return<{ readonly count: Effect.Effect<void, SqlOutboxError> }, SqlOutboxError, Scope.Scope> {
+  const { barriers, capacity, inFlight, leader, news, onDefect, settlement, some } = options
+  const { delivers, pollInterval } = settings
+  const { isAway, run, source, tables, watched } = database
+  let countedAt = Number.NEGATIVE_INFINITY
+  let countTook = 0
+  /** Whether the last count was void: the next one is taken in any case. */
+  let isStale = false
+  let maintainedAt = Number.NEGATIVE_INFINITY
+
+  const count = Effect.gen(function* () {
+    const start = yield* Time.monotonicMillis
+    const changes = capacity.changes
+    const found = yield* run(tables.countPending)
+    countedAt = yield* Time.monotonicMillis
+    countTook = countedAt - start
+    // What changed while it was counted may be in it or not.
+    isStale = capacity.changes !== changes && !isStale
+    if (!isStale) capacity.set(found.count, found.bytes)
+    const oldest = yield* run(tables.oldest)
+    yield* Metric.update(pendingTotal, found.count)
+    yield* Metric.update(oldestAge, oldest === undefined ? 0 : Math.max(0, (yield* Clock.currentTimeMillis) - oldest))
+    yield* Metric.update(isLeader, leader.isHere ? 1 : 0)
+  })
+
+  const maintain = Effect.gen(function* () {
+    if (delivers) {
+      yield* run(tables.purgeDead((yield* Clock.currentTimeMillis) - settings.maxDeadAge))
+      yield* run(tables.boundDead(settings.maxDead))
+    }
+    yield* Effect.ignoreCause(Effect.sync(source.maintain))
+  })
+
+  /** Whether other processes announce what they write. */
+  let isListening = false
+  let lookedAt = Number.NEGATIVE_INFINITY
+
+  const tick = Effect.gen(function* () {
+    const now = yield* Time.monotonicMillis
+    if (inFlight.pendingDeletes.size > 0)
+      yield* Effect.andThen(
+        settlement.deletePending,
+        Effect.sync(() => some.openUnsafe())
+      )
+    // A call that waits for room which others make is admitted by a count only.
+    const interval = capacity.hasWaiters ? pollInterval : delivers ? countInterval : 3 * countInterval
+    if (now - countedAt >= Math.max(interval, countTook / countShare)) yield* count
+    if (now - maintainedAt >= maintenanceInterval) {
+      maintainedAt = now
+      yield* maintain
+    }
+    yield* barriers.resolve
+    if (isListening && !isAway() && now - lookedAt < listeningInterval) return
+    lookedAt = now
+    some.openUnsafe()
+  })
+
+  yield* count
+  yield* Time.withUnrefTimers(
+    Loop.fork("maintenance", Effect.andThen(Effect.sleep(pollInterval), Effect.ignoreCause(watched(tick))), onDefect)
+  )
+  if (delivers) {
+    const lead = Effect.gen(function* () {
+      yield* Effect.sleep(leader.interval)
+      const before = leader.isHere
+      yield* Effect.ignore(watched(leader.refresh))
+      if (leader.isHere === before) return
+      some.openUnsafe()
+      yield* Metric.update(isLeader, leader.isHere ? 1 : 0)
+    })
+    yield* Time.withUnrefTimers(Loop.fork("leadership", lead, onDefect))
+  }
+  const { listen, notify } = source
+  if (delivers && listen !== undefined) {
+    const listening = listen(() => {
+      isListening = true
+      some.openUnsafe()
+    })
+    const again = Effect.suspend(() => {
+      isListening = false
+      return Effect.sleep(listenRetry)
+    })
+    yield* Time.withUnrefTimers(Loop.fork("listener", Effect.andThen(Effect.ignoreCause(listening), again), onDefect))
+  }
+  if (notify !== undefined) {
+    const announce = Effect.gen(function* () {
+      yield* news.await
+      news.closeUnsafe()
+      yield* Effect.ignore(run(notify))
+      yield* Effect.sleep(notifyInterval)
+    })
+    yield* Time.withUnrefTimers(Loop.fork("announcements", announce, onDefect))
+  }
+
+  return { count }
+})

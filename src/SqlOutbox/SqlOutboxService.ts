@@ -1,0 +1,297 @@
+/**
+ * The outbox over a database: hands out messages if this process is the leader, deletes what is settled, and maintains itself.
+ *
+ * A message is in the database from the moment its call resolves until it is settled. If the leader dies, another relay reads
+ * the same messages again.
+ */
+import * as Os from "node:os"
+import * as Arr from "effect/Array"
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import * as Latch from "effect/Latch"
+import * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
+import type * as Scope from "effect/Scope"
+import { Closed, OutboxUnavailable } from "../AnalyticsError.ts"
+import { type Bound, Capacity } from "../internal/Capacity.ts"
+import { log } from "../internal/Log.ts"
+import * as Notifier from "../internal/Notifier.ts"
+import type { Message } from "../Message.ts"
+import * as Metrics from "../Metrics.ts"
+import * as Outbox from "../Outbox.ts"
+import type { Database, SqlOutboxError } from "./Database.ts"
+import * as Destination from "./Destination.ts"
+import { FlushBarriers } from "./FlushBarriers.ts"
+import { InFlight } from "./InFlight.ts"
+import { Leader } from "./Leader.ts"
+import type * as Loop from "./Loop.ts"
+import * as Maintenance from "./Maintenance.ts"
+import { Reader } from "./Reader.ts"
+import * as Settlement from "./Settlement.ts"
+import type { Entry } from "./Tables.ts"
+import * as Writer from "./Writer.ts"
+
+export interface Settings extends Bound {
+  readonly overflow: Outbox.Overflow
+  /** Whether this process writes calls, delivers, or both. */
+  readonly role: "both" | "writer" | "relay"
+  /** Whether an outbox of another destination becomes one of this. */
+  readonly adoptDestination: boolean
+  /** Requests that may be in flight at the same time. */
+  readonly maxInFlight: number
+  /** Times in milliseconds. */
+  readonly lease: number
+  readonly pollInterval: number
+  readonly maxAge: number
+  readonly maxDead: number
+  readonly maxDeadAge: number
+}
+
+export interface SqlOutboxService {
+  readonly outbox: Outbox.Outbox["Service"]
+  /** Deletes messages on request, and reports them; answers how many were there. */
+  readonly erase: (entries: ReadonlyArray<Entry>) => Effect.Effect<number, SqlOutboxError>
+  /** Looks at the database again: an operator has changed it. */
+  readonly refresh: Effect.Effect<void, SqlOutboxError>
+  /** The relay that delivers. */
+  readonly leader: Effect.Effect<"here" | "elsewhere" | "none", SqlOutboxError>
+  /** Why the outbox is stopped, if it is. */
+  readonly stopped: () => OutboxUnavailable | undefined
+}
+
+const BackoffState = Schema.fromJsonString(Schema.Struct({ retries: Schema.Int, resumeAt: Schema.Finite }))
+const readBackoff = Schema.decodeUnknownOption(BackoffState)
+
+/** Messages that are settled and could not be deleted: with more, nothing more is read. */
+const maxPendingDeletes = 1_000
+
+export const make = Effect.fnUntraced(function* (
+  database: Database,
+  settings: Settings
+): Effect.fn.Return<SqlOutboxService, SqlOutboxError, Scope.Scope> {
+  const { lease, role } = settings
+  const { persist, run, runSameGeneration, tables, watched } = database
+  const delivers = role !== "writer"
+  const { close: closeLog, notify: report } = yield* Notifier.make
+  const capacity = new Capacity(settings)
+  const inFlight = new InFlight()
+  const reader = new Reader(database, inFlight, settings.maxInFlight)
+  const leader = new Leader(database, {
+    name: makeName(),
+    lease,
+    mayBegin: Effect.tap(
+      Effect.suspend(() => destination.claim),
+      (isOurs) => (isOurs ? Effect.void : stop(Destination.otherDestination, Cause.empty))
+    ),
+    onLost: () => reader.forget()
+  })
+  const barriers = new FlushBarriers(database, inFlight, () => leader.isHere)
+  /** Open when there may be something to take. */
+  const some = Latch.makeUnsafe()
+  /** Open when something was settled or given up, since the last question. */
+  const settled = Latch.makeUnsafe()
+
+  const destination = new Destination.Destination(database)
+
+  const pending = () => Math.max(0, capacity.count - inFlight.pendingDeletes.size) + inFlight.orphaned.length
+  if (role !== "relay") yield* Metrics.watchDepth(pending)
+
+  database.onReplaced(() => {
+    leader.forget()
+    reader.forget()
+    inFlight.orphan()
+    barriers.orphan()
+    capacity.set(0, 0)
+    some.openUnsafe()
+  })
+
+  /** Why the outbox is stopped: one of its loops has ended. */
+  let stopped: OutboxUnavailable | undefined
+
+  /** Stops everything: calls fail, flushes resolve, and nothing more is handed out. */
+  const stop: Loop.OnDefect = (error, cause) =>
+    Effect.suspend(() => {
+      stopped ??= error
+      capacity.refuseWaiters()
+      barriers.abandon()
+      some.openUnsafe()
+      // Another relay may deliver what this one can't.
+      return Effect.andThen(
+        Effect.ignoreCause(leader.resign),
+        log("Error", `${error.message}: calls fail, and ${pending()} messages wait for the next start`, {
+          cause: Cause.pretty(cause)
+        })
+      )
+    })
+
+  const settlement = Settlement.make(database, {
+    capacity,
+    inFlight,
+    reader,
+    barriers,
+    report,
+    maxAge: settings.maxAge,
+    onSettled: () => {
+      settled.openUnsafe()
+      if (settings.maxInFlight > 1) some.openUnsafe()
+    }
+  })
+
+  // -------------------------------------------------------------------------------------------------------------------
+  // The way in, and out
+  // -------------------------------------------------------------------------------------------------------------------
+
+  /** Open when there is something new for other processes. */
+  const news = Latch.makeUnsafe()
+
+  const writer = yield* Writer.make(database, {
+    capacity,
+    inFlight,
+    overflow: settings.overflow,
+    onWritten: () => {
+      some.openUnsafe()
+      if (!leader.isHere) news.openUnsafe()
+    },
+    onDefect: stop,
+    stopped: () => stopped,
+    evict: (count) => settlement.discard((known) => runSameGeneration(tables.evict(count, known)), "evicted")
+  })
+
+  /** Before an attempt: waits for what its users sent before, and leaves everything to the next leader, if there is one. */
+  const beforeAttempt = Effect.fnUntraced(function* (messages: ReadonlyArray<Message>) {
+    while (settings.maxInFlight > 1 && inFlight.isBlocked(messages, settings.maxInFlight)) {
+      settled.closeUnsafe()
+      yield* settled.await
+    }
+    if (!(yield* Effect.orElseSucceed(leader.confirm, () => false))) {
+      inFlight.giveUp(messages)
+      settled.openUnsafe()
+    }
+    return yield* settlement.dropExpired(messages)
+  })
+
+  /** The next messages; nothing if this process is not the leader, or the database is away or can't be written. */
+  const next = (max: number): Effect.Effect<ReadonlyArray<Entry> | undefined> =>
+    inFlight.pendingDeletes.size >= maxPendingDeletes
+      ? Effect.undefined
+      : Effect.flatMap(leader.confirm, (isLeader) => (isLeader ? reader.next(max) : Effect.undefined)).pipe(
+          watched,
+          Effect.orElseSucceed(() => undefined),
+          Effect.tap((entries) => Effect.sync(() => inFlight.take(entries ?? []))),
+          settlement.turn.withPermits(1)
+        )
+
+  /** Whether nothing is left that this relay would deliver. */
+  const isDrained = Effect.gen(function* () {
+    yield* writer.committed
+    const isDone = Effect.flatMap(leader.isHere ? leader.confirm : leader.refresh, (isLeader) =>
+      isLeader
+        ? Effect.map(run(tables.hasPending(Number.MAX_SAFE_INTEGER, inFlight.known)), (some) => !some)
+        : Effect.succeed(true)
+    )
+    return yield* Effect.orElseSucceed(isDone, () => false)
+  })
+
+  const take: Outbox.Outbox["Service"]["take"] = Effect.fnUntraced(function* (max) {
+    while (true) {
+      // Closed before we look: what is written meanwhile opens it again.
+      if (stopped !== undefined) return yield* Cause.done()
+      some.closeUnsafe()
+      const entries = delivers ? yield* next(max) : []
+      if (entries !== undefined && entries.length > 0) {
+        const messages = yield* settlement.dropExpired(entries.map((entry) => entry.message))
+        if (Arr.isReadonlyArrayNonEmpty(messages)) return messages as Arr.NonEmptyArray<Message>
+        continue
+      }
+      if (writer.isClosed() && (!delivers || (yield* isDrained))) return yield* Cause.done()
+      yield* some.await
+    }
+  })
+
+  const flush: Effect.Effect<Outbox.Flushed> = Effect.gen(function* () {
+    yield* writer.committed
+    if (!delivers) return { delivered: 0, dropped: 0 }
+    const flushing = yield* persist(Effect.suspend(() => barriers.begin()))
+    some.openUnsafe()
+    yield* barriers.resolve
+    return yield* flushing.end
+  })
+
+  // -------------------------------------------------------------------------------------------------------------------
+  // Loops, and the end
+  // -------------------------------------------------------------------------------------------------------------------
+
+  const { count } = yield* Maintenance.start(
+    database,
+    { ...settings, delivers },
+    { capacity, inFlight, leader, barriers, settlement, some, news, onDefect: stop }
+  )
+
+  const abandon = Effect.gen(function* () {
+    // Their database is gone: no restart delivers them.
+    const orphaned = inFlight.release(inFlight.orphaned)
+    if (Arr.isReadonlyArrayNonEmpty(orphaned)) yield* settlement.lose(orphaned, "closed")
+    inFlight.forget()
+    reader.forget()
+    yield* Effect.ignore(settlement.deletePending)
+    if (delivers) yield* Effect.ignore(leader.resign)
+    barriers.abandon()
+    yield* closeLog
+  })
+  yield* Effect.addFinalizer(() => abandon)
+
+  return {
+    outbox: Outbox.Outbox.of({
+      offer: writer.offer,
+      offerUnsafe: () => (writer.isClosed() ? new Closed() : new OutboxUnavailable({ problem: "takes time to write" })),
+      take,
+      settle: settlement.settle,
+      flush,
+      flushRequested: barriers.flushRequested,
+      close: Effect.andThen(
+        writer.close,
+        Effect.sync(() => {
+          barriers.close()
+          some.openUnsafe()
+        })
+      ),
+      abandon: () => abandon,
+      counts: Effect.sync(() => {
+        const { delivered, dropped } = settlement.counts
+        const waiting = pending()
+        return {
+          accepted: delivered + dropped + waiting,
+          pending: waiting,
+          pendingBytes: capacity.bytes,
+          taken: inFlight.size,
+          delivered,
+          dropped
+        }
+      }),
+      durable: {
+        bind: (identity) => destination.bind(identity, settings.adoptDestination),
+        dropExpired: beforeAttempt,
+        saveBackoff: (state) =>
+          Effect.ignore(run(tables.set("trouble", state === undefined ? undefined : JSON.stringify(state)))),
+        loadBackoff: Effect.map(
+          Effect.orElseSucceed(run(tables.get("trouble")), () => undefined),
+          (text) => Option.getOrUndefined(readBackoff(text))
+        )
+      }
+    }),
+    erase: settlement.erase,
+    refresh: Effect.andThen(
+      count,
+      Effect.sync(() => some.openUnsafe())
+    ),
+    leader: Effect.suspend(() =>
+      leader.isHere
+        ? Effect.succeed("here" as const)
+        : Effect.map(run(tables.readLeader), ({ holder }) => (holder === null ? "none" : "elsewhere"))
+    ),
+    stopped: () => stopped
+  }
+})
+
+/** A name for a relay that no other has. An operator reads the machine and the process in it. */
+const makeName = (): string => `${Os.hostname()}/${process.pid}/${crypto.randomUUID()}`

@@ -1,0 +1,130 @@
+/** An outbox and its destination: messages for one write key and host are never delivered to another one. */
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Redacted from "effect/Redacted"
+import * as SqlClient from "effect/sql/SqlClient"
+import * as Analytics from "../src/Analytics.ts"
+import type * as Outbox from "../src/Outbox.ts"
+import { createAnalytics } from "../src/plain.ts"
+import * as SqlOutbox from "../src/SqlOutbox.ts"
+import { sqlite } from "../src/sqlite.ts"
+import * as Transport from "../src/Transport.ts"
+import { directory, type Wire, wire } from "./durable.ts"
+import { Postgres } from "./Postgres.ts"
+import { numbered, trackMany } from "./support.ts"
+
+const flush = Analytics.Analytics.use((analytics) => analytics.flush)
+
+/** A life of a client with this key, and perhaps another host. */
+const life = <A, E, R, E2, In>(
+  outbox: Layer.Layer<SqlOutbox.SqlOutbox | Outbox.Outbox, E2, In>,
+  writeKey: string,
+  over: Wire,
+  body: Effect.Effect<A, E, R>,
+  host?: string
+) =>
+  Effect.provide(
+    body,
+    Analytics.layerNoDeps({ closeTimeout: 0 }).pipe(
+      Layer.provide(outbox),
+      Layer.provide(Transport.layer({ writeKey: Redacted.make(writeKey), host })),
+      Layer.provide(over.layer)
+    )
+  )
+
+const refused =
+  "writeKey and host: the outbox belongs to another write key or host: use another file or table, or set adoptDestination to deliver what waits to this one"
+
+const secrets = ["first-key", "second-key"]
+
+describe("an outbox", () => {
+  const outboxes = [
+    [
+      "SQLite",
+      Effect.map(
+        directory,
+        (path) =>
+          (options = {}) =>
+            SqlOutbox.layerSqlite({ directory: path, ...options })
+      )
+    ],
+    [
+      "PostgreSQL",
+      Effect.map(
+        Layer.build(Layer.fresh(Postgres.layerClient)),
+        (context) =>
+          (options = {}) =>
+            Layer.provide(SqlOutbox.layer(options), Layer.succeedContext(context))
+      )
+    ]
+  ] as const
+
+  for (const [name, make] of outboxes) {
+    it.effect(`in ${name} refuses a client with another write key, or another host, and keeps what waits`, () =>
+      Effect.gen(function* () {
+        const outbox = yield* make
+        yield* life(
+          outbox(),
+          "first-key",
+          wire(() => "never"),
+          trackMany(1, 2)
+        )
+        for (const [key, host] of [["second-key"], ["first-key", "https://example.com"]] as const) {
+          const over = wire()
+          const error = yield* Effect.flip(life(outbox(), key, over, flush, host))
+          assert.include({ ...(error as object) }, { _tag: "InvalidSetting", setting: "writeKey" })
+          assert.include((error as Error).message, refused)
+          for (const secret of secrets) assert.notInclude(JSON.stringify(error), secret)
+          assert.deepStrictEqual(over.requests, [])
+        }
+        const again = wire()
+        yield* life(outbox(), "first-key", again, flush)
+        assert.deepStrictEqual(again.taken(), numbered(1, 2))
+      })
+    )
+
+    it.effect(`in ${name} is given to another destination on request, with what waits`, () =>
+      Effect.gen(function* () {
+        const outbox = yield* make
+        yield* life(
+          outbox(),
+          "first-key",
+          wire(() => "never"),
+          trackMany(1, 2)
+        )
+        const over = wire()
+        yield* life(outbox({ adoptDestination: true }), "second-key", over, flush)
+        assert.deepStrictEqual(over.taken(), numbered(1, 2))
+        yield* Effect.flip(life(outbox(), "first-key", wire(), flush))
+        yield* life(outbox(), "second-key", wire(), flush)
+      })
+    )
+  }
+
+  it.effect("does not hold the write key, nor anything that it could be read from", () =>
+    Effect.gen(function* () {
+      yield* life(SqlOutbox.layer(), "first-key", wire(), flush)
+      const sql = yield* SqlClient.SqlClient
+      const rows = yield* sql<{ name: string; value: string }>`SELECT name, value FROM analytics_outbox_state`
+      assert.match(rows.find((row) => row.name === "destination")?.value ?? "", /^[0-9a-f]{64}$/)
+      assert.notInclude(JSON.stringify(rows), "first-key")
+    }).pipe(Effect.provide(Layer.fresh(Postgres.layerClient)))
+  )
+
+  it.effect("refuses a plain client with another write key", () =>
+    Effect.gen(function* () {
+      const path = yield* directory
+      const plain = (writeKey: string) =>
+        createAnalytics({
+          writeKey,
+          fetch: async () => new Response(null, { status: 200 }),
+          outbox: sqlite({ directory: path }),
+          closeTimeout: 0
+        })
+      const first = plain("first-key")
+      assert.throws(() => plain("second-key"), refused)
+      yield* Effect.promise(() => first.close())
+    })
+  )
+})
