@@ -19,8 +19,7 @@ const { metafile } = await build({
   platform: "node",
   format: "esm",
   target: "node22.19",
-  minifySyntax: true,
-  minifyWhitespace: true,
+  minify: true,
   metafile: true,
   logLevel: "warning",
   // Packages in CommonJS require what Node has.

@@ -292,15 +292,17 @@ const layerChosen = (options: ConfigOptions): Layer.Layer<Outbox.Outbox | SqlOut
 }
 
 /** The client of PostgreSQL: imported when it is chosen, since the package is optional. */
-const postgres = Effect.map(
-  Effect.tryPromise({
-    try: () => import("@effect/sql-pg/PgClient"),
-    catch: () => new InvalidSetting({ setting: "outbox", problem: "postgres needs the package @effect/sql-pg" })
-  }),
-  (PgClient) => (url: Redacted.Redacted<string> | undefined) =>
-    PgClient.layer({ url }).pipe(
-      Layer.catch(() => Layer.effectContext(new OutboxUnavailable({ problem: "has no connection to PostgreSQL" })))
-    )
+const postgres = /* @__PURE__ */ Effect.suspend(() =>
+  Effect.map(
+    Effect.tryPromise({
+      try: () => import("@effect/sql-pg/PgClient"),
+      catch: () => new InvalidSetting({ setting: "outbox", problem: "postgres needs the package @effect/sql-pg" })
+    }),
+    (PgClient) => (url: Redacted.Redacted<string> | undefined) =>
+      PgClient.layer({ url }).pipe(
+        Layer.catch(() => Layer.effectContext(new OutboxUnavailable({ problem: "has no connection to PostgreSQL" })))
+      )
+  )
 )
 
 const optional = <A>(config: Config.Config<A>): Config.Config<A | undefined> =>
