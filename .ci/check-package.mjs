@@ -357,14 +357,23 @@ try {
   for (const [name, missing] of incomplete) assert.ok(optional.includes(missing), `${name} needs ${missing}`)
   const withoutPeers = modules.filter((name) => !incomplete.some(([other]) => other === name))
 
-  writeFileSync(join(app, "tsconfig.json"), JSON.stringify(tsconfig))
   writeFileSync(join(app, "consumer.ts"), consumer)
-  const imports = importAll(withoutPeers)
-  writeFileSync(
-    join(app, "imports.ts"),
-    `${imports.join("\n")}\nexport const all = [${imports.map((_, i) => `m${i}`).join(", ")}]\n`
-  )
-  execFileSync(bin("tsc"), ["-p", resolve(app)], { cwd: app, stdio: ["ignore", "inherit", "inherit"] })
+  const typecheck = (names, compilerOptions) => {
+    writeFileSync(
+      join(app, "tsconfig.json"),
+      JSON.stringify({ ...tsconfig, compilerOptions: { ...tsconfig.compilerOptions, ...compilerOptions } })
+    )
+    const imports = importAll(names)
+    writeFileSync(
+      join(app, "imports.ts"),
+      `${imports.join("\n")}\nexport const all = [${imports.map((_, i) => `m${i}`).join(", ")}]\n`
+    )
+    execFileSync(bin("tsc"), ["-p", resolve(app)], { cwd: app, stdio: ["ignore", "inherit", "inherit"] })
+  }
+  // The modules for Node need its types; the others need none.
+  const isForNode = (name) => name.endsWith("/SqlOutbox")
+  typecheck(withoutPeers.filter((name) => !isForNode(name)))
+  typecheck(withoutPeers, { types: ["node"], typeRoots: [join(root, "node_modules", "@types")], skipLibCheck: true })
 
   if (incomplete.length > 0) {
     const peers = [...new Set(incomplete.map(([, missing]) => missing))]
