@@ -40,9 +40,9 @@ const plan = TrackingPlan.make({ events })
 const rules = { rules: { events: [] } }
 const refuses = (settings, create, pattern) =>
   assert.throws(() => create({ writeKey: "k", host, ...settings }), pattern)
-const anotherPlan = /^InvalidSetting: plan was made with another copy of effect: .*effect-analytics\/planned/
+const anotherPlan = /^InvalidSetting: effect-analytics: plan was made with another copy of effect: .*effect-analytics\/planned/
 const anotherOutbox =
-  /^InvalidSetting: outbox was made by another copy of effect-analytics: import both, or require both/
+  /^InvalidSetting: effect-analytics: outbox was made by another copy of effect-analytics: import both, or require both/
 refuses({ plan }, createAnalytics, anotherPlan)
 refuses({ plan }, cjs.createAnalytics, anotherPlan)
 refuses({ plan: fromJson(rules) }, cjs.createAnalytics, anotherPlan)
