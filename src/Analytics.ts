@@ -233,7 +233,7 @@ const fromConfig = <A, R>(
 ): Layer.Layer<A, Config.ConfigError | InvalidSetting, R> =>
   Layer.unwrap(
     Effect.map(
-      Effect.all([Config.Redacted(Settings.variableOf("writeKey")), Settings.config]),
+      Effect.all([Config.Redacted(Settings.variableOf("writeKey")), Settings.config()]),
       ([writeKey, settings]) =>
         Layer.catch(layerOf({ ...settings, writeKey }), ({ problem, setting }) =>
           Layer.effectContext(Effect.fail(new InvalidSetting({ setting: Settings.variableOf(setting), problem })))

@@ -93,7 +93,7 @@ export class Closed extends Data.TaggedError("Closed") {
   }
 }
 
-/** A call that breaks the tracking plan, where the plan says that such calls fail. It never holds the value. */
+/** A call that breaks the tracking plan, where the policy of the plan is to fail. It never holds the value. */
 export class PlanViolation extends Data.TaggedError("PlanViolation")<{
   /** Which of the six calls it was. */
   readonly call: string
@@ -125,7 +125,7 @@ export type LossReason =
   | "retries-exhausted"
   /** It failed for longer than 12 hours. */
   | "retry-timeout"
-  /** The API said `Retry-After` for longer than 12 hours, or too often. */
+  /** The API sent `Retry-After` for longer than 12 hours, or too often. */
   | "limited"
   /** The API refused this message: 400, 413, 422 or `success: false`. */
   | "rejected"

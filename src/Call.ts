@@ -58,7 +58,7 @@ export interface UserIdentity {
   readonly anonymousId?: Id | null | undefined
 }
 
-/** A call about a visitor who has not said who they are. */
+/** A call about a visitor without a known user id. */
 export interface VisitorIdentity {
   /** The id of the user in your database: a string that is not blank, or a whole number. */
   readonly userId?: Id | null | undefined
@@ -142,7 +142,7 @@ export const types = ["identify", "track", "page", "screen", "group", "alias"] a
 /** A call with its type: an element of a stream of calls. */
 export type Any = { readonly [T in Type]: { readonly type: T } & Calls[T] }[Type]
 
-/** A call that may leave out whom it is about, because an identity around it says so. */
+/** A call that may leave out its identity, because an identity is in scope. */
 export type WithOptionalIdentity<Call> = Call extends unknown
   ? Omit<Call, "userId" | "anonymousId"> & {
       readonly userId?: Id | null | undefined

@@ -47,7 +47,7 @@ export const withContext: {
 )
 
 /**
- * Makes this user or visitor the subject of all calls inside that name nobody themselves. With it the calls of
+ * Makes this user or visitor the subject of all calls inside that have no identity of their own. With it the calls of
  * `Analytics.identified` need no identity.
  */
 export const withIdentity: {

@@ -1,8 +1,8 @@
 /**
- * What a web request says of its visitor, as a context: address, browser, language, page, and the request's id.
+ * The facts about a visitor in a web request, as a context: address, browser, language, page, and the id of the request.
  *
  * A pure function of the request. Who asks can write into a request whatever he likes: an address is believed only where
- * nobody but your own proxies can have written it, every text is bounded, and no request makes it throw.
+ * only your own proxies can have written it, every text is bounded, and no request makes it throw.
  */
 
 import * as NetAddress from "effect/net/NetAddress"
@@ -32,7 +32,7 @@ export interface Request {
   readonly id?: unknown
 }
 
-/** As Segment's `context` has it, and `requestId`. What the request does not say is not there. */
+/** As Segment's `context` has it, and `requestId`. Facts that the request does not have are absent. */
 export type RequestContext = {
   readonly ip?: string
   readonly userAgent?: string
@@ -115,7 +115,7 @@ const header = ({ headers }: Request, name: string): string | undefined => {
 // Address
 // ---------------------------------------------------------------------------------------------------------------------
 
-/** What those who are trusted say of the visitor's address, if they do. */
+/** The visitor's address as a trusted header gives it, if there is one. */
 const forwarded = (request: Request, trust: number | string): string | undefined => {
   if (typeof trust === "string") return header(request, trust.toLowerCase())
   const hops = trust === 0 ? [] : (header(request, "x-forwarded-for")?.split(",") ?? [])
@@ -166,7 +166,7 @@ const pageOf = (request: Request): RequestContext["page"] => {
   }
 }
 
-/** Of a host that is no more than a host: with `/?#\@` in it, whoever wrote the header would write the path, too. */
+/** The origin, if the host is a plain host: with `/?#\@` in it, the sender of the header would choose the path too. */
 const originOf = ({ host = "", protocol = "" }: Request): string | undefined => {
   if (!/^https?:?$/i.test(protocol) || !/^[^/?#\\@\s]+$/.test(host)) return undefined
   const origin = `${protocol.replace(/:$/, "")}://${host}`

@@ -1,5 +1,5 @@
 /**
- * For servers of `effect/http`: every call inside of a request carries what the request says of its visitor.
+ * For servers of `effect/http`: every call inside of a request carries the context of that request.
  */
 import * as Effect from "effect/Effect"
 import * as HttpServerRequest from "effect/http/HttpServerRequest"
@@ -12,7 +12,7 @@ import * as RequestContext from "./RequestContext.ts"
  * A middleware: `HttpRouter.middleware(RequestMiddleware.make(), { global: true })`. Calls carry the request's context as
  * if `Enrichment.withContext` were around them.
  *
- * Behind proxies, put `HttpMiddleware.xForwardedHeaders` around it, or say `trust`. Throws an `InvalidSetting` when it
+ * Behind proxies, put `HttpMiddleware.xForwardedHeaders` around it, or set `trust`. Throws an `InvalidSetting` when it
  * can't be made.
  */
 export const make = (options?: RequestContext.Options) => {

@@ -170,18 +170,39 @@ export const decode = <S extends Schema.Struct.Fields>(
 export const variableOf = (setting: string): string =>
   `ANALYTICS_${setting.replace(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase()}`
 
+/**
+ * The settings in environment variables, for programs without a `ConfigProvider`. Throws an `InvalidSetting` that names a
+ * variable whose value cannot work.
+ */
+export const fromVariables = (environment: Readonly<Record<string, string | undefined>>): typeof Settings.Type => {
+  const settings: Record<string, unknown> = {}
+  for (const name of Object.keys(Settings.fields)) {
+    const text = environment[variableOf(name)]
+    if (text === undefined) continue
+    settings[name] = /^-?[\d.]+$/.test(text) ? Number(text) : text === "true" ? true : text === "false" ? false : text
+  }
+  const decoded = SchemaParser.decodeUnknownResult(Settings)(settings)
+  if (Result.isSuccess(decoded)) return decoded.success
+  const { expected, path, value } = firstProblem(decoded.failure, settings)
+  return invalid(variableOf(String(path[0])), `must be ${expected}; it is ${typeOf(value)}`)
+}
+
 /** The settings in the environment: `ANALYTICS_HOST`, `ANALYTICS_BATCH_SIZE`, …, each only if it is set. */
-export const config = /* @__PURE__ */ Config.all(
-  Object.fromEntries(
-    Object.entries(Settings.fields)
-      // No single string holds headers.
-      .filter(([name]) => name !== "headers")
-      .map(([name, field]) => [
-        name,
-        Config.map(Config.option(Config.schema(Schema.toType(field) as never, variableOf(name))), Option.getOrUndefined)
-      ])
-  )
-) as Config.Config<Omit<typeof Settings.Type, "headers">>
+export const config = (): Config.Config<Omit<typeof Settings.Type, "headers">> =>
+  Config.all(
+    Object.fromEntries(
+      Object.entries(Settings.fields)
+        // No single string holds headers.
+        .filter(([name]) => name !== "headers")
+        .map(([name, field]) => [
+          name,
+          Config.map(
+            Config.option(Config.schema(Schema.toType(field) as never, variableOf(name))),
+            Option.getOrUndefined
+          )
+        ])
+    )
+  ) as Config.Config<typeof Settings.Type>
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Readers

@@ -263,7 +263,7 @@ const noResponse = "fetch answered no Response"
 
 /**
  * A `fetch` as mocks expect it and as they may be: the JSON of a request is a string, so that `JSON.parse(init.body)` works, and
- * an answer that is no `Response` is an error that says so.
+ * an answer that is no `Response` is an error with that reason.
  */
 const checked =
   (fetch: typeof globalThis.fetch | undefined): typeof globalThis.fetch =>

@@ -4,14 +4,11 @@
  * Settings that cannot work throw when the client is made. After that nothing throws and nothing waits: a call answers whether
  * it was accepted, and `onError` gets every call that was not, and every later loss.
  */
-import * as Config from "effect/Config"
-import * as ConfigProvider from "effect/ConfigProvider"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
-import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as References from "effect/References"
 import * as Scope from "effect/Scope"
@@ -34,7 +31,7 @@ import type * as Message from "./Message.ts"
 import * as Observer from "./Observer.ts"
 import type * as Outbox from "./Outbox.ts"
 import { failureOf as failureIn, type Outcome, type Stats } from "./Outcome.ts"
-import { config, flag, invalid, millis, optionalFunction, Settings as Schema, variableOf } from "./Settings.ts"
+import { flag, fromVariables, invalid, millis, optionalFunction, Settings as Schema, variableOf } from "./Settings.ts"
 import type * as TrackingPlan from "./TrackingPlan.ts"
 import * as Transport from "./Transport.ts"
 
@@ -235,16 +232,11 @@ export const createAnalytics: {
 
 /** The settings in `ANALYTICS_WRITE_KEY`, `ANALYTICS_HOST`, …. */
 const fromEnvironment = (): AnySettings => {
-  const { writeKey, ...settings } = Effect.runSync(
-    Effect.all({ writeKey: Config.option(Config.Redacted(variableOf("writeKey"))), settings: config }).pipe(
-      Effect.map(({ settings, writeKey }) => ({ ...settings, writeKey: Option.getOrUndefined(writeKey) })),
-      Effect.catch((error) => Effect.sync(() => invalid("the environment", error.message))),
-      // As it is now: the default provider remembers the environment of its first use.
-      Effect.provideService(ConfigProvider.ConfigProvider, ConfigProvider.fromEnv())
-    )
-  )
+  const { process } = globalThis as { readonly process?: { readonly env?: Readonly<Record<string, string>> } }
+  const environment = process?.env ?? {}
+  const writeKey = environment[variableOf("writeKey")]
   if (writeKey === undefined) return invalid(variableOf("writeKey"), "is not set, and no settings are given")
-  return { ...settings, writeKey: Redacted.value(writeKey) }
+  return { ...fromVariables(environment), writeKey }
 }
 
 /** @internal Makes a client whose outcomes are recorded, those of calls that callbacks make included. */

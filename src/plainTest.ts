@@ -79,7 +79,7 @@ export const createTestAnalytics: {
     },
     ofType: (event) =>
       FakeServer.propertiesOf(server.batches.flat(), event).map((properties) =>
-        // Without a plan nobody can see it.
+        // Without a plan the types hide it.
         Effect.runSync((settings.plan as TrackingPlan.Plan).decodeSent(event, properties))
       ),
     respond: (...answers) => void server.script.push(...answers),
@@ -104,7 +104,7 @@ const fetchFrom =
     return FakeServer.toResponse(answer === "never" ? 200 : answer)
   }
 
-/** Resolves after a time, or never; rejects when the signal says so. */
+/** Resolves after a time, or never; rejects when the signal aborts. */
 const until = (signal: AbortSignal | undefined, after: number | undefined): Promise<void> =>
   new Promise((resolve, reject) => {
     const timer = after === undefined ? undefined : setTimeout(resolve, after)

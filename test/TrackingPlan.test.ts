@@ -503,7 +503,7 @@ describe("TrackingPlan: fields that say who someone is", () => {
     Effect.gen(function* () {
       const layer = Layer.provide(plan.layer({}), AnalyticsTest.layer())
       const error = yield* Effect.flip(Effect.scoped(Layer.build(layer)))
-      assert.strictEqual(error.message, "hashKey is needed to hash what is marked as pii")
+      assert.strictEqual(error.message, "effect-analytics: hashKey is needed to hash what is marked as pii")
       yield* plan.track("Signed Up", who, { userId: "u1" })
       assert.deepStrictEqual((yield* sent)[0]?.properties, { plan: "pro", friends: [{ name: "M" }] })
     }).pipe(Effect.provide(AnalyticsTest.layer()))

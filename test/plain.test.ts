@@ -856,7 +856,7 @@ describe("createTestAnalytics", () => {
       () => "was taken",
       (error: Error) => error.message
     )
-    assert.match(ended, /^the observer was told something else/)
+    assert.match(ended, /^the reported outcomes differ/)
     await using honest = createTestAnalytics()
     honest.track(track)
   })

@@ -174,7 +174,7 @@ export const make = Effect.fnUntraced(function* (options: {
       () => Effect.succeed(Transport.SendResult.Transient({ detail: "the transport threw" }))
     )
     const now = yield* Time.monotonicMillis
-    // The result of a request that left before the limit says nothing about it.
+    // A request that left before the limit does not end it.
     if (result._tag !== "Limited" && limitedUntil <= now) limitedSince = undefined
     part.attempts++
     yield* note(part, result, now - startedAt)

@@ -1,6 +1,6 @@
 /**
  * Outcomes for monitoring tools that listen to Node's `diagnostics_channel`: `effect-analytics:outcome` gets each batch that is
- * delivered, each loss, and each call that is not accepted. It costs nothing where nobody subscribes.
+ * delivered, each loss, and each call that is not accepted. Without subscribers it costs nothing.
  */
 import type { Outcome } from "../Outcome.ts"
 

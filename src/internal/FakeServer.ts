@@ -40,7 +40,7 @@ export class FakeServer {
   readonly requests: Array<Request> = []
   readonly script: Array<Answer> = []
 
-  /** Remembers a request, and says how to answer it. Throws if no Tracking API could read it. */
+  /** Records a request and answers with its response. Throws if no Tracking API could read the request. */
   answer(headers: Readonly<Record<string, string>>, text: string): Answer {
     check(text)
     const answer = this.script.shift() ?? 200
@@ -78,23 +78,24 @@ export const toText = (bytes: Uint8Array<ArrayBuffer>, encoding: string | undefi
   return new Response(encoding === "gzip" ? stream.pipeThrough(new DecompressionStream("gzip")) : stream).text()
 }
 
-/** What is wrong with the account of a closed client, if anything: all that was offered has ended once, and was told. */
+/** Checks a closed client: every offered message has ended once, and every end was reported. Answers with what is wrong. */
 export const violation = (stats: Outcome.Stats, outcomes: ReadonlyArray<Outcome.Outcome>): string | undefined => {
   if (stats.pending !== 0) return "a closed client still holds messages"
   if (stats.offered !== stats.delivered + stats.dropped + stats.rejected) return "not every message is accounted for"
-  const told = { delivered: 0, dropped: 0, rejected: 0 }
+  const reported = { delivered: 0, dropped: 0, rejected: 0 }
   const ids = new Set<Message.Message>()
   for (const outcome of outcomes) {
-    if (outcome._tag === "Refused") told.rejected++
-    else if (outcome._tag === "Filtered") told.dropped++
+    if (outcome._tag === "Refused") reported.rejected++
+    else if (outcome._tag === "Filtered") reported.dropped++
     else {
-      told[outcome._tag === "Delivered" ? "delivered" : "dropped"] += outcome.messages.length
+      reported[outcome._tag === "Delivered" ? "delivered" : "dropped"] += outcome.messages.length
       for (const message of outcome.messages) {
         if (ids.has(message)) return "a message ended twice"
         ids.add(message)
       }
     }
   }
-  const same = told.delivered === stats.delivered && told.dropped === stats.dropped && told.rejected === stats.rejected
-  return same ? undefined : `the observer was told something else (${JSON.stringify(told)})`
+  const same =
+    reported.delivered === stats.delivered && reported.dropped === stats.dropped && reported.rejected === stats.rejected
+  return same ? undefined : `the reported outcomes differ (${JSON.stringify(reported)})`
 }

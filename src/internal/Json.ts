@@ -47,8 +47,8 @@ export const isThenable = (value: unknown): value is PromiseLike<unknown> => {
 }
 
 /**
- * Copying stops here, so that nobody waits for ten megabytes that will be refused. Well above a message's limit: the
- * error can then tell the true size of most, and `transform` can still remove what is too much.
+ * Copying stops at this size, so that ten megabytes are refused quickly. It is well above the limit of a message: the error has
+ * the true size of most values, and `transform` can still remove a part.
  */
 const maxCharacters = 8 * limits.messageBytes
 
@@ -297,7 +297,7 @@ const entriesOf = (value: object, tag: string): unknown => {
 /** A lone surrogate in JSON text: an escape, and not the second half of an escaped backslash. */
 const escapes = /\\(?:(ud[89a-f]..)|.)/g
 
-/** The JSON text of a copy; lone surrogates are U+FFFD, so that its UTF-8 bytes say the same. */
+/** The JSON text of a copy; lone surrogates are U+FFFD, so that its UTF-8 bytes mean the same. */
 export const stringify = (data: unknown): string => {
   const text = JSON.stringify(data)
   return text.includes("\\ud")

@@ -9,7 +9,7 @@ import { log } from "./Log.ts"
 
 /** The least time between two lines of a kind, in milliseconds. */
 const interval = 10_000
-/** Kinds that are told apart, at most. Further ones share a line. */
+/** Kinds with a line of their own, at most. Further ones share a line. */
 const maxKinds = 100
 
 interface Kind {

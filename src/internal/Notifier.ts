@@ -106,8 +106,8 @@ export const make: Effect.Effect<Notifier> = Effect.contextWith((context: Contex
     if (visible === undefined) return undefined
     depth++
     try {
-      const told = observer === undefined ? losses.add(visible) : observer(visible)
-      return Exit.isExit(told) && Exit.isSuccess(told) ? undefined : guard(told)
+      const observed = observer === undefined ? losses.add(visible) : observer(visible)
+      return Exit.isExit(observed) && Exit.isSuccess(observed) ? undefined : guard(observed)
     } catch (cause) {
       return guard(Effect.die(cause))
     } finally {
@@ -116,8 +116,8 @@ export const make: Effect.Effect<Notifier> = Effect.contextWith((context: Contex
   }
 
   /** What an observer does takes a while at most, and fails for itself. */
-  const guard = (told: Effect.Effect<void>): Effect.Effect<void> =>
-    told.pipe(
+  const guard = (observing: Effect.Effect<void>): Effect.Effect<void> =>
+    observing.pipe(
       Effect.provideService(IsObserving, true),
       Effect.interruptible,
       Effect.timeoutOption(observerTimeout),

@@ -1,12 +1,12 @@
 /**
- * The two times that a client needs: the one of day, which people set and write down, and the one that only goes on.
+ * The two times of a client: the time of day, which may be set back, and the monotonic time.
  */
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 
-/** Milliseconds that have passed since some beginning: for waits and durations, whatever is done to the clock. */
+/** Monotonic milliseconds: for waits and durations, whatever is done to the clock. */
 export const monotonicMillis: Effect.Effect<number> = Effect.map(
   Clock.monotonicTimeNanos,
   (nanos) => Number(nanos / 1_000n) / 1_000
@@ -37,7 +37,7 @@ export const isIso = (text: unknown): boolean => {
 
 const real = /* @__PURE__ */ Context.get(/* @__PURE__ */ Context.empty(), Clock.Clock)
 
-/** The real clock, but for one thing: nobody has to wait for its sleepers. */
+/** The real clock with timers that keep no process alive. */
 const unrefClock: Clock.Clock = /* @__PURE__ */ Object.assign(/* @__PURE__ */ Object.create(real) as Clock.Clock, {
   sleep: (duration: Duration.Duration) =>
     Effect.callback<void>((resume) => {

@@ -1,5 +1,5 @@
 /**
- * A collection that keeps nothing alive: values that nobody else holds leave it. Where the runtime has no weak references
+ * A collection that keeps nothing alive: values without other references leave it. Where the runtime has no weak references
  * (workerd by default), values stay until they are removed.
  */
 export interface WeakCollection<A extends object> {
