@@ -27,10 +27,13 @@ const order = [
     "plain",
     "RequestMiddleware",
     "internal/FakeServer",
+    "internal/MicrotaskScheduler",
     "AnalyticsTest",
     "plainTest",
     "Collector",
     "Debugger",
+    "cli",
+    "bin",
     "index"
   ]
 ]
@@ -112,7 +115,9 @@ module.exports = {
             "AnalyticsTest",
             "plainTest",
             "Collector",
-            "Debugger"
+            "Debugger",
+            "cli",
+            "bin"
           ]
         )
       }
@@ -131,9 +136,19 @@ module.exports = {
       from: { path: "^src/", pathNot: "^src/TrackingPlan/json/Validator[.]ts$" },
       to: { path: installed("typebox/") }
     },
-    onlyImportedBy("http", "Transport", "Analytics", "AnalyticsTest", "RequestMiddleware", "Collector", "Debugger"),
+    onlyImportedBy(
+      "http",
+      "Transport",
+      "Analytics",
+      "AnalyticsTest",
+      "RequestMiddleware",
+      "Collector",
+      "Debugger",
+      "cli"
+    ),
     onlyImportedBy("net", "RequestContext"),
-    onlyImportedBy("sql", "SqlOutbox"),
+    onlyImportedBy("sql", "SqlOutbox", "cli"),
+    onlyImportedBy("cli", "cli"),
     {
       name: "no-barrels",
       comment: "Import the module (effect/Effect), not the barrel: bundles are a quarter of the size.",
@@ -150,7 +165,9 @@ module.exports = {
       "An optional peer may be missing; import it",
       { path: installed("@effect/(platform-node|sql-pg)/") },
       "SqlOutbox",
-      "Collector"
+      "Collector",
+      "cli",
+      "bin"
     ),
     only(
       "node-builtins",
@@ -158,15 +175,21 @@ module.exports = {
       { dependencyTypes: ["core"] },
       "SqlOutbox",
       "Collector",
-      "Debugger"
+      "Debugger",
+      "cli",
+      "bin"
     ),
     {
       name: "effect-is-the-only-dependency",
       comment: "The library has no runtime dependency but effect.",
       severity: "error",
       from: { path: "^src/" },
-      to: { path: installed(""), pathNot: installed("(effect|@effect/platform-node|@effect/sql-pg|typebox)/") }
+      to: {
+        path: installed(""),
+        pathNot: installed("(effect|@effect/platform-node|@effect/sql-pg|typebox|csv-parse)/")
+      }
     },
+    only("bundled", "It is bundled into the command line; import it", { path: installed("csv-parse/") }, "cli"),
     {
       name: "src-stays-in-src",
       comment: "Tests, examples and benchmarks import the library, not the other way round.",

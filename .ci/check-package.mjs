@@ -2,7 +2,7 @@
  * Packs the library and uses it as a stranger would: installed from the tarball, beside nothing but effect.
  */
 import assert from "node:assert/strict"
-import { execFileSync } from "node:child_process"
+import { execFileSync, spawnSync } from "node:child_process"
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join, resolve } from "node:path"
@@ -116,6 +116,48 @@ const importEach = (cwd, modules) => {
   return said.split("\n").flatMap((line) => (line === "" ? [] : [JSON.parse(line)]))
 }
 
+/** The command line, where nothing is installed but the package itself: not even its peers. */
+const checkCommandLine = (cwd, tarball) => {
+  mkdirSync(cwd)
+  writeFileSync(join(cwd, "package.json"), JSON.stringify({ name: "alone", private: true }))
+  npm(cwd, "install", "--prefer-offline", "--ignore-scripts", "--legacy-peer-deps", tarball)
+  const installed = readdirSync(join(cwd, "node_modules")).filter((name) => !name.startsWith("."))
+  assert.deepEqual(installed, ["effect-analytics"])
+  const npx = (...args) => execFileSync("npx", ["--no-install", "effect-analytics", ...args], { cwd, encoding: "utf8" })
+  assert.match(npx("--help"), /import +Import events from NDJSON or CSV/)
+  const { message, valid } = JSON.parse(npx("track", "Signed Up", "--user-id", "u1", "--dry-run", "--json"))
+  assert.deepEqual([valid, message.event, message.userId], [true, "Signed Up", "u1"])
+  // It ends by itself only when it is told to.
+  const { stdout } = spawnSync(
+    process.execPath,
+    ["node_modules/effect-analytics/dist/bin.js", "debugger", "--port", "0", "--json"],
+    {
+      cwd,
+      encoding: "utf8",
+      timeout: 10_000
+    }
+  )
+  assert.match(JSON.parse(stdout).url, /^http:\/\/127\.0\.0\.1:\d+\/#/)
+  writeFileSync(join(cwd, "events.csv"), "userId,event\nu1,Signed Up\n")
+  const { lines, valid: rows } = JSON.parse(npx("import", "events.csv", "--type", "track", "--dry-run", "--json"))
+  assert.deepEqual([lines, rows], [1, 1])
+  const rules = {
+    type: "object",
+    properties: { properties: { type: "object", properties: { a: { type: "string" } } } }
+  }
+  writeFileSync(
+    join(cwd, "plan.json"),
+    JSON.stringify({ display_name: "Shop", rules: { events: [{ name: "E", rules }] } })
+  )
+  assert.equal(npx("plan", "check", "plan.json"), "valid Shop: 1 event\n")
+  for (const name of ["effect", "@effect/platform-node", "csv-parse", "typebox"]) {
+    assert.match(
+      readFileSync(join(cwd, "node_modules/effect-analytics/dist/bin-licenses.txt"), "utf8"),
+      new RegExp(`^${name} `, "m")
+    )
+  }
+}
+
 const temp = mkdtempSync(join(tmpdir(), "effect-analytics-package-"))
 try {
   npm(root, "pack", "--pack-destination", temp)
@@ -124,6 +166,8 @@ try {
     readdirSync(temp).find((file) => file.endsWith(".tgz"))
   )
   execFileSync(bin("publint"), ["run", tarball, "--strict"], { cwd: root, stdio: ["ignore", "inherit", "inherit"] })
+
+  checkCommandLine(join(temp, "alone"), tarball)
 
   const versionOf = (name) => readJson(root, "node_modules", name, "package.json").version
   const app = join(temp, "app")

@@ -16,6 +16,7 @@ import * as Redacted from "effect/Redacted"
 import * as Analytics from "./Analytics.ts"
 import type { InvalidSetting } from "./AnalyticsError.ts"
 import * as FakeServer from "./internal/FakeServer.ts"
+import * as MicrotaskScheduler from "./internal/MicrotaskScheduler.ts"
 import * as Notifier from "./internal/Notifier.ts"
 import type * as Message from "./Message.ts"
 import type * as Outcome from "./Outcome.ts"
@@ -46,6 +47,8 @@ export type Options = Partial<Analytics.Options>
 /**
  * The real client over a recorded wire. Time is the test's: under `TestClock` a retry waits until the test adjusts the clock.
  * `closeTimeout` is 0 by default: messages that a test leaves undelivered are dropped at its end.
+ *
+ * The timers of JavaScript may be fake: without `gzip`, a `flushInterval` and a scripted delay the layer needs none.
  */
 export const layer = (options: Options = {}): Layer.Layer<Analytics.Analytics | Sent, InvalidSetting> =>
   Layer.unwrap(
@@ -64,7 +67,9 @@ export const layer = (options: Options = {}): Layer.Layer<Analytics.Analytics | 
         ...options,
         writeKey: options.writeKey ?? Redacted.make("test-write-key"),
         closeTimeout: options.closeTimeout ?? 0
-      }).pipe(Layer.provide([Layer.succeed(HttpClient.HttpClient, httpClient(server)), recorder]))
+      }).pipe(
+        Layer.provide([Layer.succeed(HttpClient.HttpClient, httpClient(server)), recorder, MicrotaskScheduler.layer])
+      )
       return Layer.merge(Layer.provideMerge(conservation(outcomes), client), sent)
     })
   )

@@ -8,6 +8,7 @@ import * as Deferred from "effect/Deferred"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Option from "effect/Option"
 import * as Pull from "effect/Pull"
 import * as Schedule from "effect/Schedule"
 import * as Scope from "effect/Scope"
@@ -40,8 +41,9 @@ export interface Options {
   /** Attempts after the first for a batch whose failure may pass. @default 10 */
   readonly maxRetries?: number | undefined
   /**
-   * How long a close may take. Messages that are left then are dropped and reported, or kept by a durable outbox. The default
-   * fits the 30 seconds that containers have between SIGTERM and SIGKILL. Milliseconds or a duration string.
+   * How long a close may take. Messages that are left then are dropped and reported, or kept by a durable outbox. Without a
+   * close, waiting for a retry keeps a process alive for no longer either. The default fits the 30 seconds that containers have
+   * between SIGTERM and SIGKILL. Milliseconds or a duration string.
    * @default "20 seconds"
    */
   readonly closeTimeout?: Duration.Input | undefined
@@ -76,7 +78,7 @@ export const make = Effect.fnUntraced(function* (
   const outbox = yield* Outbox.Outbox
   const { envelopeBytes, identity } = yield* Transport.Transport
   if (outbox.durable !== undefined && identity !== undefined) yield* outbox.durable.bind(identity)
-  const retry = yield* Retry.make({ maxRetries })
+  const retry = yield* Retry.make({ maxRetries, closeTimeout })
   const { deliver, maxBatchBytes } = yield* Bisect.make(retry)
   const running = yield* Scope.make()
 
@@ -88,20 +90,28 @@ export const make = Effect.fnUntraced(function* (
     return 0
   })
 
-  const pipeline = Stream.fromPull(Effect.succeed(outbox.take(batchSize))).pipe(
+  const failed = yield* Deferred.make<never, unknown>()
+  /** Passes a defect on at once. The stream itself sees it when a slot is free, which an outage can delay for hours. */
+  const failFast = <A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A, E> =>
+    Effect.tapCause(effect, (cause) => (Cause.hasDies(cause) ? Deferred.failCause(failed, cause) : Effect.void))
+
+  const pipeline = Stream.fromPull(Effect.succeed(failFast(outbox.take(batchSize)))).pipe(
     // `Stream.groupedWithin(batchSize, flushInterval)`, with a limit in bytes as well, and cut short by a flush.
     Stream.aggregateWithin(
       batchOf(batchSize, () => maxBatchBytes() - envelopeBytes),
-      Schedule.addDelay(Schedule.forever, () => window)
+      Schedule.addDelay(Schedule.forever, () => failFast(window))
     ),
     // A batch is not formed before there is a slot for it: messages that arrive until then are part of it.
     Stream.mapEffect((batch) => orDrop(outbox, batch, deliver(batch)), { concurrency: maxInFlight, unordered: true }),
+    Stream.interruptWhen(Deferred.await(failed)),
     Stream.runDrain
   )
 
+  let isEnding = false
+
   yield* pipeline.pipe(
     Effect.onExit((exit) =>
-      Exit.isFailure(exit) && !Cause.hasInterruptsOnly(exit.cause) ? fail(exit.cause) : Effect.void
+      Exit.isFailure(exit) && !(isEnding && Cause.hasInterruptsOnly(exit.cause)) ? fail(exit.cause) : Effect.void
     ),
     Effect.forkIn(running)
   )
@@ -109,14 +119,15 @@ export const make = Effect.fnUntraced(function* (
   /** Ends a client whose pipeline has failed: nothing that it holds may stay without an outcome. */
   const fail = Effect.fnUntraced(function* (cause: Cause.Cause<unknown>) {
     yield* log("Error", "the delivery failed, and the client ends; please report it", { cause: Cause.pretty(cause) })
-    yield* outbox.close
-    yield* outbox.abandon(broken)
+    yield* Effect.ensuring(outbox.close, outbox.abandon(broken))
   })
 
-  const end = Effect.fnUntraced(function* (timeout: number) {
+  const end = Effect.fnUntraced(function* (timeout: number, isEndOfScope: boolean) {
     const before = yield* outbox.counts
     yield* outbox.close
-    yield* Effect.timeoutOption(outbox.flush, timeout)
+    const flushed = yield* Effect.timeoutOption(outbox.flush, timeout)
+    // Nobody gets the answer to the end of a scope.
+    if (isEndOfScope && timeout > 0 && Option.isNone(flushed)) yield* logVain(before, timeout)
     yield* Scope.close(running, Exit.void)
     yield* outbox.abandon(new DeliveryError({ reason: "closed", attempts: 0, ...retry.lastFailure() }))
     const after = yield* outbox.counts
@@ -127,18 +138,27 @@ export const make = Effect.fnUntraced(function* (
     }
   })
 
+  const logVain = Effect.fnUntraced(function* (before: Outbox.Counts, timeout: number) {
+    const { delivered, pending } = yield* outbox.counts
+    if (delivered > before.delivered) return
+    yield* log(
+      "Warn",
+      `the end of a layer waited ${timeout / 1_000} s and nothing was delivered; ${pending} messages are left. ` +
+        "Is the layer built for each request? One for the whole process does not wait (ManagedRuntime)"
+    )
+  })
+
   const ended = yield* Deferred.make<Closed>()
-  let isEnding = false
-  const close: Delivery["close"] = (timeout = closeTimeout) =>
+  const closeOnce = (timeout: number, isEndOfScope: boolean) =>
     Effect.suspend(() => {
       if (isEnding) return Deferred.await(ended)
       isEnding = true
       // It is bounded: an interrupted close must not leave the next one waiting.
-      return Effect.uninterruptible(Effect.tap(end(timeout), (closed) => Deferred.succeed(ended, closed)))
+      return Effect.uninterruptible(Effect.tap(end(timeout, isEndOfScope), (closed) => Deferred.succeed(ended, closed)))
     })
-  yield* Effect.addFinalizer(() => close())
+  yield* Effect.addFinalizer(() => closeOnce(closeTimeout, true))
 
-  return { close, status: retry.status }
+  return { close: (timeout = closeTimeout) => closeOnce(timeout, false), status: retry.status }
 })
 
 const broken = new DeliveryError({ reason: "broken", attempts: 0 })

@@ -156,7 +156,7 @@ export const make = Effect.fnUntraced(function* (
         }
         takenBytes -= bytes
         capacity.remove(messages.length, bytes)
-        return Effect.andThen(notify({ ...outcome, messages }), Effect.sync(resolveFlushes))
+        return Effect.ensuring(notify({ ...outcome, messages }), Effect.sync(resolveFlushes))
       })
     )
 

@@ -214,9 +214,13 @@ export const read = <A>(settings: () => A): Effect.Effect<A, InvalidSetting> =>
     try {
       return Effect.succeed(settings())
     } catch (error) {
-      return error instanceof InvalidSetting ? Effect.fail(error) : Effect.die(error)
+      return isInvalidSetting(error) ? Effect.fail(error) : Effect.die(error)
     }
   })
+
+/** By tag: the error may come from another evaluation of its module. */
+const isInvalidSetting = (error: unknown): error is InvalidSetting =>
+  (error as { readonly _tag?: unknown } | null | undefined)?._tag === "InvalidSetting"
 
 /** Throws what `read` turns into a failure. */
 export const invalid = (setting: string, problem: string): never => {
@@ -279,9 +283,21 @@ export const oneOf = <const Word extends string>(
     ? (value ?? fallback)
     : invalid(setting, `must be one of ${words.map((word) => `"${word}"`).join(", ")}`)
 
+/** The value of a `Redacted`. Each copy of effect keeps the values of its own. */
+export const secret = <A>(setting: string, redacted: Redacted.Redacted<A>): A => {
+  try {
+    return Redacted.value(redacted)
+  } catch {
+    return invalid(
+      setting,
+      "is a Redacted that cannot be read: it was wiped, or there are two copies of effect (npm dedupe, npm ls effect)"
+    )
+  }
+}
+
 /** A key that can travel in a header and in JSON as it is. It is never part of the error. */
 export const writeKey = (key: Redacted.Redacted<string>): string => {
-  const value: unknown = Redacted.isRedacted(key) ? Redacted.value(key) : undefined
+  const value: unknown = Redacted.isRedacted(key) ? secret("writeKey", key) : undefined
   if (typeof value !== "string") return invalid("writeKey", "must be a string (in Effect a Redacted one)")
   if (value.trim() === "") return invalid("writeKey", "must not be blank")
   return /^[\x21-\x7e]+$/.test(value) ? value : invalid("writeKey", "must be printable ASCII without spaces")

@@ -30,7 +30,7 @@ import type * as SqliteFile from "./SqlOutbox/SqliteFile.ts"
 import * as SqlOutboxService from "./SqlOutbox/SqlOutboxService.ts"
 import * as Transport from "./Transport.ts"
 
-export type { Health, Operations, Stats } from "./SqlOutbox/Operations.ts"
+export type { DeadLetter, Health, Operations, Stats } from "./SqlOutbox/Operations.ts"
 
 /** What an operator does with a durable outbox. */
 export class SqlOutbox extends Context.Service<SqlOutbox, Operations>()("effect-analytics/SqlOutbox") {}
@@ -174,7 +174,9 @@ const noOperations = (error: OutboxUnavailable | OutboxFull): Operations => {
     purgeUser: () => fails,
     exportLines: () => Stream.fail(error),
     importLines: () => fails,
-    removeExported: () => fails
+    removeExported: () => fails,
+    pendingMessages: Stream.fail(error),
+    deadLetters: Stream.fail(error)
   }
 }
 

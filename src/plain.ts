@@ -16,7 +16,7 @@ import * as Analytics from "./Analytics.ts"
 import type { CallError, DeliveryError, LossReason } from "./AnalyticsError.ts"
 import * as Call from "./Call.ts"
 import * as Enrichment from "./Enrichment.ts"
-import { ignoreThrows } from "./internal/Callback.ts"
+import { ignoreThrows, textOf } from "./internal/Callback.ts"
 import * as CallStorage from "./internal/CallStorage.ts"
 import type { Check } from "./internal/Check.ts"
 import * as ExitWarning from "./internal/ExitWarning.ts"
@@ -222,7 +222,7 @@ export const createAnalytics: {
   (settings: SyncSettings & Unplanned): Client
 } = (settings?: AnySettings): never => {
   try {
-    return createRecorded(settings === undefined ? fromEnvironment() : settings) as never
+    return createInside(Layer.empty, settings === undefined ? fromEnvironment() : settings) as never
   } catch (error) {
     // The stack begins at the caller: that is where the setting is.
     if (error instanceof Error) Error.captureStackTrace?.(error, createAnalytics)
@@ -239,10 +239,10 @@ const fromEnvironment = (): AnySettings => {
   return { ...fromVariables(environment), writeKey }
 }
 
-/** @internal Makes a client whose outcomes are recorded, those of calls that callbacks make included. */
-export const createRecorded = (
-  settings: AnySettings,
-  record: (outcome: Outcome) => void = () => {}
+/** @internal Makes a client inside of services that the settings do not name: for the test client. */
+export const createInside = (
+  outer: Layer.Layer<never>,
+  settings: AnySettings
 ): PlannedClient<TrackingPlan.Definition> => {
   check(settings)
   const { fetch, logger, onError, onOutcome, outbox, plan, writeKey, ...options } = settings
@@ -258,11 +258,7 @@ export const createRecorded = (
   const bare = Layer.provide(Analytics.layerNoDeps(options), [queue, transport])
   const layer = plan === undefined ? bare : Layer.provide(plan.layer(settings), bare)
   const observer = observerOf(settings)
-  const surroundings = Layer.mergeAll(
-    Layer.succeed(Observer.Observer, observer?.observe),
-    Layer.succeed(Notifier.Recorder, record),
-    logTo(logger)
-  )
+  const surroundings = Layer.mergeAll(Layer.succeed(Observer.Observer, observer?.observe), logTo(logger), outer)
   const scope = Scope.makeUnsafe()
   const services = Effect.runSync(Layer.buildWithScope(Layer.provideMerge(layer, surroundings), scope))
   const analytics = Context.get(services, Analytics.Analytics)
@@ -433,8 +429,7 @@ const observerOf = ({ onError, onOutcome }: AnySettings): CallbackObserver | und
       ignoreThrows(callback, (cause) => {
         if (failed.has(name)) return
         failed.add(name)
-        const text = cause instanceof Error ? (cause.stack ?? cause.message) : String(cause)
-        failures = Effect.andThen(failures, log("Error", `${name} threw: ${text}`))
+        failures = Effect.andThen(failures, log("Error", `${name} threw: ${textOf(cause)}`))
       })
     )
 
@@ -494,7 +489,7 @@ const logTo = (logger: Log | undefined): Layer.Layer<never> => {
         hasThrown = true
         // The program's own logger cannot report its own failure.
         // @effect-diagnostics-next-line globalConsole:off
-        ignoreThrows(() => standard.error(`effect-analytics: logger threw: ${String(cause)}; it did not log: ${line}`))
+        ignoreThrows(() => standard.error(`effect-analytics: logger threw: ${textOf(cause)}; it did not log: ${line}`))
       }
     )
   })

@@ -2,12 +2,15 @@
  * For the tests of plain programs: the client of `createAnalytics`, with only the wire replaced.
  */
 import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
 import * as FakeServer from "./internal/FakeServer.ts"
+import * as MicrotaskScheduler from "./internal/MicrotaskScheduler.ts"
+import * as Notifier from "./internal/Notifier.ts"
 import type * as Message from "./Message.ts"
 import type { Outcome } from "./Outcome.ts"
 import {
   type Client,
-  createRecorded,
+  createInside,
   type Deadline,
   type PlannedClient,
   type PlanSettings,
@@ -43,7 +46,8 @@ export interface PlannedTestClient<D extends TrackingPlan.Definition> extends Pl
 
 /**
  * A client over a recorded wire. Its `close` rejects if a message is not accounted for. Calls that are not accepted throw, unless
- * `strict` is `false`. A plan has a `hashKey` if none is given.
+ * `strict` is `false`. A plan has a `hashKey` if none is given. Timers may be fake: without `gzip`, a `flushInterval` and a
+ * scripted delay it needs none.
  */
 export const createTestAnalytics: {
   <D extends TrackingPlan.Definition>(settings: Partial<Settings> & PlanSettings<D>): PlannedTestClient<D>
@@ -60,7 +64,8 @@ export const createTestAnalytics: {
     strict: settings.strict ?? true,
     fetch: fetchFrom(server)
   }
-  const client = createRecorded(all, (outcome) => outcomes.push(outcome))
+  const recorder = Layer.succeed(Notifier.Recorder, (outcome) => void outcomes.push(outcome))
+  const client = createInside(Layer.merge(recorder, MicrotaskScheduler.layer), all)
   const close = async (deadline?: Deadline) => {
     const flushed = await client.close(deadline)
     const broken = FakeServer.violation(client.stats(), outcomes)

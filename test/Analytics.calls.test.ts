@@ -73,7 +73,7 @@ describe("a flush with a deadline", () => {
       yield* (yield* AnalyticsTest.Sent).respond(200, 400, "never")
       yield* Effect.ignore(Analytics.track({ userId: "u1", event: "" }))
       yield* trackMany(1, 3)
-      const flush = yield* Effect.forkChild(Analytics.flushWithin("2 seconds"))
+      const flush = yield* Effect.forkChild(Analytics.flushWithin("2 seconds"), { startImmediately: true })
       yield* breathe
       yield* TestClock.adjust("1999 millis")
       assert.isUndefined(flush.pollUnsafe())

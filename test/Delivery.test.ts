@@ -11,7 +11,20 @@ import * as Analytics from "../src/Analytics.ts"
 import * as AnalyticsTest from "../src/AnalyticsTest.ts"
 import { toResponse } from "../src/internal/FakeServer.ts"
 import * as Observer from "../src/Observer.ts"
-import { attemptedAt, breathe, chance, elapse, events, losses, numbered, pass, sizes, trackMany } from "./support.ts"
+import {
+  attemptedAt,
+  breathe,
+  chance,
+  elapse,
+  events,
+  type Line,
+  layerLog,
+  losses,
+  numbered,
+  pass,
+  sizes,
+  trackMany
+} from "./support.ts"
 
 describe("Delivery", () => {
   it.effect("sends the first message at once when idle, and what arrives during its request as the next batch", () =>
@@ -73,7 +86,7 @@ describe("Delivery", () => {
       const sent = yield* AnalyticsTest.Sent
       yield* sent.respond(...Array.from({ length: 10 }, () => ({ status: 200, after: 1_000 })))
       yield* trackMany(1, 1000)
-      const flush = yield* Effect.forkChild(analytics.flush)
+      const flush = yield* Effect.forkChild(analytics.flush, { startImmediately: true })
       for (const requests of [3, 6, 9, 10]) {
         yield* breathe
         assert.strictEqual((yield* sent.requests).length, requests)
@@ -89,7 +102,7 @@ describe("Delivery", () => {
       const sent = yield* AnalyticsTest.Sent
       yield* sent.respond(200, "never")
       yield* trackMany(1, 250)
-      const close = yield* Effect.forkChild(analytics.close)
+      const close = yield* Effect.forkChild(analytics.close, { startImmediately: true })
       yield* pass("2 seconds")
       assert.deepStrictEqual(yield* Fiber.join(close), { delivered: 100, dropped: 150, rejected: 0, pending: 0 })
       assert.deepStrictEqual(yield* analytics.close, { delivered: 100, dropped: 150, rejected: 0, pending: 0 })
@@ -195,10 +208,10 @@ describe("Delivery: a flush", () => {
       const sent = yield* AnalyticsTest.Sent
       yield* sent.respond({ status: 200, after: 1_000 }, { status: 401, after: 1_000 }, "never")
       yield* trackMany(1, 20)
-      const flush = yield* Effect.forkChild(analytics.flush)
+      const flush = yield* Effect.forkChild(analytics.flush, { startImmediately: true })
       yield* breathe
       yield* trackMany(21, 30)
-      const later = yield* Effect.forkChild(analytics.flush)
+      const later = yield* Effect.forkChild(analytics.flush, { startImmediately: true })
       yield* elapse("1999 millis", 1)
       assert.isUndefined(flush.pollUnsafe())
       yield* elapse(3, 1)
@@ -309,8 +322,8 @@ describe("Delivery: a close", () => {
       const analytics = yield* Analytics.Analytics
       const { delivered, dropped, messages } = state
       yield* begin(state)
-      const first = yield* Effect.forkChild(analytics.close)
-      const second = yield* Effect.forkChild(analytics.close)
+      const first = yield* Effect.forkChild(analytics.close, { startImmediately: true })
+      const second = yield* Effect.forkChild(analytics.close, { startImmediately: true })
       yield* breathe
       assert.strictEqual((yield* Effect.flip(analytics.track({ userId: "u1", event: "late" })))._tag, "Closed")
       yield* elapse("5 seconds", 100)
@@ -351,6 +364,34 @@ describe("Delivery: a close", () => {
     })
   )
 
+  it.effect.each([
+    { when: "nothing was delivered in all its time", answers: Array(20).fill(503), lines: 1 },
+    { when: "something was delivered", answers: [200, ...Array(20).fill(503)], lines: 0 },
+    { when: "everything was rejected", answers: [401, 401], lines: 0 },
+    { when: "the program has closed the client itself", answers: Array(20).fill(503), closes: true, lines: 0 }
+  ])("by the end of a layer logs a warning if the wait was in vain: $when", ({ answers, closes, lines: expected }) =>
+    Effect.gen(function* () {
+      const lines: Array<Line> = []
+      const scope = yield* Scope.make()
+      const state = { name: "", answers, options: { batchSize: 5 }, messages: 10, delivered: 0, dropped: 0 }
+      const context = yield* Layer.buildWithScope(Layer.provide(unattended(state), layerLog(lines)), scope)
+      yield* Effect.provide(trackMany(1, state.messages), context)
+      const end = Scope.close(scope, Exit.void)
+      const closing = yield* Effect.forkChild(
+        closes === true ? Effect.andThen(Effect.provide(Analytics.closeWithin("5 seconds"), context), end) : end,
+        { startImmediately: true }
+      )
+      yield* elapse("5 seconds", 100)
+      yield* Fiber.join(closing)
+      const vain = lines.filter(
+        ({ level, text }) => level === "Warn" && text.startsWith("the end of a layer waited 5 s")
+      )
+      assert.strictEqual(vain.length, expected)
+      if (expected > 0)
+        assert.match(vain[0]?.text ?? "", /nothing was delivered; 10 messages are left\..*ManagedRuntime/)
+    })
+  )
+
   it.effect("while the queue is full refuses those who wait for room, and delivers those who had it", () =>
     Effect.gen(function* () {
       const analytics = yield* Analytics.Analytics
@@ -359,7 +400,7 @@ describe("Delivery: a close", () => {
       yield* trackMany(1, 3)
       const waiting = yield* Effect.forEach([4, 5, 6], (n) => Effect.forkChild(Effect.flip(trackMany(n, n))))
       yield* pass(500)
-      const close = yield* Effect.forkChild(analytics.close)
+      const close = yield* Effect.forkChild(analytics.close, { startImmediately: true })
       yield* breathe
       for (const one of waiting) assert.strictEqual((yield* Fiber.join(one))._tag, "Closed")
       yield* elapse("1 seconds", 100)
@@ -378,7 +419,7 @@ describe("Delivery: an observer that never answers", () => {
     Effect.gen(function* () {
       const analytics = yield* Analytics.Analytics
       yield* trackMany(1, 30)
-      const flush = yield* Effect.forkChild(analytics.flush)
+      const flush = yield* Effect.forkChild(analytics.flush, { startImmediately: true })
       for (const batch of [1, 2, 3]) {
         yield* breathe
         assert.strictEqual((yield* sizes).length, batch)
@@ -397,7 +438,7 @@ describe("Delivery: an observer that never answers", () => {
     Effect.gen(function* () {
       const analytics = yield* Analytics.Analytics
       yield* trackMany(1, messages)
-      const close = yield* Effect.forkChild(analytics.close)
+      const close = yield* Effect.forkChild(analytics.close, { startImmediately: true })
       yield* breathe
       yield* pass("300 millis")
       assert.isUndefined(close.pollUnsafe())

@@ -17,6 +17,7 @@ import * as HttpServer from "effect/http/HttpServer"
 import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
 import type * as Message from "../src/Message.ts"
+import { patience, run } from "./programs.ts"
 import * as Peer from "./runtimes/peer.ts"
 
 const root = new URL("../", import.meta.url)
@@ -290,5 +291,36 @@ describe("examples/platforms", () => {
       ).pipe(Effect.provide(app.pipe(Layer.provideMerge(server), Layer.provide(Logger.layer([])))))
       check()
     })
+  )
+
+  it("managedRuntime.ts has one client for all requests, and delivers when the runtime is disposed of", async () => {
+    const { app, runtime } = await import("../examples/platforms/managedRuntime.ts")
+    await listening(app, ask)
+    await runtime.dispose()
+    const orders = received().map((message) => (message.type === "track" ? message.properties.orderId : undefined))
+    assert.deepStrictEqual(orders.toSorted(), ["1", "2", "3"])
+  })
+})
+
+describe("a runtime without getBuiltinModule, such as the edge runtime of Next.js", () => {
+  const options = { timeout: patience }
+
+  it.live(
+    "has withContext and withIdentity by the global AsyncLocalStorage",
+    () =>
+      Effect.map(run("edge", "global"), (ended) =>
+        assert.deepStrictEqual(ended, { code: 0, stdout: "u1 203.0.113.7", stderr: "" })
+      ),
+    options
+  )
+
+  it.live(
+    "without one names what is missing; calls are accepted",
+    () =>
+      Effect.map(run("edge", "none"), ({ code, stdout }) => {
+        assert.strictEqual(code, 0)
+        assert.match(stdout, /withContext and withIdentity need AsyncLocalStorage.*; u1 undefined$/)
+      }),
+    options
   )
 })

@@ -1,35 +1,9 @@
 /** Real processes, real sockets: what only shows when a program ends. */
-import { execFile } from "node:child_process"
-import { fileURLToPath } from "node:url"
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import { directory } from "./durable.ts"
+import { patience, run, runWith } from "./programs.ts"
 import { peer, type Received } from "./support.ts"
-
-/** Far more than any of these takes, and far less than what a hang would. */
-const patience = 30_000
-
-interface Ended {
-  readonly code: number
-  readonly stdout: string
-  readonly stderr: string
-}
-
-/** Runs a program of `test/programs` as it stands, without a build, until it ends by itself. */
-const run = (name: string, ...args: ReadonlyArray<string | number>) =>
-  Effect.callback<Ended>((resume) => {
-    const program = fileURLToPath(new URL(`programs/${name}.ts`, import.meta.url))
-    const child = execFile(
-      process.execPath,
-      [program, ...args.map(String)],
-      { timeout: patience, killSignal: "SIGKILL", env: { PATH: process.env.PATH } },
-      (error, stdout, stderr) => {
-        const code = error === null ? 0 : typeof error.code === "number" ? error.code : -1
-        resume(Effect.succeed({ code, stdout, stderr }))
-      }
-    )
-    return Effect.sync(() => void child.kill("SIGKILL"))
-  })
 
 const delivered = (received: ReadonlyArray<Received>): Array<string> =>
   received.flatMap(({ body }) => JSON.parse(body.toString()).batch.map(({ event }: { event: string }) => event))
@@ -127,6 +101,20 @@ describe("a process", () => {
     options
   )
 
+  it.live.each([
+    ["nobody is there", () => Effect.scoped(peer())],
+    ["the API limits the rate", () => peer((response) => void response.writeHead(429, { "retry-after": "300" }).end())]
+  ] as const)(
+    "that simply ends waits for a retry no longer than a close would take, when %s",
+    ([, start]) =>
+      Effect.gen(function* () {
+        const { host } = yield* start()
+        const ended = yield* run("ends", host, 3, JSON.stringify({ closeTimeout: 1_000 }))
+        assert.strictEqual(ended.code, 0)
+      }),
+    options
+  )
+
   it.live(
     "P5 closes within its deadline when the peer never answers, and says what it had to leave",
     () =>
@@ -160,6 +148,20 @@ describe("a process", () => {
         const { host, received } = yield* peer()
         assert.deepStrictEqual(yield* run("layers", host, 130), { code: 0, stdout: "", stderr: "" })
         assert.deepStrictEqual(delivered(received), numbered(130))
+      }),
+    options
+  )
+
+  it.live.each(["unused", "used"])(
+    "keeps nothing of %s clients that nobody closes and nobody holds; the depth of the queues is the sum of the others",
+    (use) =>
+      Effect.gen(function* () {
+        const { code, stderr, stdout } = yield* runWith(["--expose-gc"], "forgets", use)
+        assert.deepStrictEqual([code, stderr], [0, ""])
+        const { depths, kilobytes, pending } = JSON.parse(stdout)
+        assert.deepStrictEqual({ depths, pending }, { depths: [6, 6], pending: [3, 3] })
+        // A client that stays takes more than 50.
+        assert.isBelow(kilobytes, 25)
       }),
     options
   )

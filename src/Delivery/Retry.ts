@@ -72,8 +72,9 @@ const limitBeforeWarning = 30_000
 
 export const make = Effect.fnUntraced(function* (options: {
   readonly maxRetries: number
+  readonly closeTimeout: number
 }): Effect.fn.Return<Retry, never, Outbox.Outbox | Transport.Transport> {
-  const { maxRetries } = options
+  const { closeTimeout, maxRetries } = options
   const outbox = yield* Outbox.Outbox
   const transport = yield* Transport.Transport
   const { durable } = outbox
@@ -129,13 +130,21 @@ export const make = Effect.fnUntraced(function* (options: {
     const wait = (yield* Random.next) * Math.min(maxBackoff, firstBackoff * 2 ** outage.retries)
     if (outage.failures >= failuresBeforeWarning) yield* logOutage(`${outage.failures} attempts failed in a row`, wait)
     yield* saveBackoff(wait)
-    yield* Effect.sleep(wait)
+    yield* sleep(wait, outage.since)
+  })
+
+  /** Waits because of failures since then. A program that simply ends is kept alive no longer than a close would take. */
+  const sleep = Effect.fnUntraced(function* (wait: number, since: number) {
+    const closed = since + closeTimeout - (yield* Time.monotonicMillis)
+    if (wait <= closed) return yield* Effect.sleep(wait)
+    if (closed > 0) yield* Effect.sleep(closed)
+    yield* Time.withUnrefTimers(Effect.sleep(wait - Math.max(0, closed)))
   })
 
   const awaitLimit = Effect.gen(function* () {
     let now = yield* Time.monotonicMillis
     while (limitedUntil > now) {
-      yield* Effect.sleep(Math.ceil(limitedUntil - now))
+      yield* sleep(Math.ceil(limitedUntil - now), limitedSince ?? now)
       now = yield* Time.monotonicMillis
     }
   })

@@ -4,6 +4,9 @@
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Stream from "effect/Stream"
+import type { Wire } from "../Message.ts"
 import type { Database, SqlOutboxError } from "./Database.ts"
 import type { SqlOutboxService } from "./SqlOutboxService.ts"
 import { makeTransfer, type Transfer } from "./Transfer.ts"
@@ -19,6 +22,18 @@ export interface Stats {
   readonly dead: number
   /** The relay that delivers: this process, another one (or one that has just died), or none. */
   readonly leader: "here" | "elsewhere" | "none"
+}
+
+/** A message that the API rejected. */
+export interface DeadLetter {
+  readonly message: Wire
+  readonly reason: string
+  /** The last HTTP status, if there was an answer. */
+  readonly status: number | undefined
+  /** HTTP attempts made. */
+  readonly attempts: number
+  /** Milliseconds since 1970. */
+  readonly diedAt: number
 }
 
 /** Whether an outbox is at work, and what is wrong if it is not. */
@@ -45,10 +60,30 @@ export interface Operations extends Transfer {
   readonly purgeUser: (
     userId: string | number
   ) => Effect.Effect<{ readonly pending: number; readonly dead: number }, SqlOutboxError>
+  /**
+   * The pending messages, oldest first, read a page at a time in constant memory. Messages that are delivered meanwhile may be
+   * missing.
+   */
+  readonly pendingMessages: Stream.Stream<Wire, SqlOutboxError>
+  /** The dead letters by their `messageId`, read in the same way. */
+  readonly deadLetters: Stream.Stream<DeadLetter, SqlOutboxError>
 }
 
 /** Messages that are looked at together when a user is searched for. */
 const pageSize = 500
+
+/** Reads page after page; the next begins after the last row of this one. */
+const pages = <A, Place, E>(
+  first: Place,
+  read: (after: Place) => Effect.Effect<ReadonlyArray<A>, E>,
+  placeOf: (row: A) => Place
+): Stream.Stream<A, E> =>
+  Stream.paginate(first, (after) =>
+    Effect.map(read(after), (page) => {
+      const last = page.at(-1)
+      return [page, last === undefined ? Option.none() : Option.some(placeOf(last))] as const
+    })
+  )
 
 export const makeOperations = (database: Database, service: SqlOutboxService): Operations => {
   const { run, tables } = database
@@ -124,7 +159,19 @@ export const makeOperations = (database: Database, service: SqlOutboxService): O
         yield* Effect.yieldNow
       }
       return { pending, dead }
-    })
+    }),
+
+    pendingMessages: pages(
+      0,
+      (after) => run(tables.page(after, pageSize)),
+      ({ seq }) => seq
+    ).pipe(Stream.map(({ message }) => message.data)),
+
+    deadLetters: pages(
+      "",
+      (after) => run(tables.pageDead(after, pageSize)),
+      ({ key }) => key
+    ).pipe(Stream.map(({ key, payload, ...fate }) => ({ message: JSON.parse(payload) as Wire, ...fate })))
   }
 }
 

@@ -52,6 +52,13 @@ interface Row {
   readonly created_at: number
 }
 
+interface DeadRow extends Pick<Row, "message_id" | "payload"> {
+  readonly reason: string
+  readonly status: number | null
+  readonly attempts: number
+  readonly died_at: number
+}
+
 /** The reason of a dead letter. */
 export interface Death {
   readonly reason: string
@@ -275,8 +282,16 @@ export const make = Effect.fnUntraced(function* (sql: SqlClient, name: string) {
     /** Dead letters, a page at a time, by their ids. */
     pageDead: (after: string, limit: number) =>
       Effect.map(
-        sql<Row>`SELECT message_id, payload FROM ${dead} WHERE message_id > ${after} ORDER BY message_id LIMIT ${limit}`,
-        (rows) => rows.map((row) => ({ key: row.message_id, payload: row.payload }))
+        sql<DeadRow>`SELECT message_id, payload, reason, status, attempts, died_at FROM ${dead} WHERE message_id > ${after} ORDER BY message_id LIMIT ${limit}`,
+        (rows) =>
+          rows.map(({ attempts, died_at, message_id, payload, reason, status }) => ({
+            key: message_id,
+            payload,
+            reason,
+            status: status ?? undefined,
+            attempts,
+            diedAt: died_at
+          }))
       ),
 
     removeDead: (key: string) => Effect.asVoid(sql`DELETE FROM ${dead} WHERE message_id = ${key}`),

@@ -5,6 +5,7 @@
  * framework, ESM beside CommonJS), and a context given through one evaluation reaches the clients of all.
  */
 import type { CallContext } from "../Enrichment.ts"
+import { JsonError } from "./Json.ts"
 
 /** A call context; `isCallback` if a callback of a client runs in it. */
 export interface StoredContext extends CallContext {
@@ -29,10 +30,17 @@ const emptyContext: CallContext = { identity: undefined, context: {} }
 
 const shared = (): Shared | undefined => (globalThis as { readonly [key]?: Shared })[key]
 
-/** The call context in scope. */
+const incompatible =
+  "two incompatible versions of effect-analytics are loaded in this process: install one (npm ls effect-analytics)"
+
+/** The call context in scope. Calls in a context of an incompatible version fail: it would be lost in silence. */
 export const current = (): StoredContext => {
   const found = shared()
-  return (found?.version === version ? found.storage.getStore() : undefined) ?? emptyContext
+  const stored = found?.storage.getStore()
+  if (stored === undefined) return emptyContext
+  return found?.version === version
+    ? stored
+    : { identity: undefined, context: new JsonError(`cannot be read: ${incompatible}`, ["context"]) }
 }
 
 /** Runs a function with a changed call context. Throws where there is no `AsyncLocalStorage`. */
@@ -41,7 +49,8 @@ export const run = <A>(change: (outer: StoredContext) => StoredContext, body: ()
 
 /** Runs a callback of a client: calls that it makes, also after an `await`, are known as such where that is possible. */
 export const runCallback = (body: () => void): void => {
-  if (shared()?.version !== version && constructorOf() === undefined) return body()
+  const found = shared()
+  if (found === undefined ? constructorOf() === undefined : found.version !== version) return body()
   run((outer) => ({ ...outer, isCallback: true }), body)
 }
 
@@ -49,9 +58,7 @@ const open = (): Storage => {
   const found = shared()
   if (found !== undefined) {
     if (found.version === version) return found.storage
-    throw new Error(
-      "two incompatible versions of effect-analytics are loaded in this process: install one (npm ls effect-analytics)"
-    )
+    throw new Error(incompatible)
   }
   const AsyncLocalStorage = constructorOf()
   if (AsyncLocalStorage === undefined) {

@@ -13,3 +13,13 @@ export const ignoreThrows = (callback: () => unknown, onFailure: (cause: unknown
     onFailure(cause)
   }
 }
+
+/** The text of what was thrown, for a log line: its stack if it has one. It may be anything, of any realm. */
+export const textOf = (cause: unknown): string => {
+  try {
+    const { stack } = Object(cause) as { readonly stack?: unknown }
+    return typeof stack === "string" ? stack : String(cause)
+  } catch {
+    return "a value without a text"
+  }
+}

@@ -1,6 +1,7 @@
 /**
  * The warning of a process that exits with messages in memory: a line when it is too late for anything else.
  */
+import { ignoreThrows } from "./Callback.ts"
 import * as WeakCollection from "./WeakCollection.ts"
 
 interface Watched {
@@ -17,13 +18,16 @@ const listen = () => {
   }
   if (isListening || typeof process?.once !== "function") return
   isListening = true
-  process.once("exit", () => {
-    for (const { pending, warn } of watched.values()) {
-      const count = pending()
-      const messages = count === 1 ? "1 message was" : `${count} messages were`
-      if (count > 0) warn(`effect-analytics: ${messages} not delivered: await close() before process.exit()`)
-    }
-  })
+  // On the edge runtime of Next.js the function is there, and throws.
+  ignoreThrows(() => process.once?.("exit", onExit))
+}
+
+const onExit = () => {
+  for (const { pending, warn } of watched.values()) {
+    const count = pending()
+    const messages = count === 1 ? "1 message was" : `${count} messages were`
+    if (count > 0) warn(`effect-analytics: ${messages} not delivered: await close() before process.exit()`)
+  }
 }
 
 /** Warns if the process exits while the client has pending messages. Answers with a way to stop that: it holds the client. */

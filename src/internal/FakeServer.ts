@@ -66,10 +66,13 @@ const isTaken = ({ answer }: Request): boolean => statusOf(answer) >= 200 && sta
 export const toResponse = (answer: Exclude<Answer, "network error" | "never">): Response => {
   const { body, headers, status } = typeof answer === "object" ? answer : { status: answer }
   const hasBody = ![204, 205, 304].includes(status)
-  return new Response(hasBody ? (body ?? `{"success":${status < 300}}`) : null, {
+  const bytes = new TextEncoder().encode(hasBody ? (body ?? `{"success":${status < 300}}`) : "")
+  const response = new Response(hasBody ? bytes : null, {
     status,
-    headers: { "content-type": "application/json", ...headers }
+    headers: { "content-type": "application/json", "content-length": String(bytes.byteLength), ...headers }
   })
+  // The real one reads by `queueMicrotask`, which test libraries replace together with the timers.
+  return Object.defineProperty(response, "arrayBuffer", { value: async () => bytes.buffer })
 }
 
 /** The text of a request's body. */

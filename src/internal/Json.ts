@@ -129,7 +129,11 @@ class Copier {
     // The same as its `toJSON`, at half the price.
     if (toJSON === dateToJSON && value instanceof Date) {
       answer = Number.isNaN(value.getTime()) ? this.invalidDate(key) : value.toISOString()
-    } else answer = toJSON.call(value, String(key))
+    } else {
+      answer = toJSON.call(value, String(key))
+      // A date of another realm.
+      if (answer === null && tagOf(value) === "Date") answer = this.invalidDate(key)
+    }
     if (typeof answer === "function") return undefined
     return typeof answer === "object" && answer !== null ? this.container(answer, key) : this.value(answer, key)
   }

@@ -87,7 +87,7 @@ export const make: Effect.Effect<Notifier> = Effect.contextWith((context: Contex
     if (nestedCall) return [undefined, outcome]
     if (outcome._tag !== "Delivered" && outcome._tag !== "Dropped") return [outcome]
     if (!outcome.messages.some((message) => nested.has(message))) return [outcome]
-    const [hidden, shown] = Arr.partition(outcome.messages, (message) =>
+    const [shown, hidden] = Arr.partition(outcome.messages, (message) =>
       nested.has(message) ? Result.fail(message) : Result.succeed(message)
     )
     return [

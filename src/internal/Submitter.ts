@@ -26,6 +26,7 @@ import * as Outbox from "../Outbox.ts"
 import * as Outcome from "../Outcome.ts"
 import * as Settings from "../Settings.ts"
 import * as Transform from "../Transform.ts"
+import { textOf } from "./Callback.ts"
 import * as Check from "./Check.ts"
 import * as Json from "./Json.ts"
 import { isLogging, log } from "./Log.ts"
@@ -134,8 +135,7 @@ export const make = Effect.fnUntraced(function* (
   const transformThrew = (cause: unknown) => {
     if (warned.has("transform")) return
     warned.add("transform")
-    const text = cause instanceof Error ? (cause.stack ?? cause.message) : String(cause)
-    runLog(log("Error", `transform threw; calls are refused as long as it does: ${text}`))
+    runLog(log("Error", `transform threw; calls are refused as long as it does: ${textOf(cause)}`))
   }
 
   const validate = (type: Call.Type, data: Call.Data): Message.Wire | InvalidCall =>

@@ -184,14 +184,16 @@ const next: Host = {
     const site = path.join(packages, ".site")
     await rm(site, { recursive: true, force: true })
     await mkdir(path.join(site, "app", "orders"), { recursive: true })
+    await cp(path.join(import.meta.dirname, "next"), site, { recursive: true })
     await cp(path.join(app, "next.js"), path.join(site, "app", "orders", "route.js"))
     await cp(path.join(app, "node_modules"), path.join(site, "node_modules"), { recursive: true })
     const config = { outputFileTracingRoot: packages, turbopack: { root: packages } }
     await writeFile(path.join(site, "next.config.mjs"), `export default ${JSON.stringify(config)}`)
     const cli = [installed("next", "dist", "bin", "next")]
-    const api = `${peer.url}/next/503,200`
-    const env = { ...process.env, NEXT_TELEMETRY_DISABLED: "1", SEGMENT_WRITE_KEY: "test-write-key", PEER: api }
-    await output(process.execPath, [...cli, "build", site], site, env)
+    const { SEGMENT_WRITE_KEY: _, ...building }: NodeJS.ProcessEnv = { ...process.env, NEXT_TELEMETRY_DISABLED: "1" }
+    // Without a key, as in CI. It rejects if the build fails.
+    await output(process.execPath, [...cli, "build", site], site, building)
+    const env = { ...building, SEGMENT_WRITE_KEY: "test-write-key", PEER: `${peer.url}/next/503,200` }
     const toPeer = path.join(import.meta.dirname, "..", "programs", "toPeer.ts")
     const args = ["--import", toPeer, ...cli, "start", "--port", "0", "--hostname", "127.0.0.1", site]
     const child = spawn(process.execPath, args, { cwd: site, env, stdio: ["ignore", "pipe", "inherit"] })
@@ -216,7 +218,10 @@ const next: Host = {
       const contexts = arrived().map(({ context }) => `${context.ip} ${context.requestId} ${context.page.search}`)
       const expected = [1, 2, 3].map((id) => `203.0.113.${id} req-${id} ?id=${id}`)
       const kept = JSON.stringify(contexts.toSorted()) === JSON.stringify(expected)
+      const copies = await visitCopies(address, peer)
       return [
+        { promise: "guide: the site builds without a key" },
+        ...copies,
         {
           promise: "guide: a route answers",
           problem: statuses.every((status) => status === 204) ? undefined : statuses.join()
@@ -231,6 +236,49 @@ const next: Host = {
       await rm(site, { recursive: true, force: true })
     }
   }
+}
+
+/** The parts of the site have copies of the package. They share the client of instrumentation, context and identity. */
+const visitCopies = async (address: string, peer: Peer): Promise<ReadonlyArray<Check>> => {
+  const ask = async (route: string, init: RequestInit = {}) => {
+    const response = await fetch(`${address}${route}`, {
+      redirect: "manual",
+      signal: AbortSignal.timeout(patience),
+      ...init
+    })
+    return `${response.headers.get("location") ?? ""} ${await response.text()}`
+  }
+  // A form without scripts: its action is in a hidden field.
+  const action = /name="([$]ACTION_ID_[^"]+)"/.exec(await ask("/action"))?.[1] ?? "no action"
+  const body = new FormData()
+  body.append(action, "")
+  const answers: Readonly<Record<string, string>> = {
+    "app route": await ask("/route", { method: "POST" }),
+    "pages api": await ask("/api/order"),
+    page: await ask("/order"),
+    "server action": await ask("/action", { method: "POST", body })
+  }
+  const edge = await ask("/edge", { method: "POST" })
+  const arrived = peer.arrivals("next").flatMap(({ text }) => JSON.parse(text).batch) as ReadonlyArray<{
+    readonly event: string
+    readonly userId: string
+    readonly context: { readonly from?: string }
+  }>
+  const has = (event: string, from: string) =>
+    arrived.some((message) => message.event === event && message.userId === from && message.context.from === from)
+  return [
+    ...Object.entries(answers).map(([from, answer]) => {
+      const isWhole = answer.includes("true,false,true") && has("Ordered", from) && has("Other", from)
+      return {
+        promise: `copies: ${from} calls the client of instrumentation, with plan, context and identity`,
+        ...(isWhole ? {} : { problem: `${answer.slice(0, 300)} ${JSON.stringify(arrived)}` })
+      }
+    }),
+    {
+      promise: "edge: withContext and withIdentity hold across an await",
+      ...(edge.includes("true") && has("Ordered", "edge") ? {} : { problem: edge.slice(0, 300) })
+    }
+  ]
 }
 
 /** What a program prints, as soon as it is there. */

@@ -1,0 +1,383 @@
+/**
+ * `effect-analytics import`: a history from a file, or from stdin, in constant memory. It accounts for each line, and goes
+ * on after a crash where it was.
+ */
+import * as Crypto from "node:crypto"
+import * as Console from "effect/Console"
+import * as Argument from "effect/cli/Argument"
+import * as Command from "effect/cli/Command"
+import * as Flag from "effect/cli/Flag"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as FileSystem from "effect/FileSystem"
+import * as Layer from "effect/Layer"
+import * as Redacted from "effect/Redacted"
+import * as Stdio from "effect/Stdio"
+import * as Stream from "effect/Stream"
+import * as Analytics from "../Analytics.ts"
+import { type Type, types } from "../Call.ts"
+import * as Time from "../internal/Time.ts"
+import * as Observer from "../Observer.ts"
+import type * as Outcome from "../Outcome.ts"
+import { Checkpoint } from "./import/Checkpoint.ts"
+import { type Counts, Ledger } from "./import/Ledger.ts"
+import * as Mapping from "./import/Mapping.ts"
+import * as Progress from "./import/Progress.ts"
+import * as Records from "./import/Records.ts"
+import { adviceOn } from "./internal/Advice.ts"
+import * as Connection from "./internal/Connection.ts"
+import { CommandError, Findings, failed, usage } from "./internal/Exit.ts"
+import * as Input from "./internal/Input.ts"
+import * as Output from "./internal/Output.ts"
+import { problemsOf } from "./internal/Problems.ts"
+
+const { optional, toggle } = Connection
+
+const atLeastOne = (flag: Flag.Flag<number>) =>
+  Flag.filter(
+    flag,
+    (value) => value >= 1,
+    (value) => `Expected: a whole number from 1, got ${value}`
+  )
+
+const config = {
+  file: Argument.String("file").pipe(Argument.withDescription("The file; - is stdin. It may be compressed with gzip")),
+  format: optional(Flag.Literals("format", ["ndjson", "csv"]), "Default: csv for a file named .csv, else ndjson"),
+  map: optional(
+    Flag.KeyValuePair("map").pipe(Flag.withMetavar("field=column")),
+    "Where a column goes, as in properties.total:number=amount; kinds: text, number, boolean, json. Default: as it is named"
+  ),
+  type: optional(Flag.Literals("type", types), "The call of lines without a type"),
+  ids: Flag.Literals("ids", ["content", "position"]).pipe(
+    Flag.withDefault("content"),
+    Flag.withDescription(
+      "What a messageId is derived from, where a line has none; position: equal lines are different events"
+    )
+  ),
+  rate: optional(atLeastOne(Flag.Int("rate")), "Lines per second, at most"),
+  concurrency: atLeastOne(Flag.Int("concurrency")).pipe(
+    Flag.withDefault(4),
+    Flag.withDescription("Requests at the same time; 1 keeps the order of the file (default 4)")
+  ),
+  batchSize: atLeastOne(Flag.Int("batch-size")).pipe(
+    Flag.withDefault(500),
+    Flag.withDescription("Messages in a request, at most (default 500)")
+  ),
+  maxRetries: Flag.Int("max-retries").pipe(
+    Flag.withDefault(10),
+    Flag.withDescription("Attempts after the first that failed, at most (default 10)")
+  ),
+  checkpoint: optional(
+    Flag.String("checkpoint"),
+    "Where to keep how far it is. Default: FILE.checkpoint; none for stdin"
+  ),
+  restart: toggle("restart", "Begin at the beginning, and ignore the checkpoint"),
+  rejected: optional(
+    Flag.String("rejected"),
+    "Where rejected lines go, with their reasons. Default: FILE.rejected.ndjson"
+  ),
+  dryRun: toggle("dry-run", "Send nothing: check every line"),
+  connection: Connection.flags
+}
+
+export const importCommand = Command.make("import", config, (options) => run(options)).pipe(
+  Command.withDescription("Import events from NDJSON or CSV, and go on after a crash where it stopped"),
+  Command.withExamples([
+    {
+      command: "effect-analytics import events.ndjson.gz --rate 5000",
+      description: 'Each line is a call with its type: {"type":"track","userId":"u1","event":"Signed Up"}'
+    },
+    {
+      command:
+        "effect-analytics import orders.csv --type track --map userId=customer --map event=what --map timestamp=at --map properties.total:number=amount",
+      description: "Rows of CSV, with a mapping"
+    },
+    {
+      command: "zcat *.gz | effect-analytics import - --dry-run",
+      description: "Check every line, and send nothing"
+    }
+  ])
+)
+
+type Options = Command.Command.Config.Infer<typeof config>
+
+/** Records that are read and not settled, at most: what an import holds in memory. */
+const maxOpen = 20_000
+const saveInterval = "500 millis"
+const drawInterval = "200 millis"
+
+const run = Effect.fnUntraced(function* (options: Options) {
+  const { dryRun, file: input, ids } = options
+  const format = options.format ?? (/\.csv(\.gz)?$/i.test(input) ? "csv" : "ndjson")
+  const mapping = Mapping.make(options.map, options.type)
+  if (mapping instanceof CommandError) return yield* mapping
+  const total = yield* sizeOf(input)
+  const { client, endpoint, key } = yield* clientOf(options)
+  const name = input === "-" ? "stdin" : input
+  const settings = JSON.stringify([format, options.map, options.type, ids, endpoint, digest(key).slice(0, 16)])
+  const rejectedFile = options.rejected ?? `${name}.rejected.ndjson`
+  const checkpoint = yield* Effect.acquireRelease(
+    openCheckpoint({
+      input,
+      file: dryRun ? undefined : (options.checkpoint ?? (input === "-" ? undefined : `${input}.checkpoint`)),
+      rejectedFile,
+      settings,
+      restart: options.restart
+    }),
+    (open) => Effect.sync(() => open.close())
+  )
+  const { before } = checkpoint
+  if (before.records > 0) {
+    yield* Console.error(
+      `resuming after ${Output.count(before.records, "line")}: ${options.checkpoint ?? `${input}.checkpoint`}`
+    )
+  }
+
+  const ledger = new Ledger(before, (entry) => checkpoint.reject(entry))
+  const fatal = yield* Deferred.make<never, CommandError>()
+  const started = yield* Time.monotonicMillis
+  let read = 0
+  let skipped = 0
+
+  // -------------------------------------------------------------------------------------------------------------------
+  // Outcomes
+  // -------------------------------------------------------------------------------------------------------------------
+
+  const onOutcome = (outcome: Outcome.Outcome): void => {
+    if (outcome._tag !== "Delivered" && outcome._tag !== "Dropped") return
+    if (outcome._tag === "Dropped" && outcome.error.reason !== "rejected") {
+      const { error } = outcome
+      // What is left over at a close is sent again by the next run.
+      if (error.reason !== "closed") {
+        Deferred.doneUnsafe(fatal, Exit.fail(failed(`not delivered: ${error.message}`, adviceOn(error))))
+      }
+      return
+    }
+    for (const { messageId } of outcome.messages) {
+      const entry = ledger.find(messageId)
+      if (entry === undefined) continue
+      entry.end = outcome._tag === "Delivered" ? "delivered" : "rejected"
+      if (outcome._tag === "Dropped") entry.problems = [{ path: "", problem: outcome.error.message }]
+    }
+    ledger.advance()
+  }
+
+  // -------------------------------------------------------------------------------------------------------------------
+  // Records
+  // -------------------------------------------------------------------------------------------------------------------
+
+  const idOf = (record: Records.Record, position: number): string =>
+    digest(`${key}\n${ids === "position" ? position : ""}\n${JSON.stringify(record.call)}`)
+
+  let position = 0
+  const take = Effect.fnUntraced(function* (analytics: Analytics.Service, record: Records.Record) {
+    position++
+    const entry = ledger.add(record.line, record.text)
+    if (record.call === undefined) {
+      entry.end = record.problem === undefined ? "blank" : "rejected"
+      if (record.problem !== undefined) entry.problems = [{ path: "", problem: record.problem }]
+      return
+    }
+    const messageId = record.call.messageId ?? idOf(record, position)
+    const { type, ...call } = record.call
+    const travelsAs = String(messageId).toWellFormed()
+    ledger.travels(entry, travelsAs)
+    const exit = yield* Effect.exit(analytics[type as Type]({ ...call, messageId } as never))
+    if (Exit.isSuccess(exit)) return
+    const error = yield* Effect.flip(exit)
+    if (error._tag === "Closed") return
+    ledger.stays(travelsAs)
+    entry.end = "rejected"
+    entry.problems = problemsOf(type as Type, call, error)
+  })
+
+  const pace = options.rate === undefined ? Effect.void : paceOf(options.rate)
+
+  const takeAll = Effect.gen(function* () {
+    const analytics = yield* Analytics.Analytics
+    const records = Records.records(input, format, mapping, (bytes) => {
+      read += bytes
+    })
+    const all = Stream.fromAsyncIterable(records, (error) => Input.unreadableFile(input, error))
+    yield* Stream.runForEach(
+      all,
+      Effect.fnUntraced(function* (some) {
+        for (const record of some) {
+          // What earlier runs have settled.
+          if (position < before.records) {
+            position++
+            skipped = read
+            continue
+          }
+          yield* pace
+          yield* take(analytics, record)
+        }
+        ledger.advance()
+        if (ledger.open > maxOpen) yield* analytics.flush
+      })
+    )
+    yield* analytics.flush
+    if (position < before.records) {
+      return yield* failed(
+        `${name} has ${position} lines, and its checkpoint knows ${before.records}`,
+        "To begin again: --restart"
+      )
+    }
+  })
+
+  const save = Effect.try({
+    try: () => checkpoint.save(ledger.counts),
+    catch: (error) => unwritable("the checkpoint or the side file", error)
+  })
+
+  const now = Effect.map(Time.monotonicMillis, (time) => time - started)
+  const draw = Effect.gen(function* () {
+    const { records, rejected } = ledger.counts
+    const state = {
+      read,
+      total,
+      skipped,
+      records,
+      recordsHere: records - before.records,
+      rejected,
+      elapsed: yield* now
+    }
+    process.stderr.write(`\r${Progress.render(state)}\u001b[K`)
+  })
+  const isDrawn = (yield* Stdio.Stdio.use((stdio) => stdio.stderrIsTerminal)) && !(yield* Output.Json)
+  const every = (interval: "500 millis" | "200 millis", effect: Effect.Effect<void, CommandError>) =>
+    Effect.forever(Effect.andThen(Effect.sleep(interval), effect))
+
+  const observer = Observer.layer((outcome) => Effect.sync(() => onOutcome(outcome)))
+  yield* takeAll.pipe(
+    Effect.provide(Layer.provide(client, observer)),
+    Effect.catchTag("InvalidSetting", ({ problem, setting }) => Effect.fail(Connection.usageOf(setting, problem))),
+    Effect.raceFirst(Deferred.await(fatal)),
+    Effect.raceFirst(every(saveInterval, save)),
+    Effect.raceFirst(isDrawn ? every(drawInterval, draw) : Effect.never),
+    Effect.onExit(() => (isDrawn ? Effect.sync(() => process.stderr.write("\r\u001b[K")) : Effect.void)),
+    Effect.onError(() =>
+      Effect.andThen(
+        Effect.ignore(save),
+        Console.error(
+          `stopped after ${Output.count(ledger.counts.records, "line")}${
+            input === "-" || dryRun ? "" : "; the same command goes on from there"
+          }`
+        )
+      )
+    )
+  )
+  ledger.advance()
+  yield* save
+  // The law of an import. It can't be broken; if it is, nobody must believe in the counts.
+  if (ledger.open > 0) return yield* failed(`${ledger.open} lines are not accounted for: please report this`)
+  yield* Effect.sync(() => checkpoint.finish())
+  const { counts } = ledger
+  const millis = yield* now
+  const rate = Math.round(((counts.records - before.records) / Math.max(1, millis)) * 1_000)
+  const rejectedTo = counts.rejected > 0 ? rejectedFile : undefined
+  yield* Output.result(
+    {
+      file: name,
+      dryRun,
+      lines: counts.records,
+      delivered: dryRun ? 0 : counts.delivered,
+      ...(dryRun ? { valid: counts.delivered } : {}),
+      rejected: counts.rejected,
+      blank: counts.blank,
+      resumedAfter: before.records,
+      milliseconds: Math.round(millis),
+      linesPerSecond: rate,
+      ...(rejectedTo === undefined ? {} : { rejectedFile: rejectedTo })
+    },
+    () => summary({ name, counts, dryRun, rejectedTo, rate, millis })
+  )
+  if (counts.rejected > 0) return yield* new Findings()
+}, Effect.scoped)
+
+const summary = (facts: {
+  readonly name: string
+  readonly counts: Counts
+  readonly dryRun: boolean
+  readonly rejectedTo: string | undefined
+  readonly rate: number
+  readonly millis: number
+}): string => {
+  const { counts, dryRun, millis, name, rate, rejectedTo } = facts
+  const rows = [
+    [counts.records, counts.records === 1 ? "line" : "lines"],
+    [counts.delivered, dryRun ? "valid" : "delivered"],
+    [counts.rejected, rejectedTo === undefined ? "rejected" : `rejected: see ${rejectedTo}`],
+    [counts.blank, "blank"]
+  ] as const
+  const width = Math.max(...rows.map(([amount]) => amount.toLocaleString("en").length))
+  return [
+    `${Output.style("bold", dryRun ? "checked" : "imported")} ${name} in ${Output.duration(millis)} (${rate.toLocaleString("en")} lines/s)`,
+    ...rows.map(([amount, what]) => `  ${amount.toLocaleString("en").padStart(width)} ${what}`)
+  ].join("\n")
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Parts
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** A one-way digest, short enough for a `messageId`. The key is in it: two sources never share an id. */
+const digest = (text: string): string => Crypto.hash("sha256", text, "base64url")
+
+const clientOf = Effect.fnUntraced(function* ({ batchSize, concurrency, connection, dryRun, maxRetries }: Options) {
+  const limits = {
+    batchSize,
+    maxInFlight: concurrency,
+    maxRetries,
+    overflow: "wait",
+    flushInterval: "50 millis",
+    closeTimeout: "5 seconds",
+    maxQueueSize: Math.max(2_000, 2 * batchSize * concurrency)
+  } as const
+  if (dryRun) {
+    const { endpoint } = yield* Connection.read(connection)
+    return { client: Analytics.layerStub(limits), endpoint, key: "" }
+  }
+  const options = yield* Connection.withKey(connection)
+  const { endpoint } = yield* Connection.read(connection)
+  return {
+    client: Analytics.layerFetch({ ...options, ...limits }),
+    endpoint,
+    key: Redacted.value(options.writeKey)
+  }
+})
+
+const sizeOf = Effect.fnUntraced(function* (input: string) {
+  if (input === "-") return undefined
+  const files = yield* FileSystem.FileSystem
+  const { size, type } = yield* Effect.mapError(files.stat(input), (error) => Input.unreadable(input, error))
+  if (type === "Directory")
+    return yield* usage(`${input} is a directory`, "Give a file, or pipe several into: import -")
+  // A pipe has no size.
+  return type === "File" ? Number(size) : undefined
+})
+
+const openCheckpoint = (options: Parameters<typeof Checkpoint.open>[0]) =>
+  Effect.try({
+    try: () => Checkpoint.open(options),
+    catch: (error) => (error instanceof CommandError ? error : unwritable("the checkpoint or the side file", error))
+  })
+
+/** Lets so many lines through in a second, spread over it. */
+const paceOf = (rate: number): Effect.Effect<void> => {
+  const slice = Math.max(1, Math.floor(rate / 20))
+  let start: number | undefined
+  let lines = 0
+  return Effect.suspend(() => {
+    if (lines++ % slice !== 0) return Effect.void
+    return Effect.flatMap(Time.monotonicMillis, (time) => {
+      start ??= time
+      const due = start + ((lines - 1) / rate) * 1_000
+      return due > time ? Effect.sleep(due - time) : Effect.void
+    })
+  })
+}
+
+const unwritable = (what: string, error: unknown): CommandError =>
+  failed(`${what} can't be written${Input.codeOf(error)}`, "Give other places with --checkpoint and --rejected")

@@ -1,0 +1,119 @@
+/**
+ * Where messages go: the flags of every command that sends, and the environment behind them. A flag wins over the
+ * environment.
+ */
+
+import * as Config from "effect/Config"
+import * as Argument from "effect/cli/Argument"
+import * as Flag from "effect/cli/Flag"
+import type * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import type * as Redacted from "effect/Redacted"
+import * as Settings from "../../Settings.ts"
+import type * as Transport from "../../Transport.ts"
+import { type CommandError, usage } from "./Exit.ts"
+
+/** A flag that is on or off, and off when it is left out. */
+export const toggle = (name: string, description: string): Flag.Flag<boolean> =>
+  Flag.Boolean(name).pipe(Flag.withoutNegation, Flag.withDefault(false), Flag.withDescription(description))
+
+/** A flag that may be left out. */
+export const optional = <A>(flag: Flag.Flag<A>, description: string): Flag.Flag<A | undefined> =>
+  flag.pipe(Flag.withDescription(description), Flag.optional, Flag.map(Option.getOrUndefined))
+
+/** An argument that may be left out. */
+export const argument = <A>(given: Argument.Argument<A>, description: string): Argument.Argument<A | undefined> =>
+  given.pipe(Argument.withDescription(description), Argument.optional, Argument.map(Option.getOrUndefined))
+
+export const flags = {
+  writeKey: optional(
+    Flag.Redacted("write-key"),
+    "The key of the source. ANALYTICS_WRITE_KEY is safer: others can read the arguments of a process"
+  ),
+  host: optional(Flag.String("host"), "Where the API is (ANALYTICS_HOST). Default: https://api.segment.io"),
+  path: optional(Flag.String("path"), "The batch endpoint below the host (ANALYTICS_PATH). Default: /v1/batch"),
+  region: optional(
+    Flag.Literals("region", ["us", "eu"]),
+    "Where the workspace is, instead of a host (ANALYTICS_REGION)"
+  ),
+  allowInsecureHost: toggle(
+    "allow-insecure-host",
+    "Allow plain http to another machine (ANALYTICS_ALLOW_INSECURE_HOST)"
+  ),
+  requestTimeout: optional(
+    Flag.String("request-timeout"),
+    'How long an attempt may take, as in "10 seconds" (ANALYTICS_REQUEST_TIMEOUT)'
+  ),
+  gzip: toggle("gzip", "Compress requests (ANALYTICS_GZIP)")
+}
+
+export interface Flags {
+  readonly writeKey: Redacted.Redacted<string> | undefined
+  readonly host: string | undefined
+  readonly path: string | undefined
+  readonly region: "us" | "eu" | undefined
+  readonly allowInsecureHost: boolean
+  readonly requestTimeout: string | undefined
+  readonly gzip: boolean
+}
+
+const environment = Config.all({
+  writeKey: Config.map(Config.option(Config.Redacted(Settings.variableOf("writeKey"))), Option.getOrUndefined),
+  settings: Settings.config()
+})
+
+export interface Connection extends Omit<Transport.Options, "writeKey"> {
+  readonly writeKey: Redacted.Redacted<string> | undefined
+  /** The address of the batch endpoint. */
+  readonly endpoint: string
+}
+
+/** The settings of a connection, found valid. The key may be missing: see `withKey`. */
+export const read = Effect.fnUntraced(function* (given: Flags): Effect.fn.Return<Connection, CommandError> {
+  const known = yield* Effect.mapError(environment, (error) =>
+    usage(`the environment has a setting that can't be: ${error.message.replace(/\s+/g, " ")}`)
+  )
+  const { settings } = known
+  const options = {
+    writeKey: given.writeKey ?? known.writeKey,
+    // A host and a region exclude one another: the one that is a flag wins over the other in the environment.
+    host: given.host ?? (given.region === undefined ? settings.host : undefined),
+    region: given.region ?? (given.host === undefined ? settings.region : undefined),
+    path: given.path ?? settings.path,
+    allowInsecureHost: given.allowInsecureHost || settings.allowInsecureHost,
+    requestTimeout: (given.requestTimeout ?? settings.requestTimeout) as Duration.Input | undefined,
+    gzip: given.gzip || settings.gzip
+  }
+  return yield* Settings.decode(Settings.Transport, options).pipe(
+    Effect.andThen(
+      Settings.read(() => {
+        if (options.writeKey !== undefined) Settings.writeKey(options.writeKey)
+        return { ...options, endpoint: Settings.endpoint(options) }
+      })
+    ),
+    Effect.mapError(({ problem, setting }) => usageOf(setting, problem))
+  )
+})
+
+/** The same, for commands that can't do without a key. */
+export const withKey = (given: Flags): Effect.Effect<Transport.Options, CommandError> =>
+  Effect.flatMap(read(given), ({ writeKey, ...rest }) =>
+    writeKey === undefined
+      ? Effect.fail(
+          usage("there is no write key", "Set ANALYTICS_WRITE_KEY, or give --write-key. To send nothing: --dry-run")
+        )
+      : Effect.succeed({ ...rest, writeKey })
+  )
+
+/** `requestTimeout` as `--request-timeout`. */
+const flagOf = (setting: string) => `--${setting.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`
+
+const hints: { readonly [setting: string]: string } = {
+  host: "For example: --host https://api.segment.io, or --host http://127.0.0.1:8686 for the debugger",
+  writeKey: "Copy the key of the source again: it is on the page of its settings"
+}
+
+/** The error of a setting that can't work, with the flag that it has here. */
+export const usageOf = (setting: string, problem: string): CommandError =>
+  usage(`${flagOf(setting)} ${problem}`, hints[setting])

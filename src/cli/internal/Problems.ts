@@ -1,0 +1,40 @@
+/** Every rule that a call breaks, in the words of the client. */
+import type { CallError, InvalidCall } from "../../AnalyticsError.ts"
+import * as Call from "../../Call.ts"
+
+export interface Problem {
+  /** Where in the call, as in `properties.total`; empty when it is the call as a whole. */
+  readonly path: string
+  readonly problem: string
+}
+
+/** Something valid for each field that may be missing. */
+const repairs: { readonly [field: string]: string } = {
+  userId: "x",
+  anonymousId: "x",
+  event: "x",
+  groupId: "x",
+  previousId: "x",
+  name: "x"
+}
+
+/** More than a call has fields. */
+const maxProblems = 20
+
+/** The rules that a refused call breaks. The client stops at the first: it is repaired, and the client is asked again. */
+export const problemsOf = (type: Call.Type, call: object, first: CallError): ReadonlyArray<Problem> => {
+  const problems: Array<Problem> = []
+  const repaired: { [field: string]: unknown } = { ...call }
+  let error: CallError | undefined = first
+  while (error !== undefined && problems.length < maxProblems) {
+    if (error._tag !== "InvalidCall") return [...problems, { path: "", problem: error.message }]
+    const { path, problem }: InvalidCall = error
+    problems.push({ path: path.join("."), problem })
+    const field = path[0]
+    if (field === undefined) break
+    if (repairs[field] === undefined) delete repaired[field]
+    else repaired[field] = repairs[field]
+    error = Call.check(type, repaired)
+  }
+  return problems
+}

@@ -1,0 +1,3 @@
+import { visit } from "../../visit.js"
+
+export const POST = async () => new Response(await visit("app route"))
