@@ -13,6 +13,7 @@ const order = [
     "internal/Json",
     "internal/Time",
     "internal/Callback",
+    "internal/Builtin",
     "internal/Log",
     "internal/WeakCollection"
   ],

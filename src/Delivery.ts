@@ -89,10 +89,10 @@ export const make = Effect.fnUntraced(function* (
     return 0
   })
 
-  const failed = yield* Deferred.make<never, unknown>()
+  const failed = yield* Deferred.make<never>()
   /** Passes a defect on at once. The stream itself sees it when a slot is free, which an outage can delay for hours. */
   const failFast = <A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A, E> =>
-    Effect.tapCause(effect, (cause) => (Cause.hasDies(cause) ? Deferred.failCause(failed, cause) : Effect.void))
+    Effect.tapCause(effect, (cause) => (Cause.hasDies(cause) ? Deferred.die(failed, Cause.squash(cause)) : Effect.void))
 
   const pipeline = Stream.fromPull(Effect.succeed(failFast(outbox.take(batchSize)))).pipe(
     // `Stream.groupedWithin(batchSize, flushInterval)`, with a limit in bytes as well, and cut short by a flush.

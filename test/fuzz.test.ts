@@ -346,7 +346,8 @@ const proxied = (
     has: [true, false, 1, {}, error]
   }
   for (const { does, lie, name } of traps) {
-    if (name === "get") book.isTangled = true
+    // The engine itself reads the list that `ownKeys` answers with, each time that it asks.
+    if (name === "get" || name === "ownKeys") book.isTangled = true
     handler[name] = () => {
       if (does === "throws") throw error
       return lies[name][lie] as never

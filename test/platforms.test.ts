@@ -302,7 +302,7 @@ describe("examples/platforms", () => {
   })
 })
 
-describe("a runtime without getBuiltinModule, such as the edge runtime of Next.js", () => {
+describe("a runtime whose process has functions that throw, such as the edge runtime of Next.js", () => {
   const options = { timeout: patience }
 
   it.live(

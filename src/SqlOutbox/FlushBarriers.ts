@@ -30,7 +30,8 @@ const nothing = { end: Effect.succeed<Flushed>({ delivered: 0, dropped: 0 }) }
 export class FlushBarriers {
   private readonly database: Database
   private readonly inFlight: InFlight
-  private readonly isLeader: () => boolean
+  /** Whether this relay delivers; it takes the leadership if no relay has it. */
+  private readonly isLeader: Effect.Effect<boolean, SqlOutboxError>
   private readonly barriers = new Set<Barrier>()
   private readonly requested = Latch.makeUnsafe()
   /** Settlements that are under way. */
@@ -39,7 +40,7 @@ export class FlushBarriers {
   private isClosing = false
   private isOver = false
 
-  constructor(database: Database, inFlight: InFlight, isLeader: () => boolean) {
+  constructor(database: Database, inFlight: InFlight, isLeader: Effect.Effect<boolean, SqlOutboxError>) {
     this.database = database
     this.inFlight = inFlight
     this.isLeader = isLeader
@@ -147,7 +148,12 @@ export class FlushBarriers {
   private isDone({ isOrphaned, until }: Barrier): Effect.Effect<boolean, SqlOutboxError> {
     const { run, tables } = this.database
     if (this.inFlight.orphaned.length > 0) return Effect.succeed(false)
-    if (isOrphaned || (this.isClosing && !this.isLeader())) return Effect.succeed(true)
-    return Effect.map(run(tables.hasPending(until, this.inFlight.pendingDeletes.keys())), (some) => !some)
+    if (isOrphaned) return Effect.succeed(true)
+    const isDelivered = Effect.map(
+      run(tables.hasPending(until, this.inFlight.pendingDeletes.keys())),
+      (isPending) => !isPending
+    )
+    if (!this.isClosing) return isDelivered
+    return Effect.flatMap(this.isLeader, (isLeader) => (isLeader ? isDelivered : Effect.succeed(true)))
   }
 }

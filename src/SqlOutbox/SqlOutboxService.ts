@@ -85,7 +85,11 @@ export const make = Effect.fnUntraced(function* (
     ),
     onLost: () => reader.forget()
   })
-  const barriers = new FlushBarriers(database, inFlight, () => leader.isHere)
+  const barriers = new FlushBarriers(
+    database,
+    inFlight,
+    Effect.suspend(() => (leader.isHere ? Effect.succeed(true) : leader.refresh))
+  )
   /** Open when there may be something to take. */
   const some = Latch.makeUnsafe()
   /** Open when something was settled or given up, since the last question. */

@@ -5,6 +5,7 @@
  * framework, ESM beside CommonJS), and a context given through one evaluation reaches the clients of all.
  */
 import type { CallContext } from "../Enrichment.ts"
+import { builtin } from "./Builtin.ts"
 import { JsonError } from "./Json.ts"
 
 /** A call context; `isCallback` if a callback of a client runs in it. */
@@ -71,11 +72,9 @@ const open = (): Storage => {
 
 /** Node's own, or the global one of edge runtimes. */
 const constructorOf = (): (new () => Storage) | undefined => {
-  const { AsyncLocalStorage, process } = globalThis as {
-    readonly AsyncLocalStorage?: new () => Storage
-    readonly process?: {
-      readonly getBuiltinModule?: (id: string) => { readonly AsyncLocalStorage: new () => Storage } | undefined
-    }
-  }
-  return process?.getBuiltinModule?.("node:async_hooks")?.AsyncLocalStorage ?? AsyncLocalStorage
+  const { AsyncLocalStorage } = globalThis as { readonly AsyncLocalStorage?: new () => Storage }
+  return (
+    builtin<{ readonly AsyncLocalStorage: new () => Storage }>("node:async_hooks")?.AsyncLocalStorage ??
+    AsyncLocalStorage
+  )
 }

@@ -3,6 +3,7 @@
  * delivered, each loss, and each call that is not accepted. Without subscribers it costs nothing.
  */
 import type { Outcome } from "../Outcome.ts"
+import { builtin } from "./Builtin.ts"
 
 /** What subscribers receive: facts, no payload. */
 export interface OutcomeEvent {
@@ -21,14 +22,10 @@ interface Channel {
   readonly publish: (event: OutcomeEvent) => void
 }
 
-const open = (): Channel | undefined => {
-  const { process } = globalThis as {
-    readonly process?: {
-      readonly getBuiltinModule?: (id: string) => { readonly channel: (name: string) => Channel } | undefined
-    }
-  }
-  return process?.getBuiltinModule?.("node:diagnostics_channel")?.channel("effect-analytics:outcome")
-}
+const open = (): Channel | undefined =>
+  builtin<{ readonly channel: (name: string) => Channel }>("node:diagnostics_channel")?.channel(
+    "effect-analytics:outcome"
+  )
 
 let channel: Channel | undefined
 let isOpened = false

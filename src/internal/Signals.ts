@@ -2,6 +2,8 @@
  * The signals that ask a process to end: SIGTERM and SIGINT.
  */
 
+import { ignoreThrows } from "./Callback.ts"
+
 interface Process {
   readonly pid: number
   readonly once: (signal: string, listener: () => void) => unknown
@@ -21,14 +23,18 @@ export const onEnd = (end: () => Promise<unknown>): (() => void) => {
   if (typeof process?.once !== "function") return () => {}
   const host = process as Process
   const listeners = signals.map((signal) => [signal, () => void finish(signal)] as const)
-  const stop = () => {
-    for (const [signal, listener] of listeners) host.off(signal, listener)
-  }
+  const stop = () =>
+    ignoreThrows(() => {
+      for (const [signal, listener] of listeners) host.off(signal, listener)
+    })
   const finish = async (signal: string) => {
     stop()
     await end().catch(() => {})
     if (host.listenerCount(signal) === 0) host.kill(host.pid, signal)
   }
-  for (const [signal, listener] of listeners) host.once(signal, listener)
+  // On the edge runtime of Next.js the function is there, and throws.
+  ignoreThrows(() => {
+    for (const [signal, listener] of listeners) host.once(signal, listener)
+  })
   return stop
 }

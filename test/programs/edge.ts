@@ -1,10 +1,11 @@
-/** The plain face where there is no `process.getBuiltinModule`, as on the edge runtime of Next.js. Prints the sent contexts. */
+/** The plain face where the functions of `process` throw, as on the edge runtime of Next.js. Prints the sent contexts. */
 import { AsyncLocalStorage } from "node:async_hooks"
 
-Object.defineProperty(process, "getBuiltinModule", { value: undefined })
-process.once = () => {
-  throw new Error("A Node.js API is used (process.once) which is not supported in the Edge Runtime")
+// The functions of Node are there, and throw.
+const unsupported = () => {
+  throw new Error("A Node.js API is used which is not supported in the Edge Runtime")
 }
+Object.assign(process, { getBuiltinModule: unsupported, once: unsupported, off: unsupported })
 if (process.argv[2] === "global") Object.defineProperty(globalThis, "AsyncLocalStorage", { value: AsyncLocalStorage })
 
 const { withContext, withIdentity } = await import("../../src/plain.ts")

@@ -22,7 +22,7 @@ export const packages = path.join(import.meta.dirname, "packages")
 const installed = (...names: ReadonlyArray<string>) => path.join(packages, "node_modules", ...names)
 
 /** What a whole run may take, in milliseconds. Far more than it does: who is late hangs. */
-const patience = 120_000
+const patience = 300_000
 
 /** What a program prints; it has to end by itself, and well. */
 const output = async (file: string, args: ReadonlyArray<string>, cwd = packages, env = process.env) => {

@@ -2,6 +2,7 @@
  * Drops, hashes or keeps the fields that are marked as personal (`pii`), before a message is queued.
  */
 import * as SchemaAST from "effect/SchemaAST"
+import { builtin } from "../../internal/Builtin.ts"
 import { annotationsIn } from "../Definition.ts"
 
 export type Policy = "drop" | "hash" | "keep"
@@ -240,10 +241,7 @@ export type Hash = (text: string) => string
  * as the one of Web Crypto would.
  */
 export const makeHash = (key: string): Hash | undefined => {
-  const { process } = globalThis as {
-    readonly process?: { readonly getBuiltinModule?: (id: string) => Crypto | undefined }
-  }
-  const crypto = process?.getBuiltinModule?.("node:crypto")
+  const crypto = builtin<Crypto>("node:crypto")
   return crypto === undefined ? undefined : (text) => crypto.createHmac("sha256", key).update(text).digest("hex")
 }
 
