@@ -40,7 +40,8 @@ const plan = TrackingPlan.make({ events })
 const rules = { rules: { events: [] } }
 const refuses = (settings, create, pattern) =>
   assert.throws(() => create({ writeKey: "k", host, ...settings }), pattern)
-const anotherPlan = /^InvalidSetting: effect-analytics: plan was made with another copy of effect: .*effect-analytics\/planned/
+const anotherPlan =
+  /^InvalidSetting: effect-analytics: plan was made with another copy of effect: .*effect-analytics\/planned/
 const anotherOutbox =
   /^InvalidSetting: effect-analytics: outbox was made by another copy of effect-analytics: import both, or require both/
 refuses({ plan }, createAnalytics, anotherPlan)
