@@ -59,7 +59,7 @@ const build = async (app: string, peer: string) => {
   await esbuild.build({ ...options, entryPoints: bundled, outdir: app, platform: "browser" })
   // What the handler of the guide would send to the real API goes to the peer.
   const api = JSON.stringify(`${peer}/guide/200`)
-  const js = `globalThis.fetch = ((real) => (url, init) => real(url.replace("https://api.segment.io", ${api}), init))(fetch);`
+  const js = `globalThis.fetch = ((real) => (url, init) => real(String(url).replace("https://api.segment.io", ${api}), init))(fetch);`
   const guide = [path.join(app, "guide.js")]
   await esbuild.build({ ...options, entryPoints: guide, outdir: app, platform: "browser", banner: { js } })
   copyFileSync(path.join(here, "workerd.capnp"), path.join(app, "workerd.capnp"))
