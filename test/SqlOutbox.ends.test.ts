@@ -178,7 +178,7 @@ describe("drop-oldest of a durable outbox", () => {
         assert(dropped > 0 && delivered > 0, `${dropped} ${delivered}`)
         return delivered + dropped
       })
-      const outbox = SqlOutbox.layer({ maxQueueSize: 120, overflow: "drop-oldest" })
+      const outbox = SqlOutbox.layer({ maxQueueSize: 30, overflow: "drop-oldest" })
       const ended = yield* Effect.provide(
         body,
         client(Layer.provideMerge(outbox, Layer.fresh(Postgres.layerClient)), over, { closeTimeout: 5_000 })

@@ -266,7 +266,7 @@ export const make = Effect.fnUntraced(function* (
         return {
           accepted: delivered + dropped + waiting,
           pending: waiting,
-          pendingBytes: capacity.bytes,
+          pendingBytes: Math.max(0, capacity.bytes),
           taken: inFlight.size,
           delivered,
           dropped

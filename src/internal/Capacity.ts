@@ -60,16 +60,21 @@ export class Capacity {
     this.bytes += bytes
   }
 
-  /** Makes room, and admits calls that wait for it. */
+  /**
+   * Makes room, and admits calls that wait for it. A message may be removed before it is added: in a database it is visible as soon
+   * as it is committed. So the count may fall below zero by the messages that are being written.
+   */
   remove(count: number, bytes: number): void {
     this.changes++
-    this.set(this.count - count, this.bytes - bytes)
+    this.count = Math.max(-this.reserved.count, this.count - count)
+    this.bytes = Math.max(-this.reserved.bytes, this.bytes - bytes)
+    this.admitWaiters()
   }
 
   /** Sets what is known by a count. */
   set(count: number, bytes: number): void {
-    this.count = Math.max(0, count)
-    this.bytes = Math.max(0, bytes)
+    this.count = count
+    this.bytes = bytes
     this.admitWaiters()
   }
 
