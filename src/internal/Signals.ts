@@ -6,7 +6,7 @@ import { ignoreThrows } from "./Callback.ts"
 
 interface Process {
   readonly pid: number
-  readonly once: (signal: string, listener: () => void) => unknown
+  readonly prependOnceListener: (signal: string, listener: () => void) => unknown
   readonly off: (signal: string, listener: () => void) => unknown
   readonly listenerCount: (signal: string) => number
   readonly kill: (pid: number, signal: string) => unknown
@@ -20,7 +20,7 @@ const signals = ["SIGTERM", "SIGINT"] as const
  */
 export const onEnd = (end: () => Promise<unknown>): (() => void) => {
   const { process } = globalThis as { readonly process?: Partial<Process> }
-  if (typeof process?.once !== "function") return () => {}
+  if (typeof process?.prependOnceListener !== "function") return () => {}
   const host = process as Process
   const listeners = signals.map((signal) => [signal, () => void finish(signal)] as const)
   const stop = () =>
@@ -29,12 +29,14 @@ export const onEnd = (end: () => Promise<unknown>): (() => void) => {
     })
   const finish = async (signal: string) => {
     stop()
+    // Counted before they run: a handler that runs once is gone afterwards.
+    const others = host.listenerCount(signal)
     await end().catch(() => {})
-    if (host.listenerCount(signal) === 0) host.kill(host.pid, signal)
+    if (others === 0) host.kill(host.pid, signal)
   }
   // On the edge runtime of Next.js the function is there, and throws.
   ignoreThrows(() => {
-    for (const [signal, listener] of listeners) host.once(signal, listener)
+    for (const [signal, listener] of listeners) host.prependOnceListener(signal, listener)
   })
   return stop
 }
