@@ -1,5 +1,5 @@
 /**
- * The transcripts in docs/cli.md: every `console` block is run, command by command, and holds what the commands print.
+ * The transcripts in README.md and docs/cli.md: every `console` block is run, command by command, and holds what the commands print.
  *
  * `npm run cli-docs` writes them anew. The commands run in a directory of their own, with a peer that takes every event.
  */
@@ -12,7 +12,8 @@ import { delimiter, join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { gzipSync } from "node:zlib"
 
-export const file = new URL("../docs/cli.md", import.meta.url)
+export const pages = ["README.md", "docs/cli.md"]
+export const fileOf = (page: string) => new URL(`../${page}`, import.meta.url)
 
 const bin = fileURLToPath(new URL("../src/bin.ts", import.meta.url))
 const block = /^```console\n([\s\S]*?)^```$/gm
@@ -112,4 +113,6 @@ export const withTranscripts = async (text: string): Promise<string> => {
   }
 }
 
-if (import.meta.main) writeFileSync(file, await withTranscripts(readFileSync(file, "utf8")))
+if (import.meta.main) {
+  for (const page of pages) writeFileSync(fileOf(page), await withTranscripts(readFileSync(fileOf(page), "utf8")))
+}

@@ -1,10 +1,10 @@
-/** docs/cli.md: its transcripts are what the commands print today. */
+/** README.md and docs/cli.md: their transcripts are what the commands print today. */
 import { readFileSync } from "node:fs"
 import { assert, it } from "@effect/vitest"
-import { file, withTranscripts } from "../.ci/cli-docs.ts"
+import { fileOf, pages, withTranscripts } from "../.ci/cli-docs.ts"
 
-it("the transcripts in docs/cli.md are what the commands print", { timeout: 120_000 }, async () => {
-  const text = readFileSync(file, "utf8")
-  assert.isAtLeast(Array.from(text.matchAll(/^```console$/gm)).length, 8)
+it.each(pages)("the transcripts in %s are what the commands print", { timeout: 120_000 }, async (page) => {
+  const text = readFileSync(fileOf(page), "utf8")
+  assert.isAtLeast(Array.from(text.matchAll(/^```console$/gm)).length, page === "README.md" ? 1 : 8)
   assert.strictEqual(await withTranscripts(text), text)
 })
