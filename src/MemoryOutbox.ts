@@ -21,7 +21,7 @@ import * as Outbox from "./Outbox.ts"
 import * as Outcome from "./Outcome.ts"
 import * as Settings from "./Settings.ts"
 
-/** A flush: counts down the messages that were not settled when it began. */
+/** A flush: counts down the messages that were not settled when it began, each when its end is reported. */
 interface Barrier {
   /** It waits for the messages with a lower ticket. */
   readonly before: number
@@ -56,13 +56,14 @@ export const make = Effect.fnUntraced(function* (
     Queue.offerUnsafe(queue, message)
   }
 
-  const count = (ticket: number, end: "delivered" | "dropped") => {
-    counts[end]++
-    for (const barrier of barriers) {
-      if (ticket >= barrier.before) continue
-      barrier.remaining--
-      barrier[end]++
+  /** Counts ends in the flushes that were under way then, and resolves those that have nothing left to wait for. */
+  const countDown = (waiting: Iterable<Barrier>, tickets: ReadonlyArray<number>, end: "delivered" | "dropped") => {
+    for (const barrier of waiting) {
+      const ended = tickets.filter((ticket) => ticket < barrier.before).length
+      barrier.remaining -= ended
+      barrier[end] += ended
     }
+    resolveFlushes()
   }
 
   const resolveFlushes = () => {
@@ -78,14 +79,16 @@ export const make = Effect.fnUntraced(function* (
   const evictFor = (message: Message): Outcome.Dropped | undefined => {
     if (taken.size >= maxQueueSize || takenBytes + message.bytes > maxQueueBytes) return undefined
     const evicted: Array<Message> = []
+    const ended: Array<number> = []
     while (capacity.excess(message) !== undefined) {
       const oldest = Queue.takeUnsafe(queue)
       if (oldest === undefined || Exit.isFailure(oldest)) break
-      count(tickets++, "dropped")
+      ended.push(tickets++)
       capacity.remove(1, oldest.value.bytes)
       evicted.push(oldest.value)
     }
-    resolveFlushes()
+    counts.dropped += evicted.length
+    countDown(barriers, ended, "dropped")
     return Arr.isArrayNonEmpty(evicted)
       ? Outcome.Outcome.Dropped({ messages: evicted, error: new DeliveryError({ reason: "evicted", attempts: 0 }) })
       : undefined
@@ -148,15 +151,19 @@ export const make = Effect.fnUntraced(function* (
         const messages = outcome.messages.filter((message) => taken.has(message))
         if (!Arr.isArrayNonEmpty(messages)) return Effect.void
         const end = outcome._tag === "Delivered" ? "delivered" : "dropped"
+        // A flush that begins from here on does not wait for them.
+        const waiting = Array.from(barriers)
+        const ended: Array<number> = []
         let bytes = 0
         for (const message of messages) {
           bytes += message.bytes
-          count(taken.get(message) as number, end)
+          ended.push(taken.get(message) as number)
           taken.delete(message)
         }
         takenBytes -= bytes
+        counts[end] += messages.length
         capacity.remove(messages.length, bytes)
-        return Effect.ensuring(notify({ ...outcome, messages }), Effect.sync(resolveFlushes))
+        return Effect.ensuring(notify({ ...outcome, messages }), Effect.sync(() => countDown(waiting, ended, end)))
       })
     )
 

@@ -2,6 +2,7 @@
  * What every outbox promises, as one suite that runs on each: the bound, the order, the flush, the end of every message.
  */
 import { assert, describe, it } from "@effect/vitest"
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
@@ -21,7 +22,9 @@ type Run = (
   test: (
     outbox: Outbox.Outbox["Service"],
     outcomes: Array<Outcome.Outcome>
-  ) => Effect.Effect<void, unknown, Outbox.Outbox>
+  ) => Effect.Effect<void, unknown, Outbox.Outbox>,
+  /** What the observer does before it knows of an outcome. */
+  observing?: (outcome: Outcome.Outcome) => Effect.Effect<void>
 ) => Effect.Effect<void, unknown>
 
 const eventsOf = (batch: ReadonlyArray<Message>) => batch.map(({ messageId }) => messageId.slice("id of ".length))
@@ -55,9 +58,14 @@ export const outboxSuite = <E>(
   /** What becomes of so many messages that are abandoned. */
   const ends = (count: number) => ({ delivered: 0, dropped: lasting ? 0 : count })
 
-  const run: Run = (options, test) => {
+  const run: Run = (options, test, observing = () => Effect.void) => {
     const outcomes: Array<Outcome.Outcome> = []
-    const observer = Observer.layer((outcome) => Effect.sync(() => void outcomes.push(outcome)))
+    const observer = Observer.layer((outcome) =>
+      Effect.andThen(
+        observing(outcome),
+        Effect.sync(() => void outcomes.push(outcome))
+      )
+    )
     return Effect.gen(function* () {
       const outbox = yield* Outbox.Outbox
       yield* test(outbox, outcomes)
@@ -270,6 +278,31 @@ export const outboxSuite = <E>(
         })
       )
     )
+
+    it.effect("is over only when the observer was told of all, whichever it was told of last", () => {
+      const slow = Deferred.makeUnsafe<void>()
+      const isFirst = (outcome: Outcome.Outcome) =>
+        "messages" in outcome && eventsOf(outcome.messages).includes("event 1")
+      return run(
+        {},
+        (outbox, outcomes) =>
+          Effect.gen(function* () {
+            yield* offerAll(outbox, 1, 2)
+            const flush = yield* Effect.forkChild(Effect.map(outbox.flush, () => outcomes.length))
+            yield* breathe
+            const [first, second] = [yield* outbox.take(1), yield* outbox.take(1)]
+            const settling = yield* Effect.forkChild(outbox.settle(delivered(first)))
+            yield* breathe
+            yield* outbox.settle(delivered(second))
+            yield* breathe
+            assert.isUndefined(flush.pollUnsafe())
+            yield* Deferred.succeed(slow, undefined)
+            yield* Fiber.join(settling)
+            assert.strictEqual(yield* Fiber.join(flush), 2)
+          }),
+        (outcome) => (isFirst(outcome) ? Deferred.await(slow) : Effect.void)
+      )
+    })
 
     it.effect("is requested, as long as one waits", () =>
       run({}, (outbox) =>
