@@ -6,7 +6,6 @@ import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import type * as SchemaIssue from "effect/SchemaIssue"
 import * as SchemaParser from "effect/SchemaParser"
-import * as SchemaTransformation from "effect/SchemaTransformation"
 import { InvalidCall } from "./AnalyticsError.ts"
 import type * as Types from "./CallTypes.ts"
 import type { Type } from "./CallTypes.ts"
@@ -92,11 +91,7 @@ const Time = Schema.Union([
 ]).annotate({ expected: time })
 
 /** The Schema of `Data`. It does not look inside: a copy that `Json.copy` made holds nothing but JSON. */
-export const Data = Schema.declare<Data>(Json.isData, {
-  expected: "an object",
-  toCodecArbitrary: () =>
-    Schema.link<Data>()(Schema.Record(Schema.String, Schema.Json), SchemaTransformation.passthrough() as never)
-})
+export const Data = Schema.ObjectKeyword.pipe(Schema.refine(Json.isData)).annotate({ expected: "an object" })
 
 /** The Schema of `Integrations`. */
 export const Integrations = Schema.Record(
@@ -173,17 +168,41 @@ const alternatives = {
   alias: [aliasUser]
 } as const
 
+/** For a copy that `Json.copy` made: a time is a text there. Without declarations each is compiled to one function. */
+const ofCopies = <Alternatives extends ReadonlyArray<{ readonly fields: Schema.Struct.Fields }>>(all: Alternatives) =>
+  Schema.Union(all.map(({ fields }) => Schema.Struct({ ...fields, timestamp: optional(Iso) })))
+
+// Exported for the compiler alone: it finds Schemas by their export.
+/** @internal */
+export const IdentifyCopy = ofCopies(alternatives.identify)
+/** @internal */
+export const TrackCopy = ofCopies(alternatives.track)
+/** @internal */
+export const PageCopy = ofCopies(alternatives.page)
+/** @internal */
+export const GroupCopy = ofCopies(alternatives.group)
+/** @internal */
+export const AliasCopy = ofCopies(alternatives.alias)
+const copies = {
+  identify: IdentifyCopy,
+  track: TrackCopy,
+  page: PageCopy,
+  screen: PageCopy,
+  group: GroupCopy,
+  alias: AliasCopy
+}
+
 // Made when the first call is checked: by then the compiled Schemas of the published package are installed.
 const decoders = byType((type) => {
   let made: ReadonlyArray<ReturnType<typeof decoder>> | undefined
   return () => {
-    made ??= alternatives[type].map(decoder)
+    made ??= copies[type].members.map(decoder)
     return made
   }
 })
 const decoder = (schema: Schema.Top) => SchemaParser.decodeUnknownResult(schema as Schema.Codec<unknown>)
 
-const optionalFields = [
+const optionalFields = new Set([
   "userId",
   "anonymousId",
   "messageId",
@@ -194,11 +213,11 @@ const optionalFields = [
   "traits",
   "name",
   "category"
-]
+])
 
 /** Removes optional fields that are `null`: they mean the same as absent ones. `data` is a copy made by `Json.copy`. */
 export const removeNulls = (data: Record<string, unknown>): void => {
-  for (const name of optionalFields) if (data[name] === null) delete data[name]
+  for (const name in data) if (data[name] === null && optionalFields.has(name)) delete data[name]
 }
 
 /** The alternative that a call means, by the fields that are there: the error is about that one. */

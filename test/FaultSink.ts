@@ -383,9 +383,10 @@ export class FaultSink implements AsyncDisposable {
 
   private say(response: Http.ServerResponse, answer: Exclude<Answer, number | string>): void {
     const { body, headers, status } = answer
-    const empty = status === 204 || status === 304
-    response.writeHead(status, { "content-type": "application/json", ...headers })
-    response.end(empty ? undefined : (body ?? `{"success":${status < 300}}`))
+    const text = status === 204 || status === 304 ? undefined : (body ?? `{"success":${status < 300}}`)
+    const length = text === undefined ? {} : { "content-length": Buffer.byteLength(text) }
+    response.writeHead(status, { "content-type": "application/json", ...length, ...headers })
+    response.end(text)
   }
 
   private drip(socket: Socket, drop: () => void): void {
