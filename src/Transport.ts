@@ -9,6 +9,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as FetchHttpClient from "effect/http/FetchHttpClient"
 import * as Headers from "effect/http/Headers"
+import * as HttpBody from "effect/http/HttpBody"
 import * as HttpClient from "effect/http/HttpClient"
 import * as HttpClientRequest from "effect/http/HttpClientRequest"
 import type * as HttpClientResponse from "effect/http/HttpClientResponse"
@@ -258,23 +259,31 @@ export const layerHttpClient = (
       if (fetch === undefined && typeof globalThis.fetch !== "function") {
         return Settings.invalid("fetch", "is missing, and this runtime has none")
       }
-      return Layer.provide(FetchHttpClient.layer, Layer.succeed(FetchHttpClient.Fetch, checked(fetch)))
+      return Layer.effect(HttpClient.HttpClient, Effect.map(HttpClient.HttpClient, sendText)).pipe(
+        Layer.provide(FetchHttpClient.layer),
+        Layer.provide(Layer.succeed(FetchHttpClient.Fetch, checked(fetch)))
+      )
     })
   )
 
-const decoder = new TextDecoder()
+/** Gives `fetch` the JSON of a request as a string: `JSON.parse(init.body)` of a mock works, and nothing is encoded twice. */
+const sendText: (client: HttpClient.HttpClient) => HttpClient.HttpClient = /* @__PURE__ */ HttpClient.mapRequest(
+  (request) =>
+    request.body._tag === "Uint8Array" && request.body.text !== undefined
+      ? HttpClientRequest.setBody(
+          request,
+          HttpBody.raw(request.body.text, { contentType: request.body.contentType })
+        )
+      : request
+)
+
 const noResponse = "fetch answered no Response"
 
-/**
- * A `fetch` as mocks expect it and as they may be: the JSON of a request is a string, so that `JSON.parse(init.body)` works, and
- * an answer that is no `Response` is an error with that reason.
- */
+/** A `fetch` whose answer, if it is no `Response`, is an error with that reason: it may be a mock. */
 const checked =
   (fetch: typeof globalThis.fetch | undefined): typeof globalThis.fetch =>
   async (url, init) => {
-    const isJson = ArrayBuffer.isView(init?.body) && !new globalThis.Headers(init?.headers).has("content-encoding")
-    const request = isJson ? { ...init, body: decoder.decode(init.body as Uint8Array) } : init
-    const response: unknown = await (fetch ?? globalThis.fetch)(url, request)
+    const response: unknown = await (fetch ?? globalThis.fetch)(url, init)
     const { headers, status } = (response ?? {}) as Partial<Response>
     if (typeof status === "number" && typeof headers?.get === "function") return response as Response
     throw Object.assign(new TypeError(noResponse), { code: noResponse })
