@@ -18,7 +18,15 @@ const order = [
     "internal/WeakCollection"
   ],
   ...["MessageId", "RequestContext", "CallTypes", "Call", "Message", "Transform", "internal/Check", "Enrichment"],
-  ...["Outcome", "Metrics", "Observer", "internal/LossLog", "internal/Diagnostics", "internal/Notifier"],
+  ...[
+    "Outcome",
+    "Metrics",
+    "Observer",
+    "internal/LossLog",
+    "internal/Diagnostics",
+    "internal/MessageEnds",
+    "internal/Notifier"
+  ],
   ...["internal/Capacity", "Outbox", "MemoryOutbox", "Transport", "Delivery", "SqlOutbox"],
   ...["internal/Submitter", "internal/compiled", "Analytics", "TrackingPlan", "spec"],
   ...[

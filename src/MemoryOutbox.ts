@@ -35,7 +35,7 @@ export const make = Effect.fnUntraced(function* (
   options: Outbox.Options = {}
 ): Effect.fn.Return<Outbox.Outbox["Service"], InvalidSetting, Scope.Scope> {
   const { maxQueueBytes, maxQueueSize, overflow } = yield* Settings.decode(Settings.Queue, options)
-  const { close: closeLog, notify } = yield* Notifier.make
+  const { close: closeNotifier, notify, notifyUnsafe, onEnd } = yield* Notifier.make
   const queue = yield* Queue.bounded<Message, Cause.Done>(maxQueueSize)
   /** Taken and not settled, each with its ticket: the number of messages that left the queue before it. */
   const taken = new Map<Message, number>()
@@ -75,9 +75,10 @@ export const make = Effect.fnUntraced(function* (
     if (barriers.size === 0) flushRequested.closeUnsafe()
   }
 
-  /** Takes the oldest messages out of the queue until there is room. Those that the delivery has taken stay. */
-  const evictFor = (message: Message): Outcome.Dropped | undefined => {
+  /** Takes the oldest messages out of the queue until there is room, and reports them. Those that the delivery has taken stay. */
+  const evictFor = (message: Message): Outbox.Offered | undefined => {
     if (taken.size >= maxQueueSize || takenBytes + message.bytes > maxQueueBytes) return undefined
+    const waiting = Array.from(barriers)
     const evicted: Array<Message> = []
     const ended: Array<number> = []
     while (capacity.excess(message) !== undefined) {
@@ -87,15 +88,23 @@ export const make = Effect.fnUntraced(function* (
       capacity.remove(1, oldest.value.bytes)
       evicted.push(oldest.value)
     }
+    if (!Arr.isArrayNonEmpty(evicted)) return undefined
     counts.dropped += evicted.length
-    countDown(barriers, ended, "dropped")
-    return Arr.isArrayNonEmpty(evicted)
-      ? Outcome.Outcome.Dropped({ messages: evicted, error: new DeliveryError({ reason: "evicted", attempts: 0 }) })
-      : undefined
+    const error = new DeliveryError({ reason: "evicted", attempts: 0 })
+    const observing = notifyUnsafe(
+      Outcome.Outcome.Dropped({ messages: evicted, error }),
+      Notifier.isOfNestedCall(message)
+    )
+    const reported = () => countDown(waiting, ended, "dropped")
+    if (observing !== undefined) {
+      return { error: undefined, notification: Effect.ensuring(observing, Effect.sync(reported)) }
+    }
+    reported()
+    return undefined
   }
 
   const offerUnsafe: Outbox.Outbox["Service"]["offerUnsafe"] = (message) => {
-    if (closed) return new Closed()
+    if (closed) return refused(new Closed())
     // No call overtakes those that wait, and none evicts in vain.
     if (capacity.hasWaiters) return full(capacity.count >= maxQueueSize ? "maxQueueSize" : "maxQueueBytes")
     const evicted = overflow === "drop-oldest" && capacity.excess(message) !== undefined ? evictFor(message) : undefined
@@ -105,7 +114,8 @@ export const make = Effect.fnUntraced(function* (
     return evicted
   }
 
-  const full = (bound: "maxQueueSize" | "maxQueueBytes") => new QueueFull({ bound, limit: capacity.bound[bound] })
+  const full = (bound: "maxQueueSize" | "maxQueueBytes") =>
+    refused(new QueueFull({ bound, limit: capacity.bound[bound] }))
 
   // The only part of a call that takes time, and the only one that can be interrupted.
   const waitForRoom = (message: Message) =>
@@ -124,9 +134,8 @@ export const make = Effect.fnUntraced(function* (
     Effect.suspend(() => {
       const mustWait = capacity.hasWaiters || capacity.excess(message) !== undefined
       if (onFull === "wait" && !closed && mustWait) return waitForRoom(message)
-      const answer = offerUnsafe(message)
-      if (answer === undefined) return Effect.void
-      return answer._tag === "Dropped" ? notify(answer) : Effect.fail(answer)
+      const { error, notification = Effect.void } = offerUnsafe(message) ?? {}
+      return error === undefined ? notification : Effect.andThen(notification, Effect.fail(error))
     })
 
   const markTaken = (messages: ReadonlyArray<Message>) => {
@@ -148,27 +157,32 @@ export const make = Effect.fnUntraced(function* (
   const settle: Outbox.Outbox["Service"]["settle"] = (outcome) =>
     Effect.uninterruptible(
       Effect.suspend(() => {
-        const messages = outcome.messages.filter((message) => taken.has(message))
+        const messages: Array<Message> = []
+        const ended: Array<number> = []
+        let bytes = 0
+        for (const message of outcome.messages) {
+          const ticket = taken.get(message)
+          if (ticket === undefined) continue
+          taken.delete(message)
+          messages.push(message)
+          ended.push(ticket)
+          bytes += message.bytes
+        }
         if (!Arr.isArrayNonEmpty(messages)) return Effect.void
         const end = outcome._tag === "Delivered" ? "delivered" : "dropped"
         // A flush that begins from here on does not wait for them.
         const waiting = Array.from(barriers)
-        const ended: Array<number> = []
-        let bytes = 0
-        for (const message of messages) {
-          bytes += message.bytes
-          ended.push(taken.get(message) as number)
-          taken.delete(message)
-        }
         takenBytes -= bytes
         counts[end] += messages.length
         capacity.remove(messages.length, bytes)
-        return Effect.ensuring(notify({ ...outcome, messages }), Effect.sync(() => countDown(waiting, ended, end)))
+        return Effect.ensuring(
+          notify({ ...outcome, messages }),
+          Effect.sync(() => countDown(waiting, ended, end))
+        )
       })
     )
 
-  const flush = Effect.suspend(() => {
-    if (capacity.count === 0) return Effect.succeed<Outbox.Flushed>({ delivered: 0, dropped: 0 })
+  const beginFlush = (): Barrier => {
     const barrier: Barrier = {
       before: tickets + Queue.sizeUnsafe(queue),
       done: Deferred.makeUnsafe(),
@@ -178,13 +192,29 @@ export const make = Effect.fnUntraced(function* (
     }
     barriers.add(barrier)
     flushRequested.openUnsafe()
-    return Effect.onInterrupt(Deferred.await(barrier.done), () =>
+    resolveFlushes()
+    return barrier
+  }
+
+  const resolved = (barrier: Barrier) =>
+    Effect.onInterrupt(Deferred.await(barrier.done), () =>
       Effect.sync(() => {
         barriers.delete(barrier)
         resolveFlushes()
       })
     )
-  })
+
+  const flush = Effect.suspend(() => resolved(beginFlush()))
+
+  const flushWithin: Outbox.Outbox["Service"]["flushWithin"] = (timeout) =>
+    Effect.suspend(() => {
+      const barrier = beginFlush()
+      return Effect.map(Effect.timeoutOption(resolved(barrier), timeout), () => ({
+        delivered: barrier.delivered,
+        dropped: barrier.dropped,
+        pending: barrier.remaining
+      }))
+    })
 
   const close = Effect.suspend(() => {
     closed = true
@@ -203,7 +233,7 @@ export const make = Effect.fnUntraced(function* (
       }
       const messages = Array.from(taken.keys())
       const dropped = Arr.isArrayNonEmpty(messages) ? settle(Outcome.Outcome.Dropped({ messages, error })) : Effect.void
-      return Effect.andThen(dropped, closeLog)
+      return Effect.andThen(dropped, closeNotifier)
     })
 
   return Outbox.Outbox.of({
@@ -212,6 +242,8 @@ export const make = Effect.fnUntraced(function* (
     take,
     settle,
     flush,
+    flushWithin,
+    onEnd,
     flushRequested: flushRequested.await,
     close,
     abandon,
@@ -232,6 +264,8 @@ export const make = Effect.fnUntraced(function* (
     })
   })
 })
+
+const refused = (error: Outbox.OfferError): Outbox.Offered => ({ error, notification: undefined })
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Layers

@@ -50,6 +50,14 @@ export interface Counts {
 /** Why a message was not accepted. */
 export type OfferError = QueueFull | OutboxFull | OutboxUnavailable | Closed
 
+/** What there is to say of an offer that was not simply accepted. */
+export interface Offered {
+  /** The reason why the message was not accepted, if it was not. */
+  readonly error: OfferError | undefined
+  /** Older messages had to go for it; what an observer that takes time has left to do about them. */
+  readonly notification: Effect.Effect<void> | undefined
+}
+
 /** The backoff that deliveries are in. */
 export interface BackoffState {
   /** Failures in a row. */
@@ -79,16 +87,23 @@ export class Outbox extends Context.Service<
      */
     readonly offer: (message: Message, overflow?: Overflow) => Effect.Effect<void, OfferError>
     /**
-     * Accepts a message at once, without a fiber. Answers with an error if it is not accepted, with an outcome to report if
-     * older messages had to go for it, else with nothing. A durable outbox always refuses: accepting takes time there.
+     * Accepts a message at once, without a fiber; answers with what else there is to say. A durable outbox always refuses:
+     * accepting takes time there.
      */
-    readonly offerUnsafe: (message: Message) => OfferError | Outcome.Dropped | undefined
+    readonly offerUnsafe: (message: Message) => Offered | undefined
     /** The oldest messages, at most `max`. Waits for the first. Ends when the outbox is closed and empty. */
     readonly take: (max: number) => Effect.Effect<Arr.NonEmptyArray<Message>, Cause.Done>
     /** Ends messages that were taken: makes room, reports the outcome, advances flushes. */
     readonly settle: (outcome: Outcome.Settled) => Effect.Effect<void>
     /** Resolves when everything that was accepted before it is settled. Any number may overlap. */
     readonly flush: Effect.Effect<Flushed>
+    /** The same for so many milliseconds at most: what is not settled by then is `pending`. */
+    readonly flushWithin: (timeout: number) => Effect.Effect<Flushed & { readonly pending: number }>
+    /**
+     * Calls `resume` once at the end of this message: without an error if it was delivered, with the reason `closed` if the
+     * outbox ends before it. Answers with a way to give that up.
+     */
+    readonly onEnd: (message: Message, resume: (error: DeliveryError | undefined) => void) => () => void
     /** Resolves when a flush waits. */
     readonly flushRequested: Effect.Effect<void>
     /** Takes no more offers, and refuses calls that wait for room. Accepted messages stay. */

@@ -270,10 +270,7 @@ export const layerHttpClient = (
 const sendText: (client: HttpClient.HttpClient) => HttpClient.HttpClient = /* @__PURE__ */ HttpClient.mapRequest(
   (request) =>
     request.body._tag === "Uint8Array" && request.body.text !== undefined
-      ? HttpClientRequest.setBody(
-          request,
-          HttpBody.raw(request.body.text, { contentType: request.body.contentType })
-        )
+      ? HttpClientRequest.setBody(request, HttpBody.raw(request.body.text, { contentType: request.body.contentType }))
       : request
 )
 

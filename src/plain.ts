@@ -292,12 +292,7 @@ export const createInside = (outer: Layer.Layer<never>, settings: AnySettings): 
     return Effect.runPromiseWith(services)(
       submitter
         .submit(type, call, { checks })
-        .pipe(
-          Effect.as(true),
-          strict ? (accepted) => accepted : Effect.orElseSucceed(() => false),
-          Enrichment.provideCallContext(callContext),
-          Effect.provideService(Notifier.IsObserving, callContext.isCallback === true)
-        )
+        .pipe(Effect.as(true), strict ? (accepted) => accepted : Effect.orElseSucceed(() => false), inside(callContext))
     )
   }
 
@@ -305,11 +300,19 @@ export const createInside = (outer: Layer.Layer<never>, settings: AnySettings): 
   const calls = Call.byType((type) => (call: unknown) => submit(analytics, type, call, submitter.checks))
 
   const run = Effect.runPromiseWith(services)
+  const inside =
+    (callContext: CallStorage.StoredContext) =>
+    <A, E>(self: Effect.Effect<A, E>) =>
+      Effect.provideService(
+        Enrichment.provideCallContext(callContext)(self),
+        Notifier.IsObserving,
+        callContext.isCallback === true
+      )
   const confirm = (type: Call.Type) => (call: unknown) =>
     run(
       Submitter.confirm(submitter, type, call).pipe(
         Effect.match({ onSuccess: () => ({ delivered: true }), onFailure: unconfirmed }),
-        Enrichment.provideCallContext(CallStorage.current())
+        inside(CallStorage.current())
       )
     )
   const deadline = ({ timeout }: Deadline = {}): number | undefined =>

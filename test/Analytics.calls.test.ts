@@ -67,6 +67,16 @@ describe("a mock of the service", () => {
   )
 })
 
+describe("a planned call over a mock", () => {
+  it.effect("fails as it would over a client, when a field of it is wrong", () =>
+    Effect.gen(function* () {
+      const plan = TrackingPlan.make({ events: { Ordered: Schema.Struct({ id: Schema.NonEmptyString }) } })
+      const call = plan.track("Ordered", { id: "o1" }, { userId: "u1", messageId: 5 as never })
+      assert.deepInclude(yield* Effect.flip(call), { _tag: "InvalidCall", path: ["messageId"] })
+    }).pipe(Effect.provide(Layer.mock(Analytics.Analytics, { track: () => Effect.void })))
+  )
+})
+
 describe("a flush with a deadline", () => {
   it.effect("answers with what is delivered, dropped and pending by then, and the calls that were not accepted", () =>
     Effect.gen(function* () {
@@ -80,6 +90,20 @@ describe("a flush with a deadline", () => {
       yield* TestClock.adjust(1)
       assert.deepStrictEqual(yield* Fiber.join(flush), { delivered: 1, dropped: 1, rejected: 1, pending: 1 })
     }).pipe(Effect.provide(AnalyticsTest.layer({ batchSize: 1 })))
+  )
+
+  it.effect("counts nothing that came after it", () =>
+    Effect.gen(function* () {
+      yield* (yield* AnalyticsTest.Sent).respond("never")
+      yield* trackMany(1, 1)
+      yield* breathe
+      const flush = yield* Effect.forkChild(Analytics.flushWithin("2 seconds"), { startImmediately: true })
+      yield* trackMany(2, 30)
+      yield* breathe
+      assert.deepInclude(yield* Analytics.Analytics.use(({ stats }) => stats), { delivered: 29, pending: 1 })
+      yield* TestClock.adjust("2 seconds")
+      assert.deepStrictEqual(yield* Fiber.join(flush), { delivered: 0, dropped: 0, rejected: 0, pending: 1 })
+    }).pipe(Effect.provide(AnalyticsTest.layer({ maxInFlight: 2 })))
   )
 
   it.effect("names a deadline that is no length of time", () =>
@@ -115,6 +139,15 @@ describe("the sink", () => {
         pending: 0
       })
     }).pipe(Effect.provide(AnalyticsTest.layer({ maxQueueSize: 10 })))
+  )
+
+  it.effect("waits for room in a client that makes room by dropping the oldest, too", () =>
+    Effect.gen(function* () {
+      const loaded = yield* Stream.run(Stream.map(Stream.range(10, 109), row), Analytics.sink)
+      assert.deepStrictEqual(loaded, { accepted: 100, rejected: 0 })
+      assert.deepInclude(yield* Analytics.flush, { dropped: 0, pending: 0 })
+      assert.deepInclude(yield* Analytics.Analytics.use(({ stats }) => stats), { delivered: 100, dropped: 0 })
+    }).pipe(Effect.provide(AnalyticsTest.layer({ maxQueueSize: 10, overflow: "drop-oldest" })))
   )
 
   it.effect("fails when the client is closed", () =>

@@ -442,6 +442,19 @@ describe("transform", () => {
     )
   )
 
+  it.effect("may set an optional field to null, which is the same as absent", () =>
+    Effect.gen(function* () {
+      const message = yield* sent("track", { ...signedUp, anonymousId: "a1", integrations: { All: false } })
+      assert.deepStrictEqual(
+        ["anonymousId", "integrations", "messageId"].map((name) => name in message),
+        [false, false, true]
+      )
+      assert.isString(message.messageId)
+    }).pipe(
+      transforming((message) => ({ ...message, anonymousId: null, integrations: null, messageId: null }) as never)
+    )
+  )
+
   it.effect("may change its argument, and the caller's objects stay as they are", () =>
     Effect.gen(function* () {
       const call = {

@@ -13,7 +13,7 @@ describe("MemoryOutbox.layer", () => {
     Effect.gen(function* () {
       const outbox = yield* Outbox.Outbox
       for (const one of messages(1, 10_000)) assert.isUndefined(outbox.offerUnsafe(one))
-      assert.strictEqual(outbox.offerUnsafe(message("one too many"))?._tag, "QueueFull")
+      assert.strictEqual(outbox.offerUnsafe(message("one too many"))?.error?._tag, "QueueFull")
     }).pipe(Effect.provide(MemoryOutbox.layer()))
   )
 
@@ -21,7 +21,10 @@ describe("MemoryOutbox.layer", () => {
     Effect.gen(function* () {
       const outbox = yield* Outbox.Outbox
       for (let n = 1; n <= 1_024; n++) assert.isUndefined(outbox.offerUnsafe(message(`event ${n}`, 32_768)))
-      assert.include({ ...outbox.offerUnsafe(message("one too many")) }, { bound: "maxQueueBytes", limit: 33_554_432 })
+      assert.include(
+        { ...outbox.offerUnsafe(message("one too many"))?.error },
+        { bound: "maxQueueBytes", limit: 33_554_432 }
+      )
     }).pipe(Effect.provide(MemoryOutbox.layer()))
   )
 

@@ -361,7 +361,7 @@ export const outboxSuite = <E>(
           yield* outbox.close
           yield* outbox.close
           assert.strictEqual((yield* Effect.flip(outbox.offer(message("late"))))._tag, "Closed")
-          assert.strictEqual(outbox.offerUnsafe(message("late"))?._tag, "Closed")
+          assert.strictEqual(outbox.offerUnsafe(message("late"))?.error?._tag, "Closed")
           assert.deepStrictEqual(eventsOf(yield* outbox.take(2)), ["event 1", "event 2"])
           const rest = yield* outbox.take(2)
           assert.deepStrictEqual(eventsOf(rest), ["event 3"])
@@ -398,7 +398,7 @@ export const outboxSuite = <E>(
             readonly limit?: number
           }
           assert.deepStrictEqual([bound, limit], ["maxQueueSize", 3])
-          if (!lasting) assert.strictEqual(outbox.offerUnsafe(message("too many"))?._tag, full)
+          if (!lasting) assert.strictEqual(outbox.offerUnsafe(message("too many"))?.error?._tag, full)
           yield* outbox.settle(delivered([batch[0]]))
           yield* outbox.offer(message("again"))
           assert.strictEqual((yield* Effect.flip(outbox.offer(message("too many"))))._tag, full)
@@ -471,18 +471,27 @@ export const outboxSuite = <E>(
       )
     )
 
-    it.effect.runIf(!lasting)("without a fiber answers with what has to be told", () =>
-      run({ maxQueueSize: 1, overflow }, (outbox, outcomes) =>
-        Effect.gen(function* () {
-          assert.isUndefined(outbox.offerUnsafe(message("event 1")))
-          const answer = outbox.offerUnsafe(message("event 2"))
-          assert(answer?._tag === "Dropped")
-          assert.deepStrictEqual(eventsOf(answer.messages), ["event 1"])
-          assert.strictEqual((yield* outbox.counts).dropped, 1)
-          assert.strictEqual(outcomes.length, 0)
-          outcomes.push(answer)
-        })
-      )
+    it.effect.runIf(!lasting)(
+      "without a fiber answers with what an observer has left to do, and then flushes end",
+      () =>
+        run({ maxQueueSize: 1, overflow }, (outbox, outcomes) =>
+          Effect.gen(function* () {
+            assert.isUndefined(outbox.offerUnsafe(message("event 1")))
+            const flush = yield* Effect.forkChild(outbox.flush)
+            yield* breathe
+            const offered = outbox.offerUnsafe(message("event 2"))
+            assert(offered !== undefined)
+            assert.isUndefined(offered.error)
+            assert.strictEqual((yield* outbox.counts).dropped, 1)
+            yield* breathe
+            assert.strictEqual(outcomes.length, 0)
+            assert.isUndefined(flush.pollUnsafe())
+            yield* offered.notification ?? Effect.void
+            assert.deepStrictEqual(yield* Fiber.join(flush), { delivered: 0, dropped: 1 })
+            const told = outcomes.map((outcome) => (outcome._tag === "Dropped" ? eventsOf(outcome.messages) : []))
+            assert.deepStrictEqual(told, [["event 1"]])
+          })
+        )
     )
 
     it.effect("moves a flush on that waits for what is evicted, and for nothing later", () =>
@@ -571,7 +580,7 @@ export const outboxSuite = <E>(
           yield* outbox.offer(message("first", 20_000))
           const large = yield* Effect.forkChild(outbox.offer(message("large", 20_000)))
           yield* breathe
-          assert.strictEqual(outbox.offerUnsafe(message("small", 1_000))?._tag, full)
+          assert.strictEqual(outbox.offerUnsafe(message("small", 1_000))?.error?._tag, full)
           yield* Fiber.interrupt(large)
         })
       )

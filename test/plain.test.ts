@@ -714,6 +714,17 @@ describe("createAnalytics: confirmed calls", () => {
     assert.deepInclude(await analytics.confirmed.track({ userId: "u1", event: "e" }), { reason: "Closed" })
   })
 
+  it("are about their own client, whatever another one makes of the same id", async () => {
+    const call = { userId: "u1", event: "e", messageId: "m1" }
+    const one = createTestAnalytics({ onError: () => {} })
+    await using other = createTestAnalytics()
+    one.respond("never")
+    const answer = one.confirmed.track(call)
+    assert.deepStrictEqual(await other.confirmed.track(call), { delivered: true })
+    await one.close({ timeout: 0 })
+    assert.deepInclude(await answer, { delivered: false, reason: "closed" })
+  })
+
   it("have nothing to wait for where transform drops the message", async () => {
     await using analytics = createTestAnalytics({ transform: () => drop("noise") })
     assert.deepStrictEqual(await analytics.confirmed.track({ userId: "u1", event: "e" }), { delivered: true })

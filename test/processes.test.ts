@@ -204,6 +204,18 @@ describe("a process with closeOnSignals", options, () => {
     }
   )
 
+  it.each(["slow first", "fast first"])("P5 ends when the last of its clients has closed: %s", async (order) => {
+    await using slow = await FaultSink.start({ otherwise: () => ({ status: 200, after: 100 }) })
+    await using fast = await FaultSink.start()
+    const hosts = order === "slow first" ? [slow.host, fast.host] : [fast.host, slow.host]
+    await using program = new Program("closesOnSignals", [hosts.join(), 10, JSON.stringify({ batchSize: 2 })])
+    await slow.until(({ requests }) => requests.length === 1)
+    program.kill("SIGTERM")
+    const { signal, stdout } = await program.ended
+    assert.deepStrictEqual([signal, stdout], ["SIGTERM", "serving\n"])
+    for (const sink of [slow, fast]) assert.deepStrictEqual(sink.userEvents("u1"), numbered(10))
+  })
+
   it("P5 reports at the deadline what it could not deliver", async () => {
     await using sink = await FaultSink.start({ otherwise: "silence" })
     await using program = new Program("closesOnSignals", [sink.host, 150, JSON.stringify({ closeTimeout: "1 second" })])
@@ -237,6 +249,14 @@ describe("a process that exits with messages in memory", options, () => {
     await using program = new Program("exitsEarly", [sink.host, messages])
     const { code, stderr } = await program.ended
     const line = `effect-analytics: ${expected}: await close() before process.exit()\n`
+    assert.deepStrictEqual([code, stderr], [0, line])
+  })
+
+  it("P7 prints it beside a client whose logger throws", async () => {
+    await using sink = await FaultSink.start()
+    await using program = new Program("exitsEarly", [sink.host, 1, "beside"])
+    const { code, stderr } = await program.ended
+    const line = "effect-analytics: 1 message was not delivered: await close() before process.exit()\n"
     assert.deepStrictEqual([code, stderr], [0, line])
   })
 

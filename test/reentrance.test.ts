@@ -71,43 +71,44 @@ describe("a plain client", () => {
   const cases = Object.keys(starts).flatMap((start) =>
     Object.keys(ways).flatMap((way) =>
       (["onError", "onOutcome"] as const).flatMap((callback) =>
-        ([valid, invalid] as const).map((call) => ({
-          start,
-          way,
-          callback,
-          call,
-          kind: call === valid ? "valid" : "invalid"
-        }))
+        ([valid, invalid] as const).flatMap((call) =>
+          (["", "confirmed "] as const).map((confirmed) => ({
+            start,
+            way,
+            callback,
+            call,
+            kind: `${confirmed}${call === valid ? "valid" : "invalid"}`,
+            make: (client: TestClient) =>
+              confirmed === "" ? void client.track(call) : void client.confirmed.track(call)
+          }))
+        )
       )
     )
   )
 
-  it.each(cases)(
-    "$start, and a $callback that makes a call that is $kind $way",
-    async ({ call, callback, start, way }) => {
-      const one = starts[start] ?? assert.fail(start)
-      let callbacks = 0
-      const client: TestClient = createTestAnalytics({
-        strict: false,
-        closeTimeout: 200,
-        logger: { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} },
-        ...one.settings,
-        [callback]: (ways[way] ?? assert.fail(way))(() => {
-          callbacks++
-          client.track(call)
-        })
+  it.each(cases)("$start, and a $callback that makes a $kind call $way", async ({ callback, make, start, way }) => {
+    const one = starts[start] ?? assert.fail(start)
+    let callbacks = 0
+    const client: TestClient = createTestAnalytics({
+      strict: false,
+      closeTimeout: 200,
+      logger: { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} },
+      ...one.settings,
+      [callback]: (ways[way] ?? assert.fail(way))(() => {
+        callbacks++
+        make(client)
       })
-      one.start(client)
-      // Chains over timers and deliveries have time to go on, if they do.
-      for (let turn = 0; turn < 20; turn++) await new Promise((resolve) => setTimeout(resolve, 1))
-      await client.close({ timeout: 200 })
-      // The start itself has two outcomes at most, and a call of a callback none that callbacks see.
-      assert.isAtLeast(callbacks, 1)
-      assert.isAtMost(callbacks, 3)
-      lawful(client.stats())
-      assert.isAtMost(client.stats().offered, 2 + callbacks)
-    }
-  )
+    })
+    one.start(client)
+    // Chains over timers and deliveries have time to go on, if they do.
+    for (let turn = 0; turn < 20; turn++) await new Promise((resolve) => setTimeout(resolve, 1))
+    await client.close({ timeout: 200 })
+    // The start itself has two outcomes at most, and a call of a callback none that callbacks see.
+    assert.isAtLeast(callbacks, 1)
+    assert.isAtMost(callbacks, 3)
+    lawful(client.stats())
+    assert.isAtMost(client.stats().offered, 2 + callbacks)
+  })
 
   it.each(["valid", "invalid"])("a transform that makes a %s call: that call is refused", async (then) => {
     let transforms = 0

@@ -24,8 +24,18 @@ interface Barrier {
   after: Set<object> | undefined
 }
 
+/** A flush that is under way. */
+export interface Flushing {
+  readonly end: Effect.Effect<Flushed>
+  /** What has become of its messages until now. */
+  readonly soFar: () => Flushed & { readonly pending: number }
+}
+
 /** Nothing to wait for. */
-const nothing = { end: Effect.succeed<Flushed>({ delivered: 0, dropped: 0 }) }
+const nothing: Flushing = {
+  end: Effect.succeed<Flushed>({ delivered: 0, dropped: 0 }),
+  soFar: () => ({ delivered: 0, dropped: 0, pending: 0 })
+}
 
 export class FlushBarriers {
   private readonly database: Database
@@ -54,10 +64,7 @@ export class FlushBarriers {
   readonly flushRequested: Effect.Effect<void> = Effect.suspend(() => this.requested.await)
 
   /** Begins a flush of everything that is there now; answers with its end. */
-  readonly begin = Effect.fnUntraced({ self: this }, function* (): Effect.fn.Return<
-    { readonly end: Effect.Effect<Flushed> },
-    SqlOutboxError
-  > {
+  readonly begin = Effect.fnUntraced({ self: this }, function* (): Effect.fn.Return<Flushing, SqlOutboxError> {
     const { run, tables } = this.database
     if (this.isOver) return nothing
     const until = yield* run(tables.last)
@@ -79,7 +86,13 @@ export class FlushBarriers {
       this.barriers.delete(barrier)
       if (this.barriers.size === 0) this.requested.closeUnsafe()
     })
-    return { end: Effect.ensuring(Deferred.await(barrier.done), forget) }
+    return {
+      end: Effect.ensuring(Deferred.await(barrier.done), forget),
+      soFar: () => {
+        const { delivered, dropped } = barrier
+        return { delivered, dropped, pending: Math.max(0, waiting - delivered - dropped) }
+      }
+    }
   })
 
   count(seqs: Iterable<number>, end: "delivered" | "dropped"): void {

@@ -21,7 +21,7 @@ import * as Metrics from "../Metrics.ts"
 import * as Outbox from "../Outbox.ts"
 import type { Database, SqlOutboxError } from "./Database.ts"
 import * as Destination from "./Destination.ts"
-import { FlushBarriers } from "./FlushBarriers.ts"
+import { FlushBarriers, type Flushing } from "./FlushBarriers.ts"
 import { InFlight } from "./InFlight.ts"
 import { Leader } from "./Leader.ts"
 import type * as Loop from "./Loop.ts"
@@ -72,7 +72,7 @@ export const make = Effect.fnUntraced(function* (
   const { lease, role } = settings
   const { persist, run, runSameGeneration, tables, watched } = database
   const delivers = role !== "writer"
-  const { close: closeLog, notify: report } = yield* Notifier.make
+  const { close: closeNotifier, notify: report, onEnd } = yield* Notifier.make
   const capacity = new Capacity(settings)
   const inFlight = new InFlight()
   const reader = new Reader(database, inFlight, settings.maxInFlight)
@@ -212,13 +212,25 @@ export const make = Effect.fnUntraced(function* (
     }
   })
 
-  const flush: Effect.Effect<Outbox.Flushed> = Effect.gen(function* () {
+  const flushing = Effect.fnUntraced(function* (onBegin: (begun: Flushing) => void) {
     yield* writer.committed
     if (!delivers) return { delivered: 0, dropped: 0 }
-    const flushing = yield* persist(Effect.suspend(() => barriers.begin()))
+    const begun = yield* persist(Effect.suspend(() => barriers.begin()))
+    onBegin(begun)
     some.openUnsafe()
     yield* barriers.resolve
-    return yield* flushing.end
+    return yield* begun.end
+  })
+
+  const flushWithin: Outbox.Outbox["Service"]["flushWithin"] = Effect.fnUntraced(function* (timeout) {
+    let soFar = () => ({ delivered: 0, dropped: 0, pending: pending() })
+    const flushed = yield* Effect.timeoutOption(
+      flushing((begun) => {
+        soFar = begun.soFar
+      }),
+      timeout
+    )
+    return Option.match(flushed, { onNone: soFar, onSome: (sum) => ({ ...sum, pending: 0 }) })
   })
 
   // -------------------------------------------------------------------------------------------------------------------
@@ -240,17 +252,22 @@ export const make = Effect.fnUntraced(function* (
     yield* Effect.ignore(settlement.deletePending)
     if (delivers) yield* Effect.ignore(leader.resign)
     barriers.abandon()
-    yield* closeLog
+    yield* closeNotifier
   })
   yield* Effect.addFinalizer(() => abandon)
 
   return {
     outbox: Outbox.Outbox.of({
       offer: writer.offer,
-      offerUnsafe: () => (writer.isClosed() ? new Closed() : new OutboxUnavailable({ problem: "takes time to write" })),
+      offerUnsafe: () => ({
+        error: writer.isClosed() ? new Closed() : new OutboxUnavailable({ problem: "takes time to write" }),
+        notification: undefined
+      }),
       take,
       settle: settlement.settle,
-      flush,
+      flush: flushing(() => {}),
+      flushWithin,
+      onEnd,
       flushRequested: barriers.flushRequested,
       close: Effect.andThen(
         writer.close,

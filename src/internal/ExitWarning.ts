@@ -26,7 +26,8 @@ const onExit = () => {
   for (const { pending, warn } of watched.values()) {
     const count = pending()
     const messages = count === 1 ? "1 message was" : `${count} messages were`
-    if (count > 0) warn(`effect-analytics: ${messages} not delivered: await close() before process.exit()`)
+    if (count === 0) continue
+    ignoreThrows(() => warn(`effect-analytics: ${messages} not delivered: await close() before process.exit()`))
   }
 }
 

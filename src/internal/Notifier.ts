@@ -17,6 +17,7 @@ import type { Outcome } from "../Outcome.ts"
 import * as Diagnostics from "./Diagnostics.ts"
 import { isLogging, log } from "./Log.ts"
 import * as LossLog from "./LossLog.ts"
+import { MessageEnds } from "./MessageEnds.ts"
 
 /** Receives every outcome without exception, those of calls that an observer made included: for the test layers. */
 export const Recorder = Context.Reference<(outcome: Outcome) => void>("effect-analytics/internal/Recorder", {
@@ -41,26 +42,7 @@ export const isNested = (caller: Context.Context<never>): boolean =>
 /** Keeps the later outcome of a nested call's message from observers. */
 export const markNested = (message: Message): void => void nested.add(message)
 
-/** Calls that wait for the end of their message, by its id. Two messages of one id end together. */
-const confirmations = new Map<string, Set<(error: DeliveryError | undefined) => void>>()
-
-/** Calls `resume` at the end of the message: without an error if it is delivered. Answers with a way to give that up. */
-export const onEnd = (messageId: string, resume: (error: DeliveryError | undefined) => void): (() => void) => {
-  const waiting = confirmations.get(messageId) ?? new Set()
-  confirmations.set(messageId, waiting.add(resume))
-  return () => {
-    if (waiting.delete(resume) && waiting.size === 0) confirmations.delete(messageId)
-  }
-}
-
-const confirm = (outcome: Outcome): void => {
-  if (outcome._tag !== "Delivered" && outcome._tag !== "Dropped") return
-  for (const { messageId } of outcome.messages) {
-    for (const resume of confirmations.get(messageId) ?? []) {
-      resume(outcome._tag === "Dropped" ? outcome.error : undefined)
-    }
-  }
-}
+export const isOfNestedCall = (message: Message): boolean => nested.has(message)
 
 /** Observers whose failure was logged: one line each. */
 const failedObservers = new WeakSet<Observer>()
@@ -72,7 +54,9 @@ export interface Notifier {
   readonly notify: (outcome: Outcome) => Effect.Effect<void>
   /** The same at once. The result is what is left to run, if the observer takes time. */
   readonly notifyUnsafe: (outcome: Outcome, nestedCall: boolean) => Effect.Effect<void> | undefined
-  /** Logs what the log of losses has held back. */
+  /** See `Outbox.onEnd`. */
+  readonly onEnd: (message: Message, resume: (error: DeliveryError | undefined) => void) => () => void
+  /** Logs what the log of losses has held back, and answers who still waits for the end of a message. */
   readonly close: Effect.Effect<void>
 }
 
@@ -81,6 +65,7 @@ export const make: Effect.Effect<Notifier> = Effect.contextWith((context: Contex
   const observer = Context.get(context, Observer)
   const record = Context.get(context, Recorder)
   const losses = LossLog.make()
+  const ends = new MessageEnds()
 
   /** The messages of an outcome that are observed, and those that are not: they are of nested calls. */
   const split = (outcome: Outcome, nestedCall: boolean): readonly [visible?: Outcome | undefined, held?: Outcome] => {
@@ -100,7 +85,7 @@ export const make: Effect.Effect<Notifier> = Effect.contextWith((context: Contex
     Metrics.countUnsafe(outcome, context)
     record(outcome)
     Diagnostics.publish(outcome)
-    if (confirmations.size > 0) confirm(outcome)
+    ends.report(outcome)
     const [visible, held] = split(outcome, nestedCall)
     if (held !== undefined) losses.hold(held)
     if (visible === undefined) return undefined
@@ -132,6 +117,10 @@ export const make: Effect.Effect<Notifier> = Effect.contextWith((context: Contex
   return Effect.succeed({
     notify: (outcome) => Effect.withFiber((fiber) => notifyUnsafe(outcome, isNested(fiber.context)) ?? Effect.void),
     notifyUnsafe,
-    close: losses.close
+    onEnd: ends.on,
+    close: Effect.andThen(
+      losses.close,
+      Effect.sync(() => ends.close())
+    )
   })
 })

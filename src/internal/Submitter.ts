@@ -9,7 +9,6 @@ import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import * as Option from "effect/Option"
 import {
   type CallError,
   type DeliveryError,
@@ -86,6 +85,7 @@ export interface Submitter {
     isNested: boolean,
     checks?: ReadonlyArray<Check.Check>
   ) => Submission | undefined
+  readonly onEnd: Outbox.Outbox["Service"]["onEnd"]
   /** Waits for everything accepted before it, at most for `timeout` milliseconds. */
   readonly flush: (timeout?: number | undefined) => Effect.Effect<Summary>
   /** Ends the client, at most in `timeout` milliseconds instead of `closeTimeout`. */
@@ -167,6 +167,7 @@ export const make = Effect.fnUntraced(function* (
     isTransforming = false
     if (Transform.isDrop(transformed)) return transformed
     if (Json.isJsonError(transformed)) return Call.refuse(type, transformed, data)
+    Call.removeNulls(transformed)
     const changed = validate(type, transformed)
     return isInvalidCall(changed) ? changed : Message.encode(changed, clock.currentTimeMillisUnsafe())
   }
@@ -204,15 +205,11 @@ export const make = Effect.fnUntraced(function* (
     const message = prepare(type, call, callContext, checks, Context.empty())
     if (!Message.isMessage(message)) return submission(rejection(type, message), isNested)
     if (isNested) Notifier.markNested(message)
-    const answer = outbox.offerUnsafe(message)
-    if (answer === undefined) return undefined
-    return submission(answer._tag === "Dropped" ? answer : refused(type, answer, message), isNested)
+    const offered = outbox.offerUnsafe(message)
+    return offered?.error === undefined ? offered : submission(refused(type, offered.error, message), isNested)
   }
 
-  const submission = (
-    outcome: Outcome.Refused | Outcome.Filtered | Outcome.Dropped,
-    isNested: boolean
-  ): Submission => ({
+  const submission = (outcome: Outcome.Refused | Outcome.Filtered, isNested: boolean): Submission => ({
     error: outcome._tag === "Refused" ? outcome.error : undefined,
     notification: notifier.notifyUnsafe(outcome, isNested)
   })
@@ -230,10 +227,11 @@ export const make = Effect.fnUntraced(function* (
         }
         if (Notifier.isNested(fiber.context)) Notifier.markNested(message)
         onMessage?.(message)
-        // Mostly there is room. Waiting for it, or for a disk, is an effect.
-        const answer = outbox.durable === undefined ? outbox.offerUnsafe(message) : "wait"
-        if (answer === undefined) return Effect.void
-        if (answer !== "wait" && answer._tag === "Dropped") return notifier.notify(answer)
+        // Mostly there is room: then no fiber has to suspend, as it has to for a disk.
+        if (outbox.durable === undefined && overflow === undefined) {
+          const offered = outbox.offerUnsafe(message)
+          if (offered?.error === undefined) return offered?.notification ?? Effect.void
+        }
         return Effect.catch(outbox.offer(message, overflow), (error) => fail(refused(type, error, message)))
       })
     )
@@ -247,16 +245,8 @@ export const make = Effect.fnUntraced(function* (
 
   const flush: Submitter["flush"] = Effect.fnUntraced(function* (timeout) {
     const rejected = takeRejected()
-    const before = yield* outbox.counts
-    const flushed =
-      timeout === undefined
-        ? yield* outbox.flush
-        : Option.getOrUndefined(yield* Effect.timeoutOption(outbox.flush, timeout))
-    if (flushed !== undefined) return { ...flushed, rejected, pending: 0 }
-    const after = yield* outbox.counts
-    const delivered = after.delivered - before.delivered
-    const dropped = after.dropped - before.dropped
-    return { delivered, dropped, rejected, pending: Math.max(0, before.pending - delivered - dropped) }
+    if (timeout === undefined) return { ...(yield* outbox.flush), rejected, pending: 0 }
+    return { ...(yield* outbox.flushWithin(timeout)), rejected }
   })
 
   let closedRejected: number | undefined
@@ -283,7 +273,7 @@ export const make = Effect.fnUntraced(function* (
     })
   )
 
-  return { version, checks: none, submit, submitUnsafe, flush, close, stats }
+  return { version, checks: none, submit, submitUnsafe, onEnd: outbox.onEnd, flush, close, stats }
 })
 
 /** The event of a call that could not be copied, if it can be read: an error should name it. */
@@ -309,17 +299,15 @@ const isWire = (value: Message.Wire | PlanViolation | Transform.Drop): value is 
  * A message that `transform` or a plan drops on purpose has no end to wait for.
  */
 export const confirm = (
-  { checks, submit }: Submitter,
+  { checks, onEnd, submit }: Submitter,
   type: Call.Type,
   call: unknown
 ): Effect.Effect<void, CallError | DeliveryError> =>
   Effect.suspend(() => {
     const end = Deferred.makeUnsafe<void, DeliveryError>()
     let giveUp: (() => void) | undefined
-    const onMessage = ({ messageId }: Message.Message) => {
-      giveUp = Notifier.onEnd(messageId, (error) =>
-        Deferred.doneUnsafe(end, error === undefined ? Exit.void : Exit.fail(error))
-      )
+    const onMessage = (message: Message.Message) => {
+      giveUp = onEnd(message, (error) => Deferred.doneUnsafe(end, error === undefined ? Exit.void : Exit.fail(error)))
     }
     return submit(type, call, { checks, onMessage }).pipe(
       Effect.flatMap(() => (giveUp === undefined ? Effect.void : Deferred.await(end))),
@@ -346,21 +334,24 @@ export const over = (service: Service): Submitter => {
     submit: (type, call, { checks = [] } = {}) =>
       Effect.withFiber<void, CallError>((fiber) => {
         const data = Json.copy(call)
-        const message =
-          Json.isData(data) && !Json.isJsonError(data)
-            ? Message.stamp(
-                type,
-                data,
-                0,
-                () => new Date(0).toISOString(),
-                () => "mock"
-              )
-            : undefined
-        const passed = message === undefined ? message : Check.pass(checks, message, fiber.context)
+        if (Json.isJsonError(data)) return Effect.fail(Call.refuse(type, data, nameOf(call)))
+        if (!Json.isData(data)) return Effect.fail(Call.refuse(type, Call.notAnObject(type, data)))
+        Call.removeNulls(data)
+        const invalid = Call.check(type, data)
+        if (invalid !== undefined) return Effect.fail(invalid)
+        const message = Message.stamp(
+          type,
+          data,
+          0,
+          () => new Date(0).toISOString(),
+          () => "mock"
+        )
+        const passed = Check.pass(checks, message, fiber.context)
         if (Check.isPlanViolation(passed)) return Effect.fail(passed)
         return Transform.isDrop(passed) ? Effect.void : service[type](call as never)
       }),
     submitUnsafe: () => undefined,
+    onEnd: () => () => {},
     flush: () => service.flush,
     close: () => service.close
   }

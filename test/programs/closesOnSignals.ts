@@ -1,15 +1,17 @@
-/** A server whose client closes on signals: one line, and no handler of its own. */
+/** A server whose clients, one for each host, close on signals: one line each, and no handler of its own. */
 import { createAnalytics, type Settings } from "../../src/plain.ts"
 
-const [host = "", messages = "1", settings = "{}"] = process.argv.slice(2)
-const analytics = createAnalytics({
-  writeKey: "test-write-key",
-  host,
-  closeOnSignals: true,
-  onError: ({ message, messages }) => process.stdout.write(`${messages.length}: ${message}\n`),
-  ...(JSON.parse(settings) as Partial<Settings>)
-})
-for (let n = 1; n <= Number(messages); n++) analytics.track({ userId: "u1", event: `event ${n}` })
+const [hosts = "", messages = "1", settings = "{}"] = process.argv.slice(2)
+for (const host of hosts.split(",")) {
+  const analytics = createAnalytics({
+    writeKey: "test-write-key",
+    host,
+    closeOnSignals: true,
+    onError: ({ message, messages }) => process.stdout.write(`${messages.length}: ${message}\n`),
+    ...(JSON.parse(settings) as Partial<Settings>)
+  })
+  for (let n = 1; n <= Number(messages); n++) analytics.track({ userId: "u1", event: `event ${n}` })
+}
 
 // What a server does all day.
 setInterval(() => {}, 1_000)
