@@ -5,7 +5,7 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Metric from "effect/Metric"
 import type * as Scope from "effect/Scope"
-import type { Type } from "./Call.ts"
+import { type Type, types } from "./Call.ts"
 import * as WeakCollection from "./internal/WeakCollection.ts"
 import { failureOf, type Outcome } from "./Outcome.ts"
 
@@ -40,13 +40,18 @@ export const retriesTotal = Metric.counter("analytics_retries_total", {
 })
 
 const counters = new Map<string, Metric.Counter<number>>()
-const counter = (of: Metric.Counter<number>, attributes: Record<string, string>): Metric.Counter<number> => {
-  const key = `${of.id} ${Object.values(attributes).join(" ")}`
+/** The counter with these attributes, made once. */
+const messagesBy = (type: Type, outcome: string, reason: string): Metric.Counter<number> => {
+  const key = `${type} ${outcome} ${reason}`
   const known = counters.get(key)
   if (known !== undefined) return known
-  const made = Metric.withAttributes(of, attributes)
+  const made = Metric.withAttributes(messagesTotal, { type, outcome, reason })
   counters.set(key, made)
   return made
+}
+const bytesBy = {
+  delivered: Metric.withAttributes(bytesTotal, { outcome: "delivered" }),
+  dropped: Metric.withAttributes(bytesTotal, { outcome: "dropped" })
 }
 
 /** Counts an outcome. */
@@ -54,20 +59,20 @@ export const countUnsafe = (outcome: Outcome, context: Context.Context<never>): 
   if (outcome._tag === "Refused" || outcome._tag === "Filtered") {
     const reason = failureOf(outcome)?.error._tag ?? "filtered"
     const ended = outcome._tag === "Refused" ? "refused" : "dropped"
-    return counter(messagesTotal, { type: outcome.call, outcome: ended, reason }).updateUnsafe(1, context)
+    return messagesBy(outcome.call, ended, reason).updateUnsafe(1, context)
   }
   const ended = outcome._tag === "Delivered" ? "delivered" : "dropped"
   const reason = outcome._tag === "Delivered" ? "ok" : outcome.error.reason
-  const byType = new Map<Type, number>()
+  const byType = { identify: 0, track: 0, page: 0, screen: 0, group: 0, alias: 0 }
   let bytes = 0
   for (const message of outcome.messages) {
-    byType.set(message.type, (byType.get(message.type) ?? 0) + 1)
+    byType[message.type]++
     bytes += message.bytes
   }
-  for (const [type, count] of byType) {
-    counter(messagesTotal, { type, outcome: ended, reason }).updateUnsafe(count, context)
+  for (const type of types) {
+    if (byType[type] > 0) messagesBy(type, ended, reason).updateUnsafe(byType[type], context)
   }
-  counter(bytesTotal, { outcome: ended }).updateUnsafe(bytes, context)
+  bytesBy[ended].updateUnsafe(bytes, context)
 }
 
 interface Series {
