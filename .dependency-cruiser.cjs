@@ -26,6 +26,7 @@ const order = [
     "internal/ExitWarning",
     "internal/Signals",
     "plain",
+    "compat",
     "planned",
     "jsonPlan",
     "sqlite",

@@ -498,7 +498,8 @@ const failureOf = (outcome: AnyOutcome): Failure | undefined => {
   }
 }
 
-const logTo = (logger: Log | undefined): Layer.Layer<never> => {
+/** @internal The logger of a client: log lines go to this target, or to the console. */
+export const logTo = (logger: Log | undefined): Layer.Layer<never> => {
   const standard: Log = console
   const target = logger ?? standard
   let hasThrown = false
