@@ -19,7 +19,7 @@ const order = [
   ],
   ...["MessageId", "RequestContext", "CallTypes", "Call", "Message", "Transform", "internal/Check", "Enrichment"],
   ...["Outcome", "Metrics", "Observer", "internal/LossLog", "internal/Diagnostics", "internal/Notifier"],
-  ...["internal/Capacity", "Outbox", "MemoryOutbox", "Transport", "Delivery", "SqlOutbox"],
+  ...["internal/Capacity", "Outbox", "MemoryOutbox", "Transport", "OAuth", "Delivery", "SqlOutbox"],
   ...["internal/Submitter", "internal/compiled", "Analytics", "TrackingPlan", "spec"],
   ...[
     "internal/CallStorage",
@@ -147,6 +147,7 @@ module.exports = {
     onlyImportedBy(
       "http",
       "Transport",
+      "OAuth",
       "Analytics",
       "AnalyticsTest",
       "RequestMiddleware",

@@ -5,6 +5,7 @@
  * the listeners of `error`, or else the log learn of it. `docs/migrating.md` lists each difference.
  */
 import * as Effect from "effect/Effect"
+import * as Redacted from "effect/Redacted"
 import { type CallError, Closed, QueueFull } from "./AnalyticsError.ts"
 import { Context } from "./compat/Context.ts"
 import { Emitter } from "./compat/Emitter.ts"
@@ -21,16 +22,18 @@ import type {
   TrackParams
 } from "./compat/Params.ts"
 import { ownName, type PluginOf, Plugins } from "./compat/Plugins.ts"
-import type { AnalyticsSettings, Callback, Events } from "./compat/Types.ts"
+import type { AnalyticsSettings, Callback, Events, OAuthSettings } from "./compat/Types.ts"
 import { ValidationError } from "./compat/ValidationError.ts"
 import { ignoreThrows } from "./internal/Callback.ts"
 import { log } from "./internal/Log.ts"
 import * as LossLog from "./internal/LossLog.ts"
 import { library } from "./Message.ts"
+import * as OAuth from "./OAuth.ts"
 import * as Observer from "./Observer.ts"
 import type { Dropped, Outcome, Refused } from "./Outcome.ts"
 import { type AnyClient, type AnySettings, createInside, logTo } from "./plain.ts"
 import * as Settings from "./Settings.ts"
+import * as Transport from "./Transport.ts"
 
 export { Context } from "./compat/Context.ts"
 export type {
@@ -261,7 +264,8 @@ export class Analytics extends Emitter<Events> {
       requestTimeout: httpRequestTimeout,
       closeTimeout: this.#closeTimeout,
       stub: Boolean(settings.disable),
-      fetch: fetchOver(httpClient, httpRequestTimeout, exchange)
+      fetch: fetchOver(httpClient, httpRequestTimeout, exchange),
+      auth: settings.oauthSettings === undefined ? undefined : authOf(settings.oauthSettings, httpClient)
     }
   }
 
@@ -409,6 +413,16 @@ const callOf = ({ category, name, ...event }: SegmentEvent): unknown => {
     ...(category === undefined ? {} : name === undefined ? {} : { category }),
     ...(isView && category !== undefined && name === undefined ? { properties: { category, ...event.properties } } : {})
   }
+}
+
+/** Requests for tokens go over an HTTP client of their own, if there is one, and listeners see nothing of them. */
+const authOf = (
+  { clientKey, httpClient, maxRetries, ...options }: OAuthSettings,
+  ofClient: AnalyticsSettings["httpClient"]
+): Transport.Auth => {
+  const auth = OAuth.make({ ...options, clientKey: Redacted.make(clientKey) })
+  const fetch = fetchOver(httpClient ?? ofClient, Settings.defaults.requestTimeout)
+  return { start: (client) => Effect.provide(auth.start(client), Transport.layerHttpClient(fetch)) }
 }
 
 const definedOf = <A extends object>(options: A) =>
