@@ -27,13 +27,14 @@ const order = [
     "internal/MessageEnds",
     "internal/Notifier"
   ],
-  ...["internal/Capacity", "Outbox", "MemoryOutbox", "Transport", "Delivery", "SqlOutbox"],
+  ...["internal/Capacity", "Outbox", "MemoryOutbox", "Transport", "OAuth", "Delivery", "SqlOutbox"],
   ...["internal/Submitter", "internal/compiled", "Analytics", "TrackingPlan", "spec"],
   ...[
     "internal/CallStorage",
     "internal/ExitWarning",
     "internal/Signals",
     "plain",
+    "compat",
     "planned",
     "jsonPlan",
     "sqlite",
@@ -154,6 +155,7 @@ module.exports = {
     onlyImportedBy(
       "http",
       "Transport",
+      "OAuth",
       "Analytics",
       "AnalyticsTest",
       "RequestMiddleware",

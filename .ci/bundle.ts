@@ -13,7 +13,7 @@ import { dts } from "rolldown-plugin-dts"
 const root = path.join(import.meta.dirname, "..")
 const dist = path.join(root, "dist")
 const out = path.join(dist, "bundled")
-const entries = ["plain", "plainTest", "sqlite", "jsonPlan", "RequestContext"]
+const entries = ["plain", "compat", "plainTest", "sqlite", "jsonPlan", "RequestContext"]
 const inputs = (extension: string) =>
   Object.fromEntries(entries.map((name) => [name, path.join(dist, `${name}${extension}`)]))
 

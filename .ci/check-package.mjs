@@ -53,7 +53,7 @@ export const main = async (): Promise<void> => {
 // ---------------------------------------------------------------------------------------------------------------------
 
 /** What plain programs import. */
-const plainEntries = ["plain", "plainTest", "sqlite", "jsonPlan", "RequestContext"]
+const plainEntries = ["plain", "compat", "plainTest", "sqlite", "jsonPlan", "RequestContext"]
 
 const plainProgram = `
 import { type AsyncClient, type Client, createAnalytics, drop, type Failure, withContext } from "effect-analytics/plain"

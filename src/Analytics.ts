@@ -207,8 +207,8 @@ export const layerConfigOver = <A, E, R>(
 /**
  * With settings from the environment: `ANALYTICS_WRITE_KEY`, and each other setting that is set there: `ANALYTICS_HOST`, `_PATH`,
  * `_REGION`, `_BATCH_SIZE`, `_FLUSH_INTERVAL`, `_MAX_IN_FLIGHT`, `_MAX_QUEUE_SIZE`, `_MAX_QUEUE_BYTES`, `_OVERFLOW`,
- * `_MAX_RETRIES`, `_REQUEST_TIMEOUT`, `_CLOSE_TIMEOUT`, `_GZIP` and `_ALLOW_INSECURE_HOST`. Times are strings such as
- * `10 seconds`. An error names the variable.
+ * `_MAX_RETRIES`, `_MAX_RETRY_DURATION`, `_MAX_RATE_LIMIT_DURATION`, `_REQUEST_TIMEOUT`, `_CLOSE_TIMEOUT`, `_GZIP` and
+ * `_ALLOW_INSECURE_HOST`. Times are strings such as `10 seconds`. An error names the variable.
  */
 export const layerFromConfig: Layer.Layer<Analytics, Config.ConfigError | InvalidSetting, HttpClient.HttpClient> =
   /* @__PURE__ */ Layer.suspend(() => fromConfig(layer))

@@ -123,9 +123,9 @@ export type CallError = InvalidCall | PlanViolation | QueueFull | OutboxFull | O
 export type LossReason =
   /** The API, or the way to it, failed more often than `maxRetries`. */
   | "retries-exhausted"
-  /** It failed for longer than 12 hours. */
+  /** It failed for longer than `maxRetryDuration`. */
   | "retry-timeout"
-  /** The API sent `Retry-After` for longer than 12 hours, or too often. */
+  /** The API sent `Retry-After` for longer than `maxRateLimitDuration`, or too often. */
   | "limited"
   /** The API refused this message: 400, 413, 422 or `success: false`. */
   | "rejected"
@@ -144,7 +144,7 @@ export type LossReason =
 
 const explanations: Record<LossReason, string> = {
   "retries-exhausted": "given up after the last retry",
-  "retry-timeout": "given up after 12 hours of failures",
+  "retry-timeout": "given up after failing for longer than maxRetryDuration",
   limited: "rate limited for too long",
   rejected: "refused by the API",
   misconfigured: "the API refuses this client: check the write key and the host",

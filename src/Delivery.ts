@@ -39,6 +39,13 @@ export interface Options {
   readonly maxInFlight?: number | undefined
   /** Attempts after the first for a batch whose failure may pass. @default 10 */
   readonly maxRetries?: number | undefined
+  /** How long a batch in memory may fail before it is dropped. Milliseconds or a duration string. @default "12 hours" */
+  readonly maxRetryDuration?: Settings.DurationInput | undefined
+  /**
+   * How long the API may limit the client before batches in memory are dropped. Milliseconds or a duration string.
+   * @default "12 hours"
+   */
+  readonly maxRateLimitDuration?: Settings.DurationInput | undefined
   /**
    * How long a close may take. Messages that are left then are dropped and reported, or kept by a durable outbox. Without a
    * close, waiting for a retry keeps a process alive for no longer either. The default fits the 30 seconds that containers have
@@ -77,7 +84,12 @@ export const make = Effect.fnUntraced(function* (
   const outbox = yield* Outbox.Outbox
   const { envelopeBytes, identity } = yield* Transport.Transport
   if (outbox.durable !== undefined && identity !== undefined) yield* outbox.durable.bind(identity)
-  const retry = yield* Retry.make({ maxRetries, closeTimeout })
+  const retry = yield* Retry.make({
+    maxRetries,
+    closeTimeout,
+    maxFailingMillis: Settings.toMillis(times.maxRetryDuration),
+    maxLimitedMillis: Settings.toMillis(times.maxRateLimitDuration)
+  })
   const { deliver, maxBatchBytes } = yield* Bisect.make(retry)
   const running = yield* Scope.make()
 

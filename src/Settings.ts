@@ -41,6 +41,8 @@ export const defaults = {
   overflow: "refuse",
   requestTimeout: 10_000,
   maxRetries: 10,
+  maxRetryDuration: 12 * 3_600_000,
+  maxRateLimitDuration: 12 * 3_600_000,
   // Below the 30 seconds that containers have after SIGTERM.
   closeTimeout: 20_000
 } as const
@@ -142,6 +144,8 @@ export const Delivery = Schema.Struct({
   flushInterval: Schema.optional(lengthOfTime(0)),
   maxInFlight: Schema.optional(wholeNumber(1, 1_000)),
   maxRetries: Schema.optional(wholeNumber(0, 1_000)),
+  maxRetryDuration: Schema.optional(lengthOfTime(0)),
+  maxRateLimitDuration: Schema.optional(lengthOfTime(0)),
   closeTimeout: Schema.optional(lengthOfTime(0))
 })
 

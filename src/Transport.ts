@@ -45,7 +45,7 @@ export class Transport extends Context.Service<
   {
     /**
      * Makes one attempt. `attempt` is the number of attempts made before; each is stamped with the time at which it leaves.
-     * Never fails, and never takes longer than the request timeout.
+     * Never fails, and never takes longer than the request timeout; twice that, if an access token has to be requested.
      */
     readonly send: (messages: ReadonlyArray<Message>, attempt: number) => Effect.Effect<SendResult>
     /** UTF-8 bytes of a request besides its messages and the commas between them. */
@@ -64,6 +64,24 @@ export class Transport extends Context.Service<
 export interface Options extends EndpointOptions {
   /** The key of the source. Printable ASCII. */
   readonly writeKey: Redacted.Redacted<string>
+  /** Sends access tokens instead of the key in the header: `OAuth.make({ clientId, clientKey, keyId })`. */
+  readonly auth?: Auth | undefined
+}
+
+/** A way to authorize requests. `OAuth.make` makes one. */
+export interface Auth {
+  /** Prepares it for a client that sends to this address. The timeout is in milliseconds. */
+  readonly start: (client: {
+    readonly endpoint: string
+    readonly requestTimeout: number
+  }) => Effect.Effect<Authorization, InvalidSetting, HttpClient.HttpClient>
+}
+
+export interface Authorization {
+  /** The header of the next request; without one, the end of the attempt. */
+  readonly header: Effect.Effect<string, SendResult>
+  /** Learns the end of an attempt with this header, and may know better what it means. */
+  readonly answered: (result: SendResult, header: string) => SendResult
 }
 
 /** The options but the key. */
@@ -98,10 +116,12 @@ export const make = /* @__PURE__ */ Effect.fnUntraced(function* (
     endpoint: Settings.endpoint({ ...address, region: options.region }),
     writeKey: Settings.writeKey(options.writeKey)
   }))
+  const authorization = yield* options.auth?.start({ endpoint, requestTimeout: Settings.toMillis(requestTimeout) }) ??
+    Effect.undefined
   const post = HttpClientRequest.post(endpoint, {
     headers: {
       ...headers,
-      authorization: `Basic ${btoa(`${writeKey}:`)}`,
+      ...(authorization === undefined ? { authorization: `Basic ${btoa(`${writeKey}:`)}` } : {}),
       "user-agent": `${library.name}/${library.version}`
     }
   })
@@ -115,6 +135,14 @@ export const make = /* @__PURE__ */ Effect.fnUntraced(function* (
     const plain = HttpClientRequest.bodyText(post, json, "application/json")
     const counted = attempt === 0 ? plain : HttpClientRequest.setHeader(plain, "x-retry-count", String(attempt))
     const request = gzip ? yield* HttpClientRequest.compressBody(counted, "gzip", { minSize: 0 }) : counted
+    if (authorization === undefined) return yield* execute(request, clock)
+    const header = yield* Effect.result(authorization.header)
+    if (Result.isFailure(header)) return header.failure
+    const authorized = HttpClientRequest.setHeader(request, "authorization", header.success)
+    return authorization.answered(yield* execute(authorized, clock), header.success)
+  })
+
+  const execute = (request: HttpClientRequest.HttpClientRequest, clock: Clock.Clock): Effect.Effect<SendResult> => {
     let response: HttpClientResponse.HttpClientResponse | undefined
     const body = client.execute(request).pipe(
       // A client that turns statuses into failures has the response all the same.
@@ -130,12 +158,12 @@ export const make = /* @__PURE__ */ Effect.fnUntraced(function* (
       // The span is the batch's; one for each attempt would repeat it.
       Effect.provideService(HttpClient.TracerDisabledWhen, () => true)
     )
-    return yield* Effect.match(body, {
+    return Effect.match(body, {
       onSuccess: (text) => resultOf(response as HttpClientResponse.HttpClientResponse, text, clock),
       // A received status decides the result even if the body stalls; a complete body may refine it.
       onFailure: (detail) => (response === undefined ? failureOf(detail) : resultOf(response, "", clock))
     })
-  })
+  }
 
   return Transport.of({
     send,
@@ -145,8 +173,8 @@ export const make = /* @__PURE__ */ Effect.fnUntraced(function* (
   })
 })
 
-/** `fetch` would follow a redirect of a POST with a GET that is answered 200: a silent loss. */
-const manualRedirect = <A, E>(self: Effect.Effect<A, E>): Effect.Effect<A, E> =>
+/** @internal `fetch` would follow a redirect of a POST with a GET that is answered 200: a silent loss. */
+export const manualRedirect = <A, E>(self: Effect.Effect<A, E>): Effect.Effect<A, E> =>
   Effect.updateContext(self, (context: Context.Context<never>) =>
     Context.add(context, FetchHttpClient.RequestInit, {
       ...Context.getOrUndefined(context as Context.Context<FetchHttpClient.RequestInit>, FetchHttpClient.RequestInit),
@@ -229,8 +257,8 @@ const isSuccessFalse = (body: string): boolean => {
   }
 }
 
-/** Seconds or an HTTP date. Anything else counts as absent. */
-const retryAfterMillis = (header: string | undefined, now: number): number | undefined => {
+/** @internal Seconds or an HTTP date. Anything else counts as absent. */
+export const retryAfterMillis = (header: string | undefined, now: number): number | undefined => {
   const parsed = Headers.parseRetryAfter(header ?? "")
   return Result.isSuccess(parsed) ? Duration.toMillis(Headers.retryAfterDelay(parsed.success, now)) : undefined
 }
@@ -260,7 +288,8 @@ export const layerHttpClient = (
         return Settings.invalid("fetch", "is missing, and this runtime has none")
       }
       return Layer.effect(HttpClient.HttpClient, Effect.map(HttpClient.HttpClient, sendText)).pipe(
-        Layer.provide(FetchHttpClient.layer),
+        // Fresh: the layer is a constant, and one build may have several fetches.
+        Layer.provide(Layer.fresh(FetchHttpClient.layer)),
         Layer.provide(Layer.succeed(FetchHttpClient.Fetch, checked(fetch)))
       )
     })

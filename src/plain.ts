@@ -210,6 +210,7 @@ export interface AsyncClient extends Client<Promise<boolean>> {}
 
 /** @internal The settings of every kind of client. */
 export interface AnySettings extends Omit<Settings, keyof PlanSettings | "overflow">, TrackingPlan.Policies {
+  readonly auth?: Transport.Auth | undefined
   readonly overflow?: Outbox.Overflow | undefined
   readonly outbox?: Outbox.DurableSetting | undefined
   readonly plan?: TrackingPlan.Plan | undefined
@@ -433,7 +434,7 @@ const notASetting = (name: string): string => {
 const names: ReadonlySet<string> = new Set<string>([
   ...Object.keys(Schema.fields),
   ...([
-    ...(["writeKey", "outbox", "transform", "context", "integrations"] as const),
+    ...(["writeKey", "auth", "outbox", "transform", "context", "integrations"] as const),
     ...(["stub", "strict", "fetch", "onError", "onOutcome", "logger", "closeOnSignals"] as const),
     ...(["plan", "onViolation", "events", "pages", "screens", "traits", "groupTraits"] as const),
     ...(["unplanned", "pii", "hashKey"] as const)
@@ -501,7 +502,8 @@ const failureOf = (outcome: AnyOutcome): Failure | undefined => {
   }
 }
 
-const logTo = (logger: Log | undefined): Layer.Layer<never> => {
+/** @internal The logger of a client: log lines go to this target, or to the console. */
+export const logTo = (logger: Log | undefined): Layer.Layer<never> => {
   const standard: Log = console
   const target = logger ?? standard
   let hasThrown = false

@@ -144,6 +144,18 @@ describe("Attempts: what may go well the next time", () => {
     }).pipe(Effect.provide(layer({ maxRetries: 1_000 }, 0.984375)))
   )
 
+  it.effect("H2 gives up after maxRetryDuration", () =>
+    Effect.gen(function* () {
+      const sent = yield* AnalyticsTest.Sent
+      yield* sent.respond(...again(100, 503))
+      yield* trackMany(1, 1)
+      yield* elapse("9 seconds", "100 millis")
+      assert.deepStrictEqual(yield* losses, [])
+      yield* elapse("40 seconds", "100 millis")
+      assert.deepStrictEqual(yield* losses, [["retry-timeout", 1]])
+    }).pipe(Effect.provide(layer({ maxRetries: 1_000, maxRetryDuration: "10 seconds" })))
+  )
+
   let up = false
 
   it.effect("H2 24 hours of outage: neither a storm nor a silent loss, and afterwards all is well", () =>
@@ -290,6 +302,25 @@ describe("Attempts: Retry-After", () => {
       yield* pass("5 minutes")
       assert.deepStrictEqual(yield* losses, [["limited", 1]])
     }).pipe(Effect.provide(layer({ maxRetries: 1_000 })))
+  )
+
+  it.effect(
+    "H1 a longer one than maxRateLimitDuration ends a batch without an attempt; the next one waits for its end",
+    () =>
+      Effect.gen(function* () {
+        const sent = yield* AnalyticsTest.Sent
+        yield* sent.respond(limited("60"))
+        yield* trackMany(1, 1)
+        yield* pass("40 seconds")
+        assert.deepStrictEqual(yield* losses, [])
+        yield* pass("1 seconds")
+        assert.deepStrictEqual(yield* losses, [["limited", 1]])
+        yield* trackMany(2, 2)
+        yield* pass("18 seconds")
+        assert.strictEqual((yield* sent.requests).length, 1)
+        yield* pass("2 seconds")
+        assert.deepStrictEqual(yield* events, ["event 2"])
+      }).pipe(Effect.provide(layer({ maxRateLimitDuration: "40 seconds" })))
   )
 })
 

@@ -56,8 +56,6 @@ export interface Status {
   readonly limitedUntil?: number
 }
 
-/** The longest time of failures, or of a rate limit, that a batch in memory survives: 12 hours, in milliseconds. */
-const maxFailingMillis = 12 * 3_600_000
 /** The longest wait after the first failure. It doubles with each failure up to the cap; full jitter takes a part of it. */
 const firstBackoff = 500
 const maxBackoff = 60_000
@@ -73,8 +71,11 @@ const limitBeforeWarning = 30_000
 export const make = Effect.fnUntraced(function* (options: {
   readonly maxRetries: number
   readonly closeTimeout: number
+  /** The longest time of failures that a batch in memory survives, and that of a rate limit, in milliseconds. */
+  readonly maxFailingMillis: number
+  readonly maxLimitedMillis: number
 }): Effect.fn.Return<Retry, never, Outbox.Outbox | Transport.Transport> {
-  const { closeTimeout, maxRetries } = options
+  const { closeTimeout, maxFailingMillis, maxLimitedMillis, maxRetries } = options
   const outbox = yield* Outbox.Outbox
   const transport = yield* Transport.Transport
   const { durable } = outbox
@@ -83,6 +84,7 @@ export const make = Effect.fnUntraced(function* (options: {
   // Shared by all requests, so that a limit stops them all.
   let limitedUntil = Number.NEGATIVE_INFINITY
   let limitedSince: number | undefined
+  let limit: Transport.SendResult | undefined
   /** What is known since the last delivery. */
   let outage = noOutage()
   let isBackoffSaved = false
@@ -141,12 +143,21 @@ export const make = Effect.fnUntraced(function* (options: {
     yield* Time.withUnrefTimers(Effect.sleep(wait - Math.max(0, closed)))
   })
 
+  /** Waits for the end of a rate limit. Answers with the limit if it lasts for longer than messages in memory may wait. */
   const awaitLimit = Effect.gen(function* () {
     let now = yield* Time.monotonicMillis
     while (limitedUntil > now) {
-      yield* sleep(Math.ceil(limitedUntil - now), limitedSince ?? now)
+      const since = limitedSince ?? now
+      const left = durable === undefined ? since + maxLimitedMillis + 1 - now : Number.POSITIVE_INFINITY
+      if (left <= 0) {
+        // The next batch has the same time.
+        limitedSince = now
+        return limit
+      }
+      yield* sleep(Math.ceil(Math.min(limitedUntil - now, left)), since)
       now = yield* Time.monotonicMillis
     }
+    return undefined
   })
 
   /** Logs an outage once, until the next delivery. */
@@ -201,7 +212,13 @@ export const make = Effect.fnUntraced(function* (options: {
     let failingSince: number | undefined
     let retries = 0
     while (true) {
-      if (limitedUntil > Number.NEGATIVE_INFINITY) yield* awaitLimit
+      if (limitedUntil > Number.NEGATIVE_INFINITY) {
+        const tooLong = yield* awaitLimit
+        if (tooLong !== undefined) {
+          yield* drop(part, "limited", tooLong)
+          return tooLong
+        }
+      }
       if (durable !== undefined) {
         const left = yield* durable.dropExpired(part.messages)
         if (!Arr.isReadonlyArrayNonEmpty(left)) return undefined
@@ -226,9 +243,11 @@ export const make = Effect.fnUntraced(function* (options: {
         case "Limited": {
           // A limit that ended long before is another one.
           if (limitedSince === undefined || now > limitedUntil + maxPause) limitedSince = now
+          limit = result
           limitedUntil = Math.max(limitedUntil, now + Math.min(maxPause, Math.max(minPause, result.delay)))
           const limitedFor = now - limitedSince
-          if (durable === undefined && (limitedFor > maxFailingMillis || part.attempts > lastAttempt)) {
+          if (durable === undefined && (limitedFor > maxLimitedMillis || part.attempts > lastAttempt)) {
+            limitedSince = now
             yield* drop(part, "limited", result)
             return result
           }
