@@ -287,24 +287,27 @@ describe("Outcome: spans", () => {
     )
   })
 
-  it.effect("it is a root of kind client, whatever span the client was made in, and counts the requests of a search", () => {
-    const { spans, tracer } = recording()
-    return Effect.gen(function* () {
-      const analytics = yield* Analytics.Analytics
-      const sent = yield* AnalyticsTest.Sent
-      yield* sent.respond(503, 400, 200, 400)
-      yield* trackMany(1, 2)
-      yield* elapse("1 seconds", 50)
-      yield* analytics.flush
-      const delivery = spans.filter(({ name }) => name === "Analytics.deliver")
-      assert.deepStrictEqual(
-        delivery.map(({ attributes, kind, parent }) => [kind, parent._tag, attributes.get("attempts")]),
-        [["client", "None", 4]]
+  it.effect(
+    "it is a root of kind client, whatever span the client was made in, and counts the requests of a search",
+    () => {
+      const { spans, tracer } = recording()
+      return Effect.gen(function* () {
+        const analytics = yield* Analytics.Analytics
+        const sent = yield* AnalyticsTest.Sent
+        yield* sent.respond(503, 400, 200, 400)
+        yield* trackMany(1, 2)
+        yield* elapse("1 seconds", 50)
+        yield* analytics.flush
+        const delivery = spans.filter(({ name }) => name === "Analytics.deliver")
+        assert.deepStrictEqual(
+          delivery.map(({ attributes, kind, parent }) => [kind, parent._tag, attributes.get("attempts")]),
+          [["client", "None", 4]]
+        )
+      }).pipe(
+        Effect.provide(AnalyticsTest.layer({ flushInterval: 10 })),
+        Effect.withSpan("the program"),
+        Effect.provideService(Tracer.Tracer, tracer)
       )
-    }).pipe(
-      Effect.provide(AnalyticsTest.layer({ flushInterval: 10 })),
-      Effect.withSpan("the program"),
-      Effect.provideService(Tracer.Tracer, tracer)
-    )
-  })
+    }
+  )
 })
