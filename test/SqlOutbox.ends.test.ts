@@ -168,9 +168,7 @@ describe("a message that is erased", () => {
       const over = wire((events) => (events.length > 1 ? 400 : isErased ? 200 : 503))
       const body = Effect.gen(function* () {
         // One transaction, and so one batch; it is halved, and its first half fails until it is erased.
-        yield* Analytics.Analytics.use((analytics) =>
-          Effect.all([track("event", "gone"), track("event", "here")], { concurrency: 2 })
-        )
+        yield* Effect.all([track("event", "gone"), track("event", "here")], { concurrency: 2 })
         yield* elapse("10 seconds", "1 second")
         yield* operations.use((outbox) => outbox.purgeUser("gone"))
         isErased = true
