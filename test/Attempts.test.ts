@@ -324,6 +324,16 @@ describe("Attempts: Retry-After", () => {
   )
 })
 
+/** Whether every request is smaller than all that were refused before it. */
+const isNoneAsLargeAsOneRefused = (requests: Judged["Service"]["requests"]) => {
+  let limit = Number.POSITIVE_INFINITY
+  return requests.every(({ bytes, status }) => {
+    const isSmaller = bytes < limit
+    if (status === 413) limit = bytes
+    return isSmaller
+  })
+}
+
 describe("Attempts: what is refused", () => {
   it.effect("H8 413 halves the batch until it fits, loses nothing, and asks with no larger one again", () =>
     Effect.gen(function* () {
@@ -339,6 +349,7 @@ describe("Attempts: what is refused", () => {
       assert.deepStrictEqual(yield* analytics.flush, { delivered: 400, dropped: 0, rejected: 0, pending: 0 })
       assert.isTrue(judged.requests.slice(learned).every(({ status }) => status === 200))
       assert.deepStrictEqual(judged.taken(), numbered(1, 500))
+      assert.isTrue(isNoneAsLargeAsOneRefused(judged.requests))
     }).pipe(Effect.provide(layerJudged((_, bytes) => (bytes > 4_000 ? 413 : 200), { flushInterval: 10 })))
   )
 
@@ -485,6 +496,7 @@ describe("Attempts: what is refused", () => {
         yield* trackMany(1, count)
         assert.deepStrictEqual(yield* analytics.flush, { delivered: count, dropped: 0, rejected: 0, pending: 0 })
         assert.deepStrictEqual(judged.taken(), numbered(1, count))
+        assert.isTrue(isNoneAsLargeAsOneRefused(judged.requests))
       }).pipe(
         Effect.provide(layerJudged((_, bytes) => (bytes > 700 ? 413 : 200), { flushInterval: 10, batchSize: 2_500 }))
       )
@@ -512,6 +524,88 @@ describe("Attempts: what is refused", () => {
       }).pipe(
         Effect.provide(layerJudged((events) => (events.includes(`event ${at}`) ? 413 : 200), { flushInterval: 10 }))
       )
+  )
+
+  it.effect("H8 413 reveals a limit, and later requests use it to the byte", () =>
+    Effect.gen(function* () {
+      const analytics = yield* Analytics.Analytics
+      const sent = yield* AnalyticsTest.Sent
+      const call = (event: string, length = 0) =>
+        analytics.track({ userId: "u1", messageId: event, event, properties: { text: "x".repeat(length) } })
+      // One to learn what a message and an envelope weigh.
+      yield* call("event 00")
+      yield* analytics.flush
+      const [request] = yield* sent.requests
+      const message = JSON.stringify(request?.body.batch[0]).length
+      const envelope = (request?.text.length ?? 0) - message
+      yield* sent.respond(413)
+      for (let n = 10; n < 30; n++) yield* call(`event ${n}`)
+      yield* analytics.flush
+      // Two that fill a request of that size, then two that are one byte too many.
+      const limit = envelope + 10 * message + 9
+      const before = (yield* sizes).length
+      for (const extra of [0, 1]) {
+        yield* call("event 30")
+        yield* call("event 31", limit - envelope - 2 * message - 1 + extra)
+        yield* analytics.flush
+      }
+      assert.deepStrictEqual((yield* sizes).slice(before), [2, 1, 1])
+      assert.strictEqual((yield* sent.requests).at(-3)?.text.length, limit)
+    }).pipe(Effect.provide(layer({ flushInterval: 10 })))
+  )
+
+  it.effect.each([100, 77])(
+    "H8 413 for a batch of %i whose halves fit costs the request that was refused, and no more",
+    (count) =>
+      Effect.gen(function* () {
+        const analytics = yield* Analytics.Analytics
+        const sent = yield* AnalyticsTest.Sent
+        yield* sent.respond(413)
+        yield* trackMany(101, 100 + count)
+        yield* analytics.flush
+        assert.deepStrictEqual(yield* sizes, [Math.ceil(count / 2), Math.floor(count / 2)])
+      }).pipe(Effect.provide(layer({ flushInterval: 10 })))
+  )
+
+  it.effect("H8 413 for two messages that pass one by one: the next two are sent one by one at once", () =>
+    Effect.gen(function* () {
+      const analytics = yield* Analytics.Analytics
+      const judged = yield* Judged
+      for (const from of [1, 3]) {
+        yield* trackMany(from, from + 1)
+        assert.deepStrictEqual(yield* analytics.flush, { delivered: 2, dropped: 0, rejected: 0, pending: 0 })
+      }
+      assert.deepStrictEqual(
+        judged.requests.map(({ events }) => events.length),
+        [2, 1, 1, 1, 1]
+      )
+    }).pipe(Effect.provide(layerJudged((events) => (events.length > 1 ? 413 : 200), { flushInterval: 10 })))
+  )
+
+  it.effect("H8 413 of a server that takes one message at a time: the small ones after the large ones arrive too", () =>
+    Effect.gen(function* () {
+      const analytics = yield* Analytics.Analytics
+      const judged = yield* Judged
+      for (let n = 1; n <= 100; n++) {
+        const properties = { padding: "x".repeat(n <= 80 ? 2_000 : 0) }
+        yield* analytics.track({ userId: "u1", event: `event ${n}`, properties })
+      }
+      assert.deepStrictEqual(yield* analytics.flush, { delivered: 100, dropped: 0, rejected: 0, pending: 0 })
+      assert.deepStrictEqual(judged.taken(), numbered(1, 100))
+    }).pipe(Effect.provide(layerJudged((events) => (events.length > 1 ? 413 : 200), { flushInterval: 10 })))
+  )
+
+  it.effect("H8 413 for a batch whose halves are refused for another reason: its limit stays", () =>
+    Effect.gen(function* () {
+      const analytics = yield* Analytics.Analytics
+      const sent = yield* AnalyticsTest.Sent
+      yield* sent.respond(413, 401, 401)
+      yield* trackMany(1, 20)
+      yield* analytics.flush
+      yield* trackMany(21, 40)
+      yield* analytics.flush
+      assert.deepStrictEqual(yield* sizes, [10, 10])
+    }).pipe(Effect.provide(layer({ flushInterval: 10 })))
   )
 
   it.effect("H12 success: false is a refusal: the batch is searched, the culprit dropped", () =>

@@ -230,7 +230,7 @@ describe("Outcome: metrics", () => {
 })
 
 describe("Outcome: spans", () => {
-  it.effect("there is exactly one for each batch, and none for a call or an attempt", () => {
+  const recording = () => {
     const spans: Array<Tracer.NativeSpan> = []
     const tracer = Tracer.make({
       span: (options) => {
@@ -239,6 +239,11 @@ describe("Outcome: spans", () => {
         return span
       }
     })
+    return { spans, tracer }
+  }
+
+  it.effect("there is exactly one for each batch, and none for a call or an attempt", () => {
+    const { spans, tracer } = recording()
     return Effect.gen(function* () {
       const analytics = yield* Analytics.Analytics
       const sent = yield* AnalyticsTest.Sent
@@ -281,4 +286,28 @@ describe("Outcome: spans", () => {
       Effect.provideService(Tracer.Tracer, tracer)
     )
   })
+
+  it.effect(
+    "it is a root of kind client, whatever span the client was made in, and counts the requests of a search",
+    () => {
+      const { spans, tracer } = recording()
+      return Effect.gen(function* () {
+        const analytics = yield* Analytics.Analytics
+        const sent = yield* AnalyticsTest.Sent
+        yield* sent.respond(503, 400, 200, 400)
+        yield* trackMany(1, 2)
+        yield* elapse("1 seconds", 50)
+        yield* analytics.flush
+        const delivery = spans.filter(({ name }) => name === "Analytics.deliver")
+        assert.deepStrictEqual(
+          delivery.map(({ attributes, kind, parent }) => [kind, parent._tag, attributes.get("attempts")]),
+          [["client", "None", 4]]
+        )
+      }).pipe(
+        Effect.provide(AnalyticsTest.layer({ flushInterval: 10 })),
+        Effect.withSpan("the program"),
+        Effect.provideService(Tracer.Tracer, tracer)
+      )
+    }
+  )
 })

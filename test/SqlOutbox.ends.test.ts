@@ -160,6 +160,26 @@ describe("a message that is erased", () => {
       assert.strictEqual(new Set(told(over)).size, told(over).length)
     })
   )
+
+  it.effect("takes nobody with it: the rest of its batch is delivered", () =>
+    Effect.gen(function* () {
+      const path = yield* directory
+      let isErased = false
+      const over = wire((events) => (events.length > 1 ? 400 : isErased ? 200 : 503))
+      const body = Effect.gen(function* () {
+        // One transaction, and so one batch; it is halved, and its first half fails until it is erased.
+        yield* Effect.all([track("event", "gone"), track("event", "here")], { concurrency: 2 })
+        yield* elapse("10 seconds", "1 second")
+        yield* operations.use((outbox) => outbox.purgeUser("gone"))
+        isErased = true
+        yield* elapse("10 minutes", "10 seconds")
+        assert.include(yield* stats, { offered: 2, pending: 0, dropped: 1, delivered: 1 })
+      })
+      yield* life(path, over, body)
+      assert.strictEqual(over.requests[0]?.events.length, 2)
+      assert.deepStrictEqual(over.taken(), ["event"])
+    })
+  )
 })
 
 describe("drop-oldest of a durable outbox", () => {

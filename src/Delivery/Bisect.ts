@@ -77,8 +77,9 @@ export const make = Effect.fnUntraced(function* (retry: Retry): Effect.fn.Return
         if (isSingle) {
           yield* retry.drop(part, "rejected", result)
         } else if ((isTooLarge && search.found) || canAfford(2)) {
-          if (isTooLarge) maxBatchBytes = Math.floor(requestBytes(part) / 2)
           split(part, 2)
+          // The halves are the next sizes to try.
+          if (isTooLarge) maxBatchBytes = Math.max(...parts.slice(0, 2).map(requestBytes))
         } else {
           isHopeless = !search.found
           yield* retry.drop(part, "rejected", result)
