@@ -7,7 +7,7 @@
  */
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import * as path from "node:path"
-import { rolldown } from "rolldown"
+import { type Plugin, rolldown } from "rolldown"
 import { dts } from "rolldown-plugin-dts"
 
 const root = path.join(import.meta.dirname, "..")
@@ -23,6 +23,18 @@ const external = /^node:/
 /** The packages of which something is in a bundle. */
 const bundled = new Set<string>()
 
+/** Leaves the metrics of the clients out: the effect inside of a bundle has a registry of its own, which nobody can read. */
+const withoutMetrics: Plugin = {
+  name: "without-metrics",
+  load: {
+    filter: { id: /\/dist\/Metrics\.js$/ },
+    handler: () => `import * as Effect from "effect/Effect"
+      export const countUnsafe = () => {}
+      export const countAttemptUnsafe = () => {}
+      export const watchDepth = () => Effect.void`
+  }
+}
+
 const bundle = async (format: "esm" | "cjs", extension: string) => {
   const build = await rolldown({
     cwd: root,
@@ -31,7 +43,8 @@ const bundle = async (format: "esm" | "cjs", extension: string) => {
     platform: "neutral",
     resolve: { mainFields: ["module", "main"] },
     // Reading a property has no effect in any of these modules.
-    treeshake: { propertyReadSideEffects: false }
+    treeshake: { propertyReadSideEffects: false },
+    plugins: [withoutMetrics]
   })
   const { output } = await build.write({
     dir: out,
