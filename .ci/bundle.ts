@@ -82,6 +82,9 @@ const bundleTypes = async () => {
     if (chunk.type !== "chunk") throw new Error(`${chunk.fileName} is no declaration`)
     const foreign = chunk.code.match(/(from|import\(|import) ?"(?!\.)[^"]+"/g) ?? []
     if (foreign.length > 0) throw new Error(`the types in ${chunk.fileName} name other packages: ${foreign.join(", ")}`)
+    // Two declarations of one name: editors and compilers would show `Options$1`.
+    const renamed = chunk.code.match(/(interface|type|class|const|function) \w+\$\d/g) ?? []
+    if (renamed.length > 0) throw new Error(`the types in ${chunk.fileName} show ${renamed.join(", ")}`)
     mkdirSync(path.dirname(path.join(out, chunk.fileName)), { recursive: true })
     const file = chunk.fileName.replace(/(\.d)?\.ts$/, "")
     writeFileSync(path.join(out, `${file}.d.ts`), chunk.code)
