@@ -7,7 +7,7 @@
  */
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import * as path from "node:path"
-import { rolldown } from "rolldown"
+import { type Plugin, rolldown } from "rolldown"
 import { dts } from "rolldown-plugin-dts"
 
 const root = path.join(import.meta.dirname, "..")
@@ -23,6 +23,18 @@ const external = /^node:/
 /** The packages of which something is in a bundle. */
 const bundled = new Set<string>()
 
+/** Leaves the metrics of the clients out: the effect inside of a bundle has a registry of its own, which nobody can read. */
+const withoutMetrics: Plugin = {
+  name: "without-metrics",
+  load: {
+    filter: { id: /\/dist\/Metrics\.js$/ },
+    handler: () => `import * as Effect from "effect/Effect"
+      export const countUnsafe = () => {}
+      export const countAttemptUnsafe = () => {}
+      export const watchDepth = () => Effect.void`
+  }
+}
+
 const bundle = async (format: "esm" | "cjs", extension: string) => {
   const build = await rolldown({
     cwd: root,
@@ -31,7 +43,8 @@ const bundle = async (format: "esm" | "cjs", extension: string) => {
     platform: "neutral",
     resolve: { mainFields: ["module", "main"] },
     // Reading a property has no effect in any of these modules.
-    treeshake: { propertyReadSideEffects: false }
+    treeshake: { propertyReadSideEffects: false },
+    plugins: [withoutMetrics]
   })
   const { output } = await build.write({
     dir: out,
@@ -69,6 +82,9 @@ const bundleTypes = async () => {
     if (chunk.type !== "chunk") throw new Error(`${chunk.fileName} is no declaration`)
     const foreign = chunk.code.match(/(from|import\(|import) ?"(?!\.)[^"]+"/g) ?? []
     if (foreign.length > 0) throw new Error(`the types in ${chunk.fileName} name other packages: ${foreign.join(", ")}`)
+    // Two declarations of one name: editors and compilers would show `Options$1`.
+    const renamed = chunk.code.match(/(interface|type|class|const|function) \w+\$\d/g) ?? []
+    if (renamed.length > 0) throw new Error(`the types in ${chunk.fileName} show ${renamed.join(", ")}`)
     mkdirSync(path.dirname(path.join(out, chunk.fileName)), { recursive: true })
     const file = chunk.fileName.replace(/(\.d)?\.ts$/, "")
     writeFileSync(path.join(out, `${file}.d.ts`), chunk.code)

@@ -27,7 +27,7 @@ import * as Transport from "./Transport.ts"
 // ---------------------------------------------------------------------------------------------------------------------
 
 /** The answer to a flush or a close: `{ delivered, dropped, rejected, pending }`. */
-export type Summary = Submitter.Summary
+export type { Summary } from "./internal/Submitter.ts"
 
 /** The six calls. Each resolves when the message is accepted, not when it is delivered. */
 export interface Calls<R = never> {
@@ -54,12 +54,12 @@ export type IdentifiedCalls<R = never> = {
 
 export interface Service extends Calls {
   /** Resolves when everything that was accepted before it is delivered or dropped. Any number may overlap. */
-  readonly flush: Effect.Effect<Summary>
+  readonly flush: Effect.Effect<Submitter.Summary>
   /**
    * Takes no more calls, delivers the accepted messages until `closeTimeout`, and drops the rest; a durable outbox keeps it.
    * The end of the layer's scope does the same. Idempotent.
    */
-  readonly close: Effect.Effect<Summary>
+  readonly close: Effect.Effect<Submitter.Summary>
   /** Counts since the client was made. */
   readonly stats: Effect.Effect<Outcome.Stats>
 }
@@ -121,12 +121,12 @@ export const confirmed: ConfirmedCalls = Call.byType(
 )
 
 /** Resolves when everything that was accepted before it is delivered or dropped. */
-export const flush: Effect.Effect<Summary, never, Analytics> = Effect.flatMap(Analytics, (analytics) => analytics.flush)
+export const flush: Effect.Effect<Submitter.Summary, never, Analytics> = Effect.flatMap(Analytics, (analytics) => analytics.flush)
 
 const within = (
   way: "flush" | "close",
   timeout: Settings.DurationInput
-): Effect.Effect<Summary, InvalidSetting, Analytics> =>
+): Effect.Effect<Submitter.Summary, InvalidSetting, Analytics> =>
   Effect.flatMap(Analytics, (analytics) =>
     Effect.flatMap(
       Settings.read(() => Settings.millis("timeout", timeout, 0)),

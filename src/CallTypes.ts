@@ -2,7 +2,7 @@
  * The types of the six calls and of the messages that are made of them. They name nothing of another package: the declarations
  * of the plain face consist of them. `Call` and `Message` hold the Schemas, which accept the same.
  */
-import type * as Json from "./internal/Json.ts"
+import type { Data } from "./internal/Json.ts"
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Calls
@@ -12,7 +12,7 @@ import type * as Json from "./internal/Json.ts"
 export type Id = string | number | bigint
 
 /** Properties, traits, context: an object of whatever JSON can hold. `Json.copy` lists what becomes of other values. */
-export type Data = Json.Data
+export type { Data } from "./internal/Json.ts"
 
 /** The destinations that get a message: `{ All: false, KISSmetrics: true }`. A destination's options are an object. */
 export interface Integrations {
@@ -113,7 +113,7 @@ export interface AliasFields extends CommonFields {
 }
 
 /** The calls by name. */
-export interface Calls {
+interface CallByType {
   readonly identify: IdentifyFields & UserIdOrAnonymousId
   readonly track: TrackFields & UserIdOrAnonymousId
   readonly page: PageFields & UserIdOrAnonymousId
@@ -121,26 +121,28 @@ export interface Calls {
   readonly group: GroupFields & UserIdOrAnonymousId
   readonly alias: AliasFields & UserIdentity
 }
+export type { CallByType as Calls }
 
-// By their place in `Calls`: so the messages of the compiler have the names of the parts, which say what is missing.
+// By their place in `CallByType`: so the messages of the compiler have the names of the parts, which say what is missing.
 
 /** Who a user is: `traits`. */
-export type Identify = Calls["identify"]
+export type Identify = CallByType["identify"]
 /** What a user did: `event`, `properties`. */
-export type Track = Calls["track"]
+export type Track = CallByType["track"]
 /** The page that a user saw. A `category` needs a `name`. */
-export type Page = Calls["page"]
+export type Page = CallByType["page"]
 /** The screen of an app that a user saw. A `category` needs a `name`. */
-export type Screen = Calls["screen"]
+export type Screen = CallByType["screen"]
 /** The group (company, account) that a user belongs to: `groupId`, `traits`. */
-export type Group = Calls["group"]
+export type Group = CallByType["group"]
 /** Joins two ids of one user: `previousId`, and `userId`, the new one. */
-export type Alias = Calls["alias"]
+export type Alias = CallByType["alias"]
 
-export type Type = keyof Calls
+type CallType = keyof CallByType
+export type { CallType as Type }
 
 /** A call with its type: an element of a stream of calls. */
-export type Any = { readonly [T in Type]: { readonly type: T } & Calls[T] }[Type]
+export type Any = { readonly [T in CallType]: { readonly type: T } & CallByType[T] }[CallType]
 
 /** A call that may leave out whom it is about, because an identity around it says so. */
 export type WithOptionalIdentity<Call> = Call extends unknown

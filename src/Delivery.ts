@@ -27,7 +27,7 @@ import * as Transport from "./Transport.ts"
 // Options
 // ---------------------------------------------------------------------------------------------------------------------
 
-export interface Options {
+interface DeliveryOptions {
   /** Messages in a request, at most; the API takes up to 2,500. @default 100 */
   readonly batchSize?: number | undefined
   /**
@@ -54,6 +54,7 @@ export interface Options {
    */
   readonly closeTimeout?: Settings.DurationInput | undefined
 }
+export type { DeliveryOptions as Options }
 
 // ---------------------------------------------------------------------------------------------------------------------
 // The pipeline
@@ -76,7 +77,7 @@ export interface Delivery {
 
 /** Starts the pipeline in this scope. The end of the scope is a close. */
 export const make = Effect.fnUntraced(function* (
-  options: Options = {}
+  options: DeliveryOptions = {}
 ): Effect.fn.Return<Delivery, InvalidSetting, Outbox.Outbox | Transport.Transport | Scope.Scope> {
   const { batchSize, maxInFlight, maxRetries, ...times } = yield* Settings.decode(Settings.Delivery, options)
   const flushInterval = Settings.toMillis(times.flushInterval)

@@ -75,6 +75,16 @@ export const countUnsafe = (outcome: Outcome, context: Context.Context<never>): 
   bytesBy[ended].updateUnsafe(bytes, context)
 }
 
+/** Counts an attempt to deliver a batch: `attempts` with this one, `duration` in milliseconds. */
+export const countAttemptUnsafe = (
+  { attempts, duration, messages }: { readonly attempts: number; readonly duration: number; readonly messages: number },
+  context: Context.Context<never>
+): void => {
+  if (attempts > 1) retriesTotal.updateUnsafe(1, context)
+  requestDuration.updateUnsafe(duration, context)
+  batchSize.updateUnsafe(messages, context)
+}
+
 interface Series {
   readonly depths: WeakCollection.WeakCollection<() => number>
   readonly registration: Metric.Registration

@@ -129,7 +129,7 @@ export class Outbox extends Context.Service<
  */
 export type Overflow = "refuse" | "drop-oldest" | "wait"
 
-export interface Options {
+interface OutboxOptions {
   /** Messages accepted and not settled, at most. @default 10_000 */
   readonly maxQueueSize?: number | undefined
   /** UTF-8 bytes of them, at most; at least the size of one message, 32,768. @default 33_554_432 (32 MiB) */
@@ -137,9 +137,10 @@ export interface Options {
   /** What happens to a call when the bound is reached. @default "refuse" */
   readonly overflow?: Overflow | undefined
 }
+export type { OutboxOptions as Options }
 
 /** What `overflow` is set to, or is when it is left out. */
-export const overflow = (options: Options): Overflow =>
+export const overflow = (options: OutboxOptions): Overflow =>
   Settings.oneOf("overflow", options.overflow, Settings.defaults.overflow, ["refuse", "drop-oldest", "wait"])
 
 /** An outbox for `createAnalytics` whose messages survive the process: see `SqlOutbox.sqlite`. */

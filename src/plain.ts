@@ -160,7 +160,7 @@ export interface Calls<Answer = boolean> {
 
 /** The six calls inside of `withIdentity`: they may leave the identity out. */
 export type IdentifiedCalls<Answer = boolean> = {
-  readonly [Type in CallTypes.Type]: (call: CallTypes.WithOptionalIdentity<CallTypes.Calls[Type]>) => Answer
+  readonly [T in CallTypes.Type]: (call: CallTypes.WithOptionalIdentity<CallTypes.Calls[T]>) => Answer
 }
 
 /** The end of the message of a confirmed call. */

@@ -349,7 +349,7 @@ export class FaultSink implements AsyncDisposable {
     if (typeof answer === "object") {
       if (answer.after === undefined) return this.say(response, answer)
       const timer = setTimeout(() => this.say(response, answer), answer.after)
-      return void socket.once("close", () => clearTimeout(timer))
+      return void response.once("close", () => clearTimeout(timer))
     }
     switch (answer) {
       case "reset before":

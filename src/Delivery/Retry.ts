@@ -314,9 +314,7 @@ export const facts = (result: Transport.SendResult): Facts => {
 /** Counts an attempt, and logs it at debug level. */
 const note = ({ attempts, messages }: Part, result: Transport.SendResult, duration: number): Effect.Effect<void> =>
   Effect.withFiber((fiber) => {
-    if (attempts > 1) Metrics.retriesTotal.updateUnsafe(1, fiber.context)
-    Metrics.requestDuration.updateUnsafe(duration, fiber.context)
-    Metrics.batchSize.updateUnsafe(messages.length, fiber.context)
+    Metrics.countAttemptUnsafe({ attempts, duration, messages: messages.length }, fiber.context)
     if (LogLevel.isGreaterThan(fiber.getRef(References.MinimumLogLevel), "Debug")) return Effect.void
     return log("Debug", `batch: ${result._tag}`, { messages: messages.length, attempts, ...facts(result) })
   })
