@@ -20,7 +20,7 @@ const order = [
   ...["MessageId", "RequestContext", "CallTypes", "Call", "Message", "Transform", "internal/Check", "Enrichment"],
   ...["Outcome", "Metrics", "Observer", "internal/LossLog", "internal/Diagnostics", "internal/Notifier"],
   ...["internal/Capacity", "Outbox", "MemoryOutbox", "Transport", "OAuth", "Delivery", "SqlOutbox"],
-  ...["internal/Submitter", "internal/compiled", "Analytics", "TrackingPlan", "spec"],
+  ...["Destination", "internal/Submitter", "internal/FanOut", "internal/compiled", "Analytics", "TrackingPlan", "spec"],
   ...[
     "internal/CallStorage",
     "internal/ExitWarning",
