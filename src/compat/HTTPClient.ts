@@ -14,7 +14,7 @@ export interface HTTPFetchRequest {
 }
 
 /** Headers as `fetch` has them. */
-export interface HTTPHeaders {
+interface HTTPHeaders {
   get: (key: string) => string | null
   has: (key: string) => boolean
   // biome-ignore lint/suspicious/noExplicitAny: values of whatever implementation of fetch
