@@ -28,7 +28,7 @@ const order = [
     "internal/Notifier"
   ],
   ...["internal/Capacity", "Outbox", "MemoryOutbox", "Transport", "OAuth", "Delivery", "SqlOutbox"],
-  ...["internal/Submitter", "internal/compiled", "Analytics", "TrackingPlan", "spec"],
+  ...["Destination", "internal/Submitter", "internal/FanOut", "internal/compiled", "Analytics", "TrackingPlan", "spec"],
   ...[
     "internal/CallStorage",
     "internal/ExitWarning",

@@ -15,6 +15,7 @@ import * as Call from "./Call.ts"
 import * as Delivery from "./Delivery.ts"
 import type { CurrentIdentity } from "./Enrichment.ts"
 import "./internal/compiled.ts"
+import * as FanOut from "./internal/FanOut.ts"
 import * as Submitter from "./internal/Submitter.ts"
 import * as MemoryOutbox from "./MemoryOutbox.ts"
 import type * as Outbox from "./Outbox.ts"
@@ -121,7 +122,10 @@ export const confirmed: ConfirmedCalls = Call.byType(
 )
 
 /** Resolves when everything that was accepted before it is delivered or dropped. */
-export const flush: Effect.Effect<Submitter.Summary, never, Analytics> = Effect.flatMap(Analytics, (analytics) => analytics.flush)
+export const flush: Effect.Effect<Submitter.Summary, never, Analytics> = Effect.flatMap(
+  Analytics,
+  (analytics) => analytics.flush
+)
 
 const within = (
   way: "flush" | "close",
@@ -186,6 +190,39 @@ export const layer = (options: Options): Layer.Layer<Analytics, InvalidSetting, 
 /** In memory, over `fetch`. */
 export const layerFetch = (options: Options): Layer.Layer<Analytics, InvalidSetting> =>
   Layer.provide(layer(options), Transport.layerHttpClient())
+
+/**
+ * One client over several: each call goes to all destinations that its `integrations` do not switch off. Each has its own queue,
+ * limits, outcomes and observer; one that is down holds up no other. A `messageId` of the caller's gets the name of the
+ * destination, since the API removes duplicates across sources. A call fails if no destination accepts it, a confirmed one
+ * if it is not delivered to all.
+ *
+ * `Analytics.layerFanOut([{ name: "Segment.io", layer: Analytics.layer(Destination.segment({ writeKey })) }, …])`
+ */
+export const layerFanOut = <E, R>(
+  destinations: ReadonlyArray<{
+    /** The name in the `integrations` of a call. `All: false` does not switch off `Segment.io`. */
+    readonly name: string
+    readonly layer: Layer.Layer<Analytics, E, R>
+  }>
+): Layer.Layer<Analytics, E | InvalidSetting, R> =>
+  Layer.effect(
+    Analytics,
+    Effect.gen(function* () {
+      yield* Settings.read(() => Settings.names(destinations.map(({ name }) => name)))
+      const built = yield* Effect.forEach(destinations, ({ layer, name }) =>
+        // Fresh: the same layer for two names is two clients.
+        Effect.map(Layer.build(Layer.fresh(layer)), (context) => ({ name, service: Context.get(context, Analytics) }))
+      )
+      const { stats, ...submitter } = FanOut.make(
+        built.map(({ name, service }) => ({ name, submitter: Submitter.over(service), stats: service.stats }))
+      )
+      const calls: Calls = Call.byType((type) => (call: unknown) => submitter.submit(type, call))
+      // At once, before the scope ends one after the other.
+      yield* Effect.addFinalizer(() => submitter.close())
+      return Submitter.attach({ ...calls, flush: submitter.flush(), close: submitter.close(), stats }, submitter)
+    })
+  )
 
 /** With options that are read from the configuration: `layerConfig({ writeKey: Config.Redacted("SEGMENT_KEY") })`. */
 export const layerConfig = (

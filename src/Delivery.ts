@@ -54,6 +54,7 @@ interface DeliveryOptions {
    */
   readonly closeTimeout?: Settings.DurationInput | undefined
 }
+
 export type { DeliveryOptions as Options }
 
 // ---------------------------------------------------------------------------------------------------------------------

@@ -137,6 +137,7 @@ interface OutboxOptions {
   /** What happens to a call when the bound is reached. @default "refuse" */
   readonly overflow?: Overflow | undefined
 }
+
 export type { OutboxOptions as Options }
 
 /** What `overflow` is set to, or is when it is left out. */

@@ -286,6 +286,14 @@ export const millis = (
 export const flag = (setting: string, value: boolean | undefined): boolean =>
   value === undefined || typeof value === "boolean" ? value === true : invalid(setting, "must be true or false")
 
+/** The names of destinations: at least one, none twice. */
+export const names = (given: ReadonlyArray<string>): ReadonlyArray<string> => {
+  const isName = (name: unknown) => typeof name === "string" && /\S/.test(name) && name !== "All"
+  return given.length > 0 && given.every(isName) && new Set(given).size === given.length
+    ? given
+    : invalid("destinations", "must have names that are not blank, none twice")
+}
+
 /** A function, if there is one. */
 export const optionalFunction = <F>(setting: string, value: F | undefined): F | undefined =>
   value === undefined || typeof value === "function" ? value : invalid(setting, "must be a function")

@@ -248,10 +248,12 @@ const resultOf = (response: HttpClientResponse.HttpClientResponse, body: string,
 const isHtml = (contentType: string | undefined, body: string) =>
   /^\s*(text\/html|application\/xhtml)/i.test(contentType ?? "") || /^\s*<(!doctype|html)/i.test(body)
 
+/** Whether a body says that nothing of the batch was taken: `success: false`, or in Jitsu's words `ok: false, okEvents: 0`. */
 const isSuccessFalse = (body: string): boolean => {
-  if (!body.includes("success")) return false
+  if (!body.includes("success") && !body.includes("okEvents")) return false
   try {
-    return JSON.parse(body)?.success === false
+    const { ok, okEvents, success } = JSON.parse(body) ?? {}
+    return success === false || (ok === false && okEvents === 0)
   } catch {
     return false
   }

@@ -3,7 +3,7 @@ import { generate } from "selfsigned"
 
 type SelfsignedOptions = NonNullable<Parameters<typeof generate>[1]>
 
-export interface Certificate {
+interface Certificate {
   readonly key: string
   readonly cert: string
 }

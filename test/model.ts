@@ -37,7 +37,7 @@ import * as Transform from "../src/Transform.ts"
 /** Good ones are accepted if there is room; poison is, and makes every batch it is in a 400. */
 type Kind = "good" | "poison" | "invalid" | "too large" | "filtered"
 
-export type Action =
+type Action =
   /** Calls, one after the other, in a fiber of their own if they may have to wait. */
   | {
       readonly act: "call"

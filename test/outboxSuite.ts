@@ -48,7 +48,7 @@ export interface Kind {
   readonly breathe: Effect.Effect<void, never, Outbox.Outbox>
 }
 
-export const memory: Kind = { full: "QueueFull", lasting: false, breathe: breatheHere }
+const memory: Kind = { full: "QueueFull", lasting: false, breathe: breatheHere }
 
 export const outboxSuite = <E>(
   name: string,

@@ -26,13 +26,6 @@ export interface Problem {
  * - `failed`: its request was answered with an error, so that the client has to send it again.
  */
 export type Verdict = "delivered" | "violation" | "rejected" | "duplicate" | "failed"
-export const verdicts = [
-  "delivered",
-  "violation",
-  "rejected",
-  "duplicate",
-  "failed"
-] as const satisfies ReadonlyArray<Verdict>
 
 /** A message as it arrived. Times are milliseconds, sizes UTF-8 bytes. */
 export class Received {

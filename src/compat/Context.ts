@@ -25,7 +25,6 @@ class Logger {
 
   flush(): void {
     // The program asks for these lines on its console.
-    // @effect-diagnostics-next-line globalConsole:off
     // biome-ignore lint/suspicious/noConsole: the same
     for (const { extras, level, message } of this.logs) console[level](message, extras ?? "")
     this.logs = []

@@ -14,7 +14,7 @@ export interface HTTPFetchRequest {
 }
 
 /** Headers as `fetch` has them. */
-export interface HTTPHeaders {
+interface HTTPHeaders {
   get: (key: string) => string | null
   has: (key: string) => boolean
   // biome-ignore lint/suspicious/noExplicitAny: values of whatever implementation of fetch
@@ -60,7 +60,6 @@ export class FetchHTTPClient implements HTTPClient {
 }
 
 // The core has a transport of its own; this is for programs that make requests with this class.
-// @effect-diagnostics-next-line globalFetch:off
 const globalFetch: HTTPFetchFn = (url, init) => globalThis.fetch(url, init)
 
 /** A request and a response as the listeners of `http_request` and `http_response` get them: without the write key. */
@@ -82,7 +81,6 @@ export const fetchOver = (
   exchange?: Exchange
 ): typeof globalThis.fetch => {
   const send = async (request: Omit<HTTPClientRequest, "httpRequestTimeout">, init: RequestInit | undefined) => {
-    // @effect-diagnostics-next-line globalFetch:off
     if (client === undefined) return globalThis.fetch(request.url, { ...init, ...request })
     if (typeof client !== "function") return client.makeRequest({ ...request, httpRequestTimeout })
     const { url, ...rest } = request

@@ -13,10 +13,10 @@ export type IntegrationsOptions = {
 type Anything = any
 
 /** Properties of an event. */
-export type EventProperties = Record<string, Anything>
+type EventProperties = Record<string, Anything>
 
 /** The circumstances of an event. */
-export interface ExtraContext {
+interface ExtraContext {
   active?: boolean | undefined
   ip?: string | undefined
   locale?: string | undefined

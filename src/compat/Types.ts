@@ -59,7 +59,7 @@ export interface AnalyticsSettings {
 export type Callback = (error?: unknown, ctx?: Context) => void
 
 /** An event that was not delivered, or what a listener has thrown. */
-export interface EmittedError {
+interface EmittedError {
   code: "delivery_failure" | "unknown"
   reason?: unknown
   ctx?: Context

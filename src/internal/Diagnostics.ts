@@ -6,7 +6,7 @@ import type { Outcome } from "../Outcome.ts"
 import { builtin } from "./Builtin.ts"
 
 /** What subscribers receive: facts, no payload. */
-export interface OutcomeEvent {
+interface OutcomeEvent {
   readonly outcome: "delivered" | "dropped" | "refused" | "filtered"
   readonly messages: number
   readonly bytes: number

@@ -320,7 +320,7 @@ export const confirm = (
 // ---------------------------------------------------------------------------------------------------------------------
 
 /** Two evaluations of the package in one process understand each other if their versions are equal. */
-const version = 1
+export const version = 1
 
 const key = Symbol.for("effect-analytics/Submitter")
 

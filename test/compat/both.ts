@@ -90,7 +90,7 @@ const run = async <A>(sdk: Sdk, program: (tools: Tools) => Promise<A>): Promise<
   }
 }
 
-export const runThere = <A>(program: (tools: Tools) => Promise<A>): Promise<A> => run(Incumbent, program)
+const runThere = <A>(program: (tools: Tools) => Promise<A>): Promise<A> => run(Incumbent, program)
 export const runHere = <A>(program: (tools: Tools) => Promise<A>): Promise<A> => run(Compat as unknown as Sdk, program)
 
 /** The answer of the program, which is the same over both. */

@@ -8,7 +8,7 @@ import { type CommandError, usage } from "../internal/Exit.ts"
 type Fields = { readonly [field: string]: unknown }
 
 /** A call, or why it is none. */
-export interface Mapped {
+interface Mapped {
   readonly call: Fields | undefined
   readonly problem: string | undefined
 }
