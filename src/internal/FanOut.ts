@@ -50,6 +50,8 @@ export const make = (
         const failed = exits.filter(Exit.isFailure)
         // Who waits for the end of a message wants all of its ends.
         const [failure] = onMessage !== undefined || failed.length === exits.length ? failed : []
+        // Only `confirm` gives `onMessage`, and it may fail with a `DeliveryError` as well.
+        // @effect-diagnostics-next-line unsafeEffectTypeAssertion:off
         return (failure ?? Effect.void) as Effect.Effect<void, CallError>
       }
     )
