@@ -22,7 +22,7 @@ import * as SqlOutbox from "../src/SqlOutbox.ts"
 import { sqlite } from "../src/sqlite.ts"
 import { client, directory, type Wire, wire } from "./durable.ts"
 import { Postgres } from "./Postgres.ts"
-import { breathe, elapse, type Line, layerLog, lossesOf, message, numbered, pass, trackMany } from "./support.ts"
+import { breathe, chance, elapse, type Line, layerLog, lossesOf, message, numbered, pass, trackMany } from "./support.ts"
 
 const track = (event: string, userId = "u1") =>
   Analytics.Analytics.use((analytics) => analytics.track({ userId, event }))
@@ -208,6 +208,29 @@ describe.each(shared)("a message in %s that another process removes", (_, place)
       })
     )
   }
+})
+
+describe("a relay that can't confirm in time that it is the leader", () => {
+  it.effect("delivers what it held, once the database answers again", () =>
+    Effect.gen(function* () {
+      const path = yield* directory
+      const over = wire((_, before) => (before < 3 ? 503 : 200))
+      const body = Effect.gen(function* () {
+        yield* trackMany(1, 3)
+        // The next attempt is due later than a confirmation holds.
+        yield* Effect.repeat(pass("1 second"), { until: () => over.requests.length === 3 })
+        const other = new DatabaseSync(join(path, "outbox.db"))
+        other.exec("BEGIN IMMEDIATE")
+        yield* elapse("8 seconds", "200 millis")
+        other.exec("ROLLBACK")
+        other.close()
+        yield* elapse("1 minute", "1 second")
+        assert.deepStrictEqual(over.taken(), numbered(1, 3))
+        assert.include(yield* stats, { pending: 0, inFlight: 0 })
+      })
+      yield* life(path, over, body, { lease: "2 seconds", commitTimeout: "40 millis" })
+    }).pipe(Effect.provide(chance(1)))
+  )
 })
 
 describe("drop-oldest of a durable outbox", () => {

@@ -162,8 +162,8 @@ export const make = Effect.fnUntraced(function* (
   })
 
   /**
-   * Before an attempt: waits for what its users sent before, forgets what another process has erased, and leaves everything to
-   * the next leader, if there is one.
+   * Before an attempt: waits for what its users sent before, and forgets what another process has erased. If it can't be
+   * confirmed that this relay is the leader, the messages are left to whoever is.
    */
   const beforeAttempt = Effect.fnUntraced(function* (messages: ReadonlyArray<Message>) {
     while (settings.maxInFlight > 1 && inFlight.isBlocked(messages, settings.maxInFlight)) {
@@ -174,7 +174,8 @@ export const make = Effect.fnUntraced(function* (
       isLeader ? settlement.releaseDeleted(messages) : Effect.void
     )
     if (!(yield* Effect.orElseSucceed(isLeader, () => false))) {
-      inFlight.giveUp(messages)
+      inFlight.giveUp(messages, settings.maxInFlight)
+      reader.forget()
       settled.openUnsafe()
     }
     return yield* settlement.dropExpired(messages)
