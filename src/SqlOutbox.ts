@@ -60,7 +60,7 @@ export interface CommonOptions extends Outbox.Options {
    * client, which then delivers what waits: for a key that was rotated, or a host that moved. @default false
    */
   readonly adoptDestination?: boolean | undefined
-  /** Messages that are older are dropped with the reason `outdated`. @default as long as it takes */
+  /** Messages that are older are dropped with the reason `max-age`. @default as long as it takes */
   readonly maxAge?: Settings.DurationInput | undefined
   /** Dead letters, at most: the oldest go first. @default 10_000 */
   readonly maxDead?: number | undefined
