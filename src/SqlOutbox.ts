@@ -60,7 +60,7 @@ export interface CommonOptions extends Outbox.Options {
    * client, which then delivers what waits: for a key that was rotated, or a host that moved. @default false
    */
   readonly adoptDestination?: boolean | undefined
-  /** Messages that are older are dropped with the reason `outdated`. @default as long as it takes */
+  /** Messages that are older are dropped with the reason `max-age`. @default as long as it takes */
   readonly maxAge?: Settings.DurationInput | undefined
   /** Dead letters, at most: the oldest go first. @default 10_000 */
   readonly maxDead?: number | undefined
@@ -90,6 +90,11 @@ export interface SqliteOptions extends CommonOptions {
   readonly file?: string | undefined
   /** What a commit survives: `"full"` a loss of power, `"normal"` only the end of the process. @default "full" */
   readonly synchronous?: "full" | "normal" | undefined
+  /**
+   * Whether this process writes calls, delivers, or both. A flush of a writer resolves when everything is committed.
+   * @default "both"
+   */
+  readonly role?: Role | undefined
   /** The size of the file, at most; then calls fail with `OutboxFull`. @default 2_147_483_648 (2 GiB) */
   readonly maxFileBytes?: number | undefined
 }
@@ -105,7 +110,7 @@ const settings = (options: Options & CommonOptions, role: Role) =>
       return Settings.invalid("table", "must be lower-case letters, digits and underscores, 40 at most")
     }
     return {
-      role,
+      role: Settings.oneOf("role", role, "both", ["both", "writer", "relay"]),
       table,
       maxQueueSize: Settings.integer("maxQueueSize", options.maxQueueSize, 1, undefined, known),
       maxQueueBytes: Settings.integer(
@@ -219,7 +224,7 @@ export const layerSqlite = (options: SqliteOptions): Layer.Layer<Outbox.Outbox |
   layerFile(options, false)
 
 const layerFile = (options: SqliteOptions, startsAtOnce: boolean) =>
-  Layer.effectContext(make(options, "both", () => sourceOfFile(options, startsAtOnce)))
+  Layer.effectContext(make(options, options.role ?? "both", () => sourceOfFile(options, startsAtOnce)))
 
 /** In the database that is provided; this process writes and delivers. */
 export const layer = (options: Options = {}): Layer.Layer<Outbox.Outbox | SqlOutbox, OpenError, SqlClient.SqlClient> =>
@@ -271,8 +276,8 @@ export interface ConfigOptions extends Omit<CommonOptions, "fallback"> {
   readonly url?: Redacted.Redacted<string> | undefined
   /** PostgreSQL: the prefix of the names of the tables. @default "analytics_outbox" */
   readonly table?: string | undefined
-  /** PostgreSQL: whether this process writes calls, delivers, or both. @default "both" */
-  readonly role?: "both" | "writer" | "relay" | undefined
+  /** Where it is in a database: whether this process writes calls, delivers, or both. @default "both" */
+  readonly role?: Role | undefined
 }
 
 /** The outbox that the configuration chooses, with options that are read from it. */
@@ -283,7 +288,7 @@ export const layerConfig = (
 
 const layerChosen = (options: ConfigOptions): Layer.Layer<Outbox.Outbox | SqlOutbox, OpenError> => {
   const { directory, outbox, role, url, ...others } = options
-  if (outbox === "sqlite") return layerSqlite({ directory, ...others })
+  if (outbox === "sqlite") return layerSqlite({ directory, role, ...others })
   if (outbox === "postgres") {
     return Layer.provide(layerOf(others, role ?? "both"), Layer.unwrap(Effect.map(postgres, (layer) => layer(url))))
   }

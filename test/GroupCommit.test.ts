@@ -76,6 +76,27 @@ describe("a group commit", () => {
     })
   )
 
+  it.effect("are idle once all calls before are committed, though the last of them is given up", () =>
+    Effect.gen(function* () {
+      const log: Array<string> = []
+      const commits = yield* GroupCommit.make(
+        (group) => Effect.andThen(Effect.sleep(50), Effect.sync(() => void log.push(`committed ${group.map(idOf)}`))),
+        noDefect
+      )
+      const [first, second, third] = rows(3)
+      assert(first !== undefined && second !== undefined && third !== undefined)
+      yield* addAll(commits, [first])
+      yield* breathe
+      const [, last] = yield* addAll(commits, [second, third])
+      yield* breathe
+      yield* Effect.forkChild(Effect.tap(commits.idle, Effect.sync(() => void log.push("idle"))))
+      yield* breathe
+      yield* Fiber.interrupt(last as Fiber.Fiber<void, unknown>)
+      yield* Effect.repeat(Effect.andThen(TestClock.adjust("10 millis"), breathe), { times: 20 })
+      assert.deepStrictEqual(log, [`committed ${idOf(first)}`, `committed ${idOf(second)}`, "idle"])
+    })
+  )
+
   it.effect("close a group early when it is full", () =>
     Effect.gen(function* () {
       const { commits, groups } = yield* taking(40)

@@ -56,10 +56,22 @@ describe("the environment", () => {
     })
   )
 
-  it.effect("chooses a database, and who writes and who delivers", () =>
+  it.effect.each([
+    [
+      "a file",
+      Effect.map(directory, (path) => ({ ANALYTICS_OUTBOX: "sqlite", ANALYTICS_OUTBOX_DIRECTORY: path }))
+    ],
+    [
+      "a database",
+      Effect.map(Postgres.scopedDatabase, (url) => ({
+        ANALYTICS_OUTBOX: "postgres",
+        ANALYTICS_OUTBOX_URL: url,
+        ANALYTICS_OUTBOX_TABLE: "chosen"
+      }))
+    ]
+  ] as const)("chooses %s, and who writes and who delivers", ([, place]) =>
     Effect.gen(function* () {
-      const url = yield* Postgres.scopedDatabase
-      const env = { ANALYTICS_OUTBOX: "postgres", ANALYTICS_OUTBOX_URL: url, ANALYTICS_OUTBOX_TABLE: "chosen" }
+      const env = yield* place
       const writes = wire()
       yield* life({ ...env, ANALYTICS_OUTBOX_ROLE: "writer" }, writes, Effect.andThen(trackMany(1, 2), flush))
       assert.deepStrictEqual(writes.requests, [])

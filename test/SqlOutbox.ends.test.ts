@@ -10,6 +10,7 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
 import * as SqlClient from "effect/sql/SqlClient"
 import * as TestClock from "effect/testing/TestClock"
 import * as Analytics from "../src/Analytics.ts"
@@ -21,7 +22,7 @@ import * as SqlOutbox from "../src/SqlOutbox.ts"
 import { sqlite } from "../src/sqlite.ts"
 import { client, directory, type Wire, wire } from "./durable.ts"
 import { Postgres } from "./Postgres.ts"
-import { breathe, elapse, type Line, layerLog, lossesOf, message, numbered, pass, trackMany } from "./support.ts"
+import { breathe, chance, elapse, type Line, layerLog, lossesOf, message, numbered, pass, trackMany } from "./support.ts"
 
 const track = (event: string, userId = "u1") =>
   Analytics.Analytics.use((analytics) => analytics.track({ userId, event }))
@@ -179,6 +180,76 @@ describe("a message that is erased", () => {
       assert.strictEqual(over.requests[0]?.events.length, 2)
       assert.deepStrictEqual(over.taken(), ["event"])
     })
+  )
+})
+
+/** Databases that two processes share. */
+const shared = [
+  ["SQLite", Effect.map(directory, (path) => SqlOutbox.layerSqlite({ directory: path }))],
+  [
+    "PostgreSQL",
+    Effect.map(Layer.build(Layer.fresh(Postgres.layerClient)), (context) =>
+      Layer.provide(SqlOutbox.layer(), Layer.succeedContext(context))
+    )
+  ]
+] as const
+
+describe.each(shared)("a message in %s that another process removes", (_, place) => {
+  const removals = {
+    "by the erasure of its user": (outbox: SqlOutbox.Operations) =>
+      Effect.map(outbox.purgeUser("gone"), ({ pending }) => pending),
+    "once it is exported": (outbox: SqlOutbox.Operations) =>
+      Effect.flatMap(Stream.runCollect(Stream.take(outbox.exportLines(), 30)), (lines) =>
+        outbox.removeExported({ through: JSON.parse(lines.at(-1) as string).seq })
+      )
+  }
+  for (const [how, remove] of Object.entries(removals)) {
+    it.effect(`is not sent any more, ${how}, though the relay has read it`, () =>
+      Effect.gen(function* () {
+        const outbox = yield* place
+        let isDown = true
+        const [over, other] = [wire(() => (isDown ? 503 : 200)), wire()]
+        const body = Effect.gen(function* () {
+          for (let n = 1; n <= 30; n++) yield* track(`event ${n}`, "gone")
+          yield* track("event 31", "here")
+          yield* Effect.repeat(pass("1 second"), { until: () => over.requests.length > 0 })
+          const operator = Effect.flatMap(operations, remove)
+          const removed = yield* Effect.provide(operator, client(Layer.fresh(outbox), other))
+          assert.strictEqual(removed, 30)
+          isDown = false
+          const flushing = yield* Effect.forkChild(Analytics.Analytics.use((analytics) => analytics.flush))
+          yield* Effect.repeat(pass("10 seconds"), { until: () => flushing.pollUnsafe() !== undefined })
+          assert.include(yield* stats, { pending: 0, delivered: 1, inFlight: 0 })
+        })
+        yield* Effect.provide(body, client(outbox, over, { closeTimeout: 0, batchSize: 10 }))
+        assert.deepStrictEqual(over.taken(), ["event 31"])
+        assert.deepStrictEqual(lossesOf(other.outcomes).map(([reason]) => reason), ["erased"])
+        assert.deepStrictEqual(lossesOf(over.outcomes), [])
+      })
+    )
+  }
+})
+
+describe("a relay that can't confirm in time that it is the leader", () => {
+  it.effect("delivers what it held, once the database answers again", () =>
+    Effect.gen(function* () {
+      const path = yield* directory
+      const over = wire((_, before) => (before < 3 ? 503 : 200))
+      const body = Effect.gen(function* () {
+        yield* trackMany(1, 3)
+        // The next attempt is due later than a confirmation holds.
+        yield* Effect.repeat(pass("1 second"), { until: () => over.requests.length === 3 })
+        const other = new DatabaseSync(join(path, "outbox.db"))
+        other.exec("BEGIN IMMEDIATE")
+        yield* elapse("8 seconds", "200 millis")
+        other.exec("ROLLBACK")
+        other.close()
+        yield* elapse("1 minute", "1 second")
+        assert.deepStrictEqual(over.taken(), numbered(1, 3))
+        assert.include(yield* stats, { pending: 0, inFlight: 0 })
+      })
+      yield* life(path, over, body, { lease: "2 seconds", commitTimeout: "40 millis" })
+    }).pipe(Effect.provide(chance(1)))
   )
 })
 

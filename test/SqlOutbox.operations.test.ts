@@ -4,8 +4,10 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Metric from "effect/Metric"
+import * as Redacted from "effect/Redacted"
 import * as Stream from "effect/Stream"
 import * as Analytics from "../src/Analytics.ts"
+import * as OutboxPlace from "../src/cli/internal/OutboxPlace.ts"
 import * as SqlOutbox from "../src/SqlOutbox.ts"
 import { client, directory, type Wire, wire } from "./durable.ts"
 import { Postgres } from "./Postgres.ts"
@@ -79,6 +81,25 @@ describe("the health of an outbox", () => {
         )
       )
       assert.deepStrictEqual(yield* closed.health(), { healthy: false, problem: "the outbox is closed" })
+    })
+  )
+})
+
+describe("an operator of a file, who takes time", () => {
+  it.effect("does not keep a program that starts meanwhile from delivering", () =>
+    Effect.gen(function* () {
+      const path = yield* directory
+      yield* life(
+        path,
+        wire(() => "never"),
+        trackMany(1, 1)
+      )
+      const opened = yield* OutboxPlace.open({ outbox: Redacted.make(path), table: undefined })
+      yield* pass("1 minute")
+      assert.strictEqual((yield* opened.stats).leader, "none")
+      const over = wire()
+      yield* life(path, over, Effect.andThen(trackMany(2, 2), flush))
+      assert.deepStrictEqual(over.taken(), numbered(1, 2))
     })
   )
 })

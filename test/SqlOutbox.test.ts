@@ -283,7 +283,7 @@ describe("SqlOutbox: an outage", () => {
 })
 
 describe("SqlOutbox: what is too old", () => {
-  it.effect("is dropped with the reason outdated, and told, whether it waits or is tried again and again", () =>
+  it.effect("is dropped with the reason max-age, and told, whether it waits or is tried again and again", () =>
     Effect.gen(function* () {
       const path = yield* directory
       const over = down(503)

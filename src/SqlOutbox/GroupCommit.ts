@@ -51,9 +51,8 @@ export const make = Effect.fnUntraced(function* (
   onDefect: Loop.OnDefect
 ): Effect.fn.Return<GroupCommit, never, Scope.Scope> {
   let waiting: Array<Waiting> = []
-  /** The group that is being written. */
+  /** The last group that was written, or is being written. */
   let group: ReadonlyArray<Waiting> = []
-  let writing: Deferred.Deferred<void> | undefined
   const some = Latch.makeUnsafe()
   const full = Latch.makeUnsafe()
   let window = 0
@@ -69,7 +68,7 @@ export const make = Effect.fnUntraced(function* (
       return Effect.onInterrupt(Effect.interruptible(Deferred.await(one.done)), () => {
         if (one.taken) return Effect.exit(Deferred.await(one.done))
         waiting = waiting.filter((other) => other !== one)
-        // `idle` may wait for this call.
+        // `idle` may wait for it.
         Deferred.doneUnsafe(one.done, Exit.void)
         return Effect.void
       })
@@ -98,7 +97,6 @@ export const make = Effect.fnUntraced(function* (
     if (waiting.length < maxGroup) full.closeUnsafe()
     if (group.length === 0) return
     for (const one of group) one.taken = true
-    writing = Deferred.makeUnsafe()
     const start = yield* Time.monotonicMillis
     const exit = yield* attempt(group)
     window = Math.min(maxWindow, (yield* Time.monotonicMillis) - start)
@@ -112,15 +110,12 @@ export const make = Effect.fnUntraced(function* (
       full.closeUnsafe()
       answer(failed, exit)
     }
-    Deferred.doneUnsafe(writing, Exit.void)
-    writing = undefined
   })
 
   const end = (error: OutboxUnavailable) =>
     Effect.sync(() => {
       over ??= error
       answer([...group, ...waiting.splice(0)], Exit.fail(over))
-      if (writing !== undefined) Deferred.doneUnsafe(writing, Exit.void)
     })
   yield* Effect.addFinalizer(() => end(closed))
   // A group that is being written is written to its end.
@@ -130,11 +125,9 @@ export const make = Effect.fnUntraced(function* (
     (error, cause) => Effect.andThen(end(error), onDefect(error, cause))
   )
 
-  const idle = Effect.suspend(() => {
-    const last = waiting.at(-1)
-    if (last !== undefined) return Effect.asVoid(Effect.exit(Deferred.await(last.done)))
-    return writing === undefined ? Effect.void : Deferred.await(writing)
-  })
+  const idle = Effect.suspend(() =>
+    Effect.forEach([...group, ...waiting], ({ done }) => Effect.exit(Deferred.await(done)), { discard: true })
+  )
 
   return { add, idle }
 })

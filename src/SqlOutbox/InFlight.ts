@@ -85,10 +85,18 @@ export class InFlight {
     })
   }
 
-  /** Ends the hold on messages that another relay delivers from now on: on those that are in the database. */
-  giveUp(messages: ReadonlyArray<Message>): void {
-    const stored = messages.filter((message) => this.entries.get(message)?.seq !== noSeq)
-    for (const { seq } of this.release(stored)) this.places.delete(seq)
+  /**
+   * Ends the hold on messages that are left to the next read, here or by another relay: on those that are in the database, and
+   * with them on all of their groups, which would overtake them.
+   */
+  giveUp(messages: ReadonlyArray<Message>, groups: number): void {
+    const groupOf = ({ partition }: Entry) => partition % groups
+    const given = new Set(messages.flatMap((message) => this.entries.get(message) ?? []).map(groupOf))
+    for (const [message, entry] of this.entries) {
+      if (entry.seq === noSeq || !given.has(groupOf(entry))) continue
+      this.entries.delete(message)
+      this.places.delete(entry.seq)
+    }
   }
 
   /** Ends the hold on what is at these places. */

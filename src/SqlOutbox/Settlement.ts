@@ -105,6 +105,17 @@ export const make = (
     return messages.filter((message) => inFlight.get(message) !== undefined)
   })
 
+  /** Ends the hold on messages that another process has deleted. It has reported them. */
+  const releaseDeleted = Effect.fnUntraced(function* (messages: ReadonlyArray<Message>) {
+    const held = messages.flatMap((message) => inFlight.get(message) ?? [])
+    const missing = yield* runSameGeneration(tables.missing(seqsOf(held)))
+    if (missing.length === 0) return
+    inFlight.wereDeleted(missing)
+    inFlight.releaseAt(new Set(missing))
+    onSettled()
+    yield* barriers.resolve
+  })
+
   /** Deletes what could not be deleted before, many at a time. */
   const deletePending = Effect.suspend(() => {
     const byDeath = Map.groupBy(inFlight.pendingDeletes, ([, death]) => death)
@@ -148,7 +159,7 @@ export const make = (
     return yield* discard(() => gone, "erased")
   })
 
-  return { counts, turn, settle, lose, dropExpired, deletePending, discard, erase }
+  return { counts, turn, settle, lose, dropExpired, releaseDeleted, deletePending, discard, erase }
 }
 
 /** What is rejected, or lost by a mistake of ours, is kept as a dead letter; all else is gone when it is settled. */

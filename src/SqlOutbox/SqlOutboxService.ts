@@ -161,14 +161,21 @@ export const make = Effect.fnUntraced(function* (
     evict: (count) => settlement.discard((known) => runSameGeneration(tables.evict(count, known)), "evicted")
   })
 
-  /** Before an attempt: waits for what its users sent before, and leaves everything to the next leader, if there is one. */
+  /**
+   * Before an attempt: waits for what its users sent before, and forgets what another process has erased. If it can't be
+   * confirmed that this relay is the leader, the messages are left to whoever is.
+   */
   const beforeAttempt = Effect.fnUntraced(function* (messages: ReadonlyArray<Message>) {
     while (settings.maxInFlight > 1 && inFlight.isBlocked(messages, settings.maxInFlight)) {
       settled.closeUnsafe()
       yield* settled.await
     }
-    if (!(yield* Effect.orElseSucceed(leader.confirm, () => false))) {
-      inFlight.giveUp(messages)
+    const isLeader = Effect.tap(leader.confirm, (isLeader) =>
+      isLeader ? settlement.releaseDeleted(messages) : Effect.void
+    )
+    if (!(yield* Effect.orElseSucceed(isLeader, () => false))) {
+      inFlight.giveUp(messages, settings.maxInFlight)
+      reader.forget()
       settled.openUnsafe()
     }
     return yield* settlement.dropExpired(messages)

@@ -187,6 +187,17 @@ export const make = Effect.fnUntraced(function* (sql: SqlClient, name: string) {
     remove: (seqs: Iterable<number>) =>
       planned(sql<Removed>`DELETE FROM ${outbox} WHERE seq ${oneOf(seqs)} RETURNING ${removed}`),
 
+    /** The places among these where no message is any more. */
+    missing: (seqs: ReadonlyArray<number>) =>
+      Effect.map(
+        isPostgres
+          ? planned(sql<{ seq: number }>`SELECT held.seq::float8 AS seq FROM unnest(${seqs}::bigint[]) AS held(seq)
+              WHERE NOT EXISTS (SELECT 1 FROM ${outbox} m WHERE m.seq = held.seq)`)
+          : sql<{ seq: number }>`SELECT held.value AS seq FROM json_each(${`[${seqs.join(",")}]`}) held
+              WHERE NOT EXISTS (SELECT 1 FROM ${outbox} m WHERE m.seq = held.value)`,
+        (rows) => rows.map(({ seq }) => seq)
+      ),
+
     /** Makes dead letters of messages; answers as `remove` does. */
     moveToDeadLetters: Effect.fnUntraced(function* (seqs: ReadonlyArray<number>, { attempts, reason, status }: Death) {
       const now = yield* Clock.currentTimeMillis

@@ -49,7 +49,7 @@ export const open = Effect.fnUntraced(function* (
   const where = Redacted.value(outbox)
   if (/^postgres(ql)?:/.test(where)) return yield* openPostgres(outbox, given.table ?? "analytics_outbox")
   const file = yield* fileOf(where)
-  const layer = SqlOutbox.layerSqlite({ file, pollInterval })
+  const layer = SqlOutbox.layerSqlite({ file, role: "writer", pollInterval })
   return yield* operationsOf(file, layer)
 })
 
