@@ -1,6 +1,5 @@
 #!/usr/bin/env node
 /** The program `effect-analytics`. */
-import * as Http from "node:http"
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import * as Effect from "effect/Effect"
@@ -8,9 +7,6 @@ import * as Cli from "./cli.ts"
 
 // `effect-analytics outbox export | head`: the reader has closed the pipe.
 process.stdout.on("error", (error: NodeJS.ErrnoException) => process.exit(error.code === "EPIPE" ? 0 : 1))
-
-// A proxy of the environment is used, where Node can do so (24.14 or newer).
-if ("setGlobalProxyFromEnv" in Http) Http.setGlobalProxyFromEnv()
 
 NodeRuntime.runMain(Effect.provide(Cli.run, NodeServices.layer), {
   disableErrorReporting: true,

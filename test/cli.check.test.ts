@@ -102,6 +102,25 @@ describe("check", options, () => {
     })
   )
 
+  it.live("reports a proxy that is no URL as wrong usage, never with its value, and only where a proxy is used", () =>
+    Effect.gen(function* () {
+      const env = { ...to("http://127.0.0.1:1"), HTTPS_PROXY: "1user:test-password@proxy:8080" }
+      for (const [args, expected] of [
+        [["check"], 2],
+        [["track", "E", "--user-id", "u1"], 2],
+        [["e2e", "--input", JSON.stringify({ writeKey, sequences: [] })], 1],
+        [["--version"], 0]
+      ] as const) {
+        const { code, stderr, stdout } = yield* run(args, { env })
+        assert.strictEqual(code, expected)
+        assert.notInclude(stdout + stderr, "test-password")
+        if (expected > 0) assert.include(stdout + stderr, "HTTPS_PROXY is not the URL of a proxy")
+      }
+      const { stderr } = yield* run(["check"], { env: { ...env, HTTPS_PROXY: undefined, http_proxy: "proxy.corp" } })
+      assert.match(stderr, /^error: http_proxy is not the URL of a proxy\n {2}For example: http:/)
+    })
+  )
+
   it.live("knows what is wrong with a certificate, and that nobody looks at it", () =>
     Effect.gen(function* () {
       const certificates = yield* Effect.promise(makeCertificates)

@@ -1,4 +1,5 @@
 /** `import`: every line is accounted for, whatever is in it, and whenever the process dies. */
+import { execFileSync } from "node:child_process"
 import * as Fs from "node:fs"
 import * as Path from "node:path"
 import { gzipSync } from "node:zlib"
@@ -202,6 +203,84 @@ describe("import", options, () => {
     })
   )
 
+  it.live("reads a pipe, whose side file is in the current directory", () =>
+    Effect.gen(function* () {
+      const { host } = yield* peer()
+      const cwd = yield* directory
+      const pipe = Path.join(yield* directory, "events")
+      execFileSync("mkfifo", [pipe])
+      const { ended } = start(["import", pipe, "--json"], { cwd, env: to(host) })
+      yield* Effect.promise(() => Fs.promises.writeFile(pipe, gzipSync(lines(track(1), "{"))))
+      const { code, stderr, stdout } = yield* Effect.promise(() => ended)
+      assert.deepStrictEqual([code, stderr], [3, ""])
+      const { rejectedFile, ...summary } = JSON.parse(stdout)
+      assert.deepInclude(summary, { file: pipe, lines: 2, delivered: 1, rejected: 1 })
+      assert.strictEqual(rejectedFile, "events.rejected.ndjson")
+      assert.deepStrictEqual(Fs.readdirSync(cwd), [rejectedFile])
+      assert.deepStrictEqual(Fs.readdirSync(Path.dirname(pipe)), ["events"])
+    })
+  )
+
+  it.live("leaves the side file of an earlier import as it is, in a dry run and where nothing is rejected", () =>
+    Effect.gen(function* () {
+      let status = 400
+      const { host } = yield* peer((response) => void response.writeHead(status).end())
+      const file = yield* fileOf("events.ndjson", lines(track(1)))
+      const side = `${file}.rejected.ndjson`
+      yield* run(["import", file], { env: to(host) })
+      const kept = Fs.readFileSync(side, "utf8")
+      assert.include(kept, "event 1")
+      status = 200
+      for (const more of [["--dry-run"], []]) {
+        const { code } = yield* run(["import", file, ...more], { env: to(host) })
+        assert.strictEqual(code, 0)
+        assert.strictEqual(Fs.readFileSync(side, "utf8"), kept)
+      }
+      Fs.writeFileSync(file, "{")
+      const { stdout } = yield* run(["import", file, "--dry-run", "--rejected", side, "--json"], { env: to(host) })
+      const { rejectedFile } = JSON.parse(stdout)
+      assert.strictEqual(rejectedFile, `${side}.dry-run`)
+      assert.include(Fs.readFileSync(rejectedFile, "utf8"), "not JSON")
+      assert.strictEqual(Fs.readFileSync(side, "utf8"), kept)
+      assert.deepStrictEqual(Fs.readdirSync(Path.dirname(file)).sort(), [
+        "events.ndjson",
+        "events.ndjson.rejected.ndjson",
+        "events.ndjson.rejected.ndjson.dry-run"
+      ])
+    })
+  )
+
+  it.live("never writes to its input, whatever the path, nor to one file for two purposes, nor to a device", () =>
+    Effect.gen(function* () {
+      const content = lines(track(1), "{")
+      const file = yield* fileOf("events.ndjson", content)
+      const folder = Path.dirname(file)
+      const link = Path.join(folder, "link")
+      Fs.symlinkSync(file, link)
+      Fs.linkSync(file, Path.join(folder, "second.new"))
+      Fs.symlinkSync(folder, Path.join(folder, "self"))
+      const refused = [
+        { args: ["--rejected", file], problem: /--rejected: \S+events\.ndjson is the input/ },
+        { args: ["--rejected", file, "--dry-run"], problem: /--rejected: \S+events\.ndjson is the input/ },
+        { args: ["--rejected", link], problem: /--rejected: \S+link is the input/ },
+        { args: ["--rejected", Path.join(folder, "second")], problem: /--rejected: \S+second\.new is the input/ },
+        { args: ["--checkpoint", file, "--restart"], problem: /--checkpoint: \S+events\.ndjson is the input/ },
+        {
+          args: ["--checkpoint", Path.join(folder, "x"), "--rejected", Path.join(folder, "self", "x")],
+          problem: /--rejected: \S+x is the file of --checkpoint/
+        },
+        { args: ["--rejected", "/dev/null"], problem: /--rejected: \/dev\/null is not a regular file/ }
+      ]
+      for (const { args, problem } of refused) {
+        const { code, stderr } = yield* run(["import", file, ...args], { env: to("http://127.0.0.1:1") })
+        assert.strictEqual(code, 2)
+        assert.match(stderr, problem)
+        assert.strictEqual(Fs.readFileSync(file, "utf8"), content)
+      }
+      assert.deepStrictEqual(Fs.readdirSync(folder).sort(), ["events.ndjson", "link", "second.new", "self"])
+    })
+  )
+
   it.live("rejects a line that is too long without reading it into memory", () =>
     Effect.gen(function* () {
       const long = JSON.stringify(track(1, { properties: { text: "x".repeat(3 * 1024 * 1024) } }))
@@ -335,7 +414,7 @@ describe("an import that is killed", options, () => {
       assert.isAbove(before, 0)
       assert.isBelow(before, count)
       // What was rejected after the checkpoint is in the side file already, and comes again.
-      Fs.appendFileSync(`${file}.rejected.ndjson`, '{"line":0,"problems":[],"text":"of the run that died"}\n')
+      Fs.appendFileSync(`${file}.rejected.ndjson.new`, '{"line":0,"problems":[],"text":"of the run that died"}\n')
 
       const { code, stderr, stdout } = yield* run(args, { env: to(host) })
       assert.strictEqual(code, 3)

@@ -1,17 +1,14 @@
 /** `effect-analytics check`: what is wrong between this machine and the API, and what to do about it. */
 import * as Dns from "node:dns/promises"
-import * as Http from "node:http"
 import * as Net from "node:net"
 import * as Tls from "node:tls"
 import * as Clock from "effect/Clock"
-import * as Config from "effect/Config"
 import * as Context from "effect/Context"
 import * as Command from "effect/cli/Command"
 import * as Effect from "effect/Effect"
 import * as FetchHttpClient from "effect/http/FetchHttpClient"
 import * as HttpClient from "effect/http/HttpClient"
 import * as Layer from "effect/Layer"
-import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import * as Analytics from "../Analytics.ts"
@@ -23,6 +20,7 @@ import { outcomeOf } from "./internal/Client.ts"
 import * as Connection from "./internal/Connection.ts"
 import { Findings } from "./internal/Exit.ts"
 import * as Output from "./internal/Output.ts"
+import * as Proxy from "./internal/Proxy.ts"
 
 const config = {
   connection: Connection.flags,
@@ -54,9 +52,9 @@ export const check = Command.make("check", config, (options) => run(options)).pi
 const run = Effect.fnUntraced(function* ({ connection, send }: Command.Command.Config.Infer<typeof config>) {
   const settings = yield* Connection.read(connection)
   const url = new URL(settings.endpoint)
-  const proxy = yield* proxyOf(url)
-  const isProxied =
-    proxy !== undefined && ("setGlobalProxyFromEnv" in Http || (yield* variable("NODE_USE_ENV_PROXY")) === "1")
+  yield* Proxy.use
+  const proxy = yield* Proxy.hostFor(url)
+  const isProxied = proxy !== undefined && (yield* Proxy.isUsed)
   const findings: Array<Finding> = [
     keyFinding(settings.writeKey),
     hostFinding(url, settings.region),
@@ -130,7 +128,7 @@ const proxyFinding = (proxy: string, isUsed: boolean): Finding =>
 
 /** Whether Node looks at certificates at all. */
 const certificateFindings = Effect.map(
-  Effect.suspend(() => variable("NODE_TLS_REJECT_UNAUTHORIZED")),
+  Proxy.variable("NODE_TLS_REJECT_UNAUTHORIZED"),
   (setting): ReadonlyArray<Finding> =>
     setting !== "0"
       ? []
@@ -143,24 +141,6 @@ const certificateFindings = Effect.map(
           }
         ]
 )
-
-const variable = (name: string): Effect.Effect<string | undefined> =>
-  Effect.map(Effect.orDie(Config.option(Config.String(name))), Option.getOrUndefined)
-
-/** The proxy that the environment has for this address, without its password. */
-const proxyOf = Effect.fnUntraced(function* (url: URL) {
-  const names = url.protocol === "https:" ? ["https_proxy", "HTTPS_PROXY"] : ["http_proxy", "HTTP_PROXY"]
-  const excluded = ((yield* variable("no_proxy")) ?? (yield* variable("NO_PROXY")) ?? "").split(/[\s,]+/)
-  const isExcluded = excluded.some(
-    (name) => name === "*" || name === url.hostname || (name.startsWith(".") && url.hostname.endsWith(name))
-  )
-  if (isExcluded) return undefined
-  for (const name of names) {
-    const value = yield* variable(name)
-    if (value !== undefined) return URL.canParse(value) ? new URL(value).host : value
-  }
-  return undefined
-})
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Connection

@@ -18,6 +18,7 @@ import * as Observer from "../Observer.ts"
 import * as Outcome from "../Outcome.ts"
 import { optional } from "./internal/Connection.ts"
 import { Failure } from "./internal/Exit.ts"
+import * as Proxy from "./internal/Proxy.ts"
 
 const Count = Schema.Int.check(Schema.isGreaterThanOrEqualTo(0))
 
@@ -108,11 +109,11 @@ const send = Effect.fnUntraced(function* ({ apiHost, config = {}, sequences, wri
     }
     yield* analytics.close
   })
-  yield* all.pipe(
-    Effect.provide(Layer.provide(client, observer)),
-    Effect.catchTag("InvalidSetting", (invalid) =>
+  yield* Proxy.use.pipe(
+    Effect.andThen(Effect.provide(all, Layer.provide(client, observer))),
+    Effect.catchTag(["InvalidSetting", "CommandError"], ({ message }) =>
       Effect.sync(() => {
-        error = invalid.message
+        error = message
       })
     )
   )

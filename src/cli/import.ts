@@ -10,7 +10,6 @@ import * as Flag from "effect/cli/Flag"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import * as FileSystem from "effect/FileSystem"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import * as Stdio from "effect/Stdio"
@@ -21,13 +20,14 @@ import * as Time from "../internal/Time.ts"
 import * as Observer from "../Observer.ts"
 import type * as Outcome from "../Outcome.ts"
 import { Checkpoint } from "./import/Checkpoint.ts"
+import * as Files from "./import/Files.ts"
 import { type Counts, Ledger } from "./import/Ledger.ts"
 import * as Mapping from "./import/Mapping.ts"
 import * as Progress from "./import/Progress.ts"
 import * as Records from "./import/Records.ts"
 import { adviceOn } from "./internal/Advice.ts"
 import * as Connection from "./internal/Connection.ts"
-import { CommandError, Findings, failed, usage } from "./internal/Exit.ts"
+import { CommandError, Findings, failed } from "./internal/Exit.ts"
 import * as Input from "./internal/Input.ts"
 import * as Output from "./internal/Output.ts"
 import { problemsOf } from "./internal/Problems.ts"
@@ -70,14 +70,14 @@ const config = {
   ),
   checkpoint: optional(
     Flag.String("checkpoint"),
-    "Where to keep how far it is. Default: FILE.checkpoint; none for stdin"
+    "Where to keep how far it is. Default: FILE.checkpoint; none for stdin and pipes"
   ),
   restart: toggle("restart", "Begin at the beginning, and ignore the checkpoint"),
   rejected: optional(
     Flag.String("rejected"),
-    "Where rejected lines go, with their reasons. Default: FILE.rejected.ndjson"
+    "Where rejected lines go, with their reasons, in place of what is there. Default: FILE.rejected.ndjson"
   ),
-  dryRun: toggle("dry-run", "Send nothing: check every line"),
+  dryRun: toggle("dry-run", "Send nothing: check every line. Rejected lines go to FILE.rejected.ndjson.dry-run"),
   connection: Connection.flags
 }
 
@@ -112,26 +112,17 @@ const run = Effect.fnUntraced(function* (options: Options) {
   const format = options.format ?? (/\.csv(\.gz)?$/i.test(input) ? "csv" : "ndjson")
   const mapping = Mapping.make(options.map, options.type)
   if (mapping instanceof CommandError) return yield* mapping
-  const total = yield* sizeOf(input)
+  const files = yield* Files.make({ ...options, input })
   const { client, endpoint, key } = yield* clientOf(options)
-  const name = input === "-" ? "stdin" : input
+  const name = Input.nameOf(input)
   const settings = JSON.stringify([format, options.map, options.type, ids, endpoint, digest(key).slice(0, 16)])
-  const rejectedFile = options.rejected ?? `${name}.rejected.ndjson`
   const checkpoint = yield* Effect.acquireRelease(
-    openCheckpoint({
-      input,
-      file: dryRun ? undefined : (options.checkpoint ?? (input === "-" ? undefined : `${input}.checkpoint`)),
-      rejectedFile,
-      settings,
-      restart: options.restart
-    }),
+    openCheckpoint({ files, settings, restart: options.restart }),
     (open) => Effect.sync(() => open.close())
   )
   const { before } = checkpoint
   if (before.records > 0) {
-    yield* Console.error(
-      `resuming after ${Output.count(before.records, "line")}: ${options.checkpoint ?? `${input}.checkpoint`}`
-    )
+    yield* Console.error(`resuming after ${Output.count(before.records, "line")}: ${files.checkpoint}`)
   }
 
   const ledger = new Ledger(before, (entry) => checkpoint.reject(entry))
@@ -236,7 +227,7 @@ const run = Effect.fnUntraced(function* (options: Options) {
     const { records, rejected } = ledger.counts
     const state = {
       read,
-      total,
+      total: files.size,
       skipped,
       records,
       recordsHere: records - before.records,
@@ -262,7 +253,7 @@ const run = Effect.fnUntraced(function* (options: Options) {
         Effect.ignore(save),
         Console.error(
           `stopped after ${Output.count(ledger.counts.records, "line")}${
-            input === "-" || dryRun ? "" : "; the same command goes on from there"
+            files.checkpoint === undefined ? "" : "; the same command goes on from there"
           }`
         )
       )
@@ -276,7 +267,7 @@ const run = Effect.fnUntraced(function* (options: Options) {
   const { counts } = ledger
   const millis = yield* now
   const rate = Math.round(((counts.records - before.records) / Math.max(1, millis)) * 1_000)
-  const rejectedTo = counts.rejected > 0 ? rejectedFile : undefined
+  const rejectedTo = counts.rejected > 0 ? files.rejected : undefined
   yield* Output.result(
     {
       file: name,
@@ -346,16 +337,6 @@ const clientOf = Effect.fnUntraced(function* ({ batchSize, concurrency, connecti
     endpoint,
     key: Redacted.value(options.writeKey)
   }
-})
-
-const sizeOf = Effect.fnUntraced(function* (input: string) {
-  if (input === "-") return undefined
-  const files = yield* FileSystem.FileSystem
-  const { size, type } = yield* Effect.mapError(files.stat(input), (error) => Input.unreadable(input, error))
-  if (type === "Directory")
-    return yield* usage(`${input} is a directory`, "Give a file, or pipe several into: import -")
-  // A pipe has no size.
-  return type === "File" ? Number(size) : undefined
 })
 
 const openCheckpoint = (options: Parameters<typeof Checkpoint.open>[0]) =>

@@ -1,13 +1,14 @@
 /**
  * The memory of an import: how far it came, so that the same command goes on after a crash; and the side file of rejected
- * records, which is cut back to what the checkpoint knows, so that each of them is in it once.
+ * records, which is cut back to what the checkpoint knows, so that each of them is in it once. Both are written to files of
+ * their own until they are complete: what was there before is replaced as a whole, or not at all.
  */
-
 import * as Crypto from "node:crypto"
 import * as Fs from "node:fs"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import { type CommandError, failed, usage } from "../internal/Exit.ts"
+import { type Files, unfinished } from "./Files.ts"
 import type { Counts, Entry } from "./Ledger.ts"
 
 const Saved = Schema.fromJsonString(
@@ -35,11 +36,7 @@ const privateMode = 0o600
 const nothing: Counts = { records: 0, delivered: 0, rejected: 0, blank: 0 }
 
 export interface Options {
-  /** The input; `-` is stdin. */
-  readonly input: string
-  /** Where it is kept; nowhere for stdin, unless a place is given. */
-  readonly file: string | undefined
-  readonly rejectedFile: string
+  readonly files: Files
   /** What must be the same for a run to go on where another stopped. */
   readonly settings: string
   readonly restart: boolean
@@ -59,18 +56,19 @@ export class Checkpoint {
     this.head = head
     this.before = saved?.counts ?? nothing
     // Made anew by a run that begins at the beginning; what a crashed run wrote after its checkpoint comes again.
-    this.rejected = Fs.openSync(options.rejectedFile, saved === undefined ? "w" : "a", privateMode)
+    this.rejected = Fs.openSync(unfinished(options.files.rejected), saved === undefined ? "w" : "a", privateMode)
     this.rejectedBytes = Math.min(saved?.rejectedBytes ?? 0, Fs.fstatSync(this.rejected).size)
     Fs.ftruncateSync(this.rejected, this.rejectedBytes)
   }
 
   /** Throws a `CommandError` for a checkpoint of another import, and what Node throws for files that can't be used. */
   static open(options: Options): Checkpoint {
-    const text = options.file === undefined || options.restart ? undefined : readIfThere(options.file)
+    const { checkpoint } = options.files
+    const text = checkpoint === undefined || options.restart ? undefined : readIfThere(checkpoint)
     const saved = text === undefined ? undefined : Option.getOrUndefined(decode(text))
     const problem = text === undefined ? undefined : problemOf(saved, options)
     if (problem !== undefined) throw problem
-    return new Checkpoint(options, saved?.head ?? headOf(options.input, headBytes), saved)
+    return new Checkpoint(options, saved?.head ?? headOf(options.files, headBytes), saved)
   }
 
   /** Keeps a rejected record until the next `save`. */
@@ -86,21 +84,24 @@ export class Checkpoint {
       this.rejectedBytes += Buffer.byteLength(text)
       this.lines = []
     }
-    const { file, settings } = this.options
-    if (file === undefined) return
+    const { files, settings } = this.options
+    const { checkpoint } = files
+    if (checkpoint === undefined) return
     const saved: Saved = { version: 1, head: this.head, settings, counts, rejectedBytes: this.rejectedBytes }
-    const other = `${file}.new`
+    const other = unfinished(checkpoint)
     const handle = Fs.openSync(other, "w", privateMode)
     Fs.writeSync(handle, JSON.stringify(saved))
     Fs.fsyncSync(handle)
     Fs.closeSync(handle)
-    Fs.renameSync(other, file)
+    Fs.renameSync(other, checkpoint)
   }
 
-  /** The import is over: there is nothing to go on with. A side file that holds nothing goes as well. */
+  /** The import is over: the side file takes its name if it holds anything, and there is nothing to go on with. */
   finish(): void {
-    if (this.options.file !== undefined) Fs.rmSync(this.options.file, { force: true })
-    if (this.rejectedBytes === 0) Fs.rmSync(this.options.rejectedFile, { force: true })
+    const { checkpoint, rejected } = this.options.files
+    if (this.rejectedBytes > 0) Fs.renameSync(unfinished(rejected), rejected)
+    else Fs.rmSync(unfinished(rejected), { force: true })
+    if (checkpoint !== undefined) Fs.rmSync(checkpoint, { force: true })
   }
 
   close(): void {
@@ -111,21 +112,22 @@ export class Checkpoint {
 const readIfThere = (file: string): string | undefined =>
   Fs.existsSync(file) ? Fs.readFileSync(file, "utf8") : undefined
 
-const problemOf = (saved: Saved | undefined, { file, input, settings }: Options): CommandError | undefined => {
+const problemOf = (saved: Saved | undefined, { files, settings }: Options): CommandError | undefined => {
+  const { checkpoint, input } = files
   const restart = "To begin again: --restart. To keep both: --checkpoint with another file"
-  if (saved === undefined) return failed(`${file} is not a checkpoint`, restart)
+  if (saved === undefined) return failed(`${checkpoint} is not a checkpoint`, restart)
   if (saved.settings !== settings) {
-    return usage(`${file} is of an import with other flags, another key or another host`, restart)
+    return usage(`${checkpoint} is of an import with other flags, another key or another host`, restart)
   }
-  if (headOf(input, saved.head.bytes).hash !== saved.head.hash) {
-    return usage(`${file} is of another file than ${input}`, restart)
+  if (headOf(files, saved.head.bytes).hash !== saved.head.hash) {
+    return usage(`${checkpoint} is of another file than ${input}`, restart)
   }
   return undefined
 }
 
-/** The beginning of a file. Of stdin nothing can be known before it is read. */
-const headOf = (input: string, bytes: number): Saved["head"] => {
-  if (input === "-") return { bytes: 0, hash: "" }
+/** The beginning of a file. Of stdin and of a pipe nothing can be known before they are read. */
+const headOf = ({ input, size }: Files, bytes: number): Saved["head"] => {
+  if (size === undefined) return { bytes: 0, hash: "" }
   const handle = Fs.openSync(input, "r")
   try {
     const buffer = Buffer.alloc(bytes)

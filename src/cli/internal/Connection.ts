@@ -12,6 +12,7 @@ import type * as Redacted from "effect/Redacted"
 import * as Settings from "../../Settings.ts"
 import type * as Transport from "../../Transport.ts"
 import { type CommandError, usage } from "./Exit.ts"
+import * as Proxy from "./Proxy.ts"
 
 /** A flag that is on or off, and off when it is left out. */
 export const toggle = (name: string, description: string): Flag.Flag<boolean> =>
@@ -95,9 +96,9 @@ export const read = Effect.fnUntraced(function* (given: Flags): Effect.fn.Return
   )
 })
 
-/** The same, for commands that can't do without a key. */
+/** The same, for commands that send: a key is needed, and the proxy of the environment is used. */
 export const withKey = (given: Flags): Effect.Effect<Transport.Options, CommandError> =>
-  Effect.flatMap(read(given), ({ writeKey, ...rest }) =>
+  Effect.flatMap(Effect.tap(read(given), Proxy.use), ({ writeKey, ...rest }) =>
     writeKey === undefined
       ? Effect.fail(
           usage("there is no write key", "Set ANALYTICS_WRITE_KEY, or give --write-key. To send nothing: --dry-run")

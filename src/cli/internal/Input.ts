@@ -11,6 +11,9 @@ export const stdinText: Effect.Effect<string, CommandError, Stdio.Stdio> = Effec
   Effect.mapError(Stream.mkString(Stream.decodeText(stdin)), () => failed("stdin can't be read"))
 )
 
+/** What a path is called in messages; `-` is stdin. */
+export const nameOf = (path: string): string => (path === "-" ? "stdin" : path)
+
 /** All of a file as text; `-` is stdin. */
 export const text = (path: string): Effect.Effect<string, CommandError, FileSystem.FileSystem | Stdio.Stdio> =>
   path === "-"
@@ -48,4 +51,4 @@ export const codeOf = (error: unknown): string =>
 
 /** The same for what Node's own streams throw. */
 export const unreadableFile = (path: string, error: unknown): CommandError =>
-  failed(`${path === "-" ? "stdin" : path} can't be read${codeOf(error)}`)
+  failed(`${nameOf(path)} can't be read${codeOf(error)}`)

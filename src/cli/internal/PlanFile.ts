@@ -15,15 +15,13 @@ import * as Input from "./Input.ts"
 
 type AnyPlan = TrackingPlan.AnyPlan
 
-const nameOf = (path: string) => (path === "-" ? "stdin" : path)
-
 const isModule = (path: string) => /\.[cm]?[jt]s$/.test(path)
 
 /** The JSON of a plan; `-` is stdin. */
 export const json = (path: string): Effect.Effect<unknown, CommandError, FileSystem.FileSystem | Stdio.Stdio> =>
   isModule(path)
     ? ofModule(Path.resolve(path), path)
-    : Effect.flatMap(Input.text(path), (text) => Input.json(text, nameOf(path)))
+    : Effect.flatMap(Input.text(path), (text) => Input.json(text, Input.nameOf(path)))
 
 /** The plan itself. */
 export const plan = Effect.fnUntraced(function* (path: string) {
@@ -37,7 +35,7 @@ export const plan = Effect.fnUntraced(function* (path: string) {
 export const reading = <A>(path: string, read: () => A): Effect.Effect<A, CommandError> =>
   Effect.try({
     try: read,
-    catch: (error) => failed(`${nameOf(path)} is not a tracking plan: ${messageOf(error)}`)
+    catch: (error) => failed(`${Input.nameOf(path)} is not a tracking plan: ${messageOf(error)}`)
   })
 
 const ofModule = Effect.fnUntraced(function* (file: string, path: string) {
