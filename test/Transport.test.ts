@@ -227,6 +227,37 @@ describe("Transport: the answer", () => {
     })
   )
 
+  it.effect("H12 success: false is seen though it comes in pieces", () =>
+    Effect.gen(function* () {
+      const pieces = ReadableStream.from(
+        ["{", `"succ`, `ess":fal`, "se}"].map((text) => new TextEncoder().encode(text))
+      )
+      const answer = yield* Effect.provide(
+        send(),
+        over(() => new Response(pieces, { status: 200 }))
+      )
+      assert.deepStrictEqual(answer, Transport.SendResult.Rejected({ status: 200, detail: "success: false" }))
+    })
+  )
+
+  it.effect("H5 of a body without end 64 KiB are read, without any wait", () =>
+    Effect.gen(function* () {
+      let pulled = 0
+      const body = new ReadableStream({
+        // It goes on for 1 MiB, and then stalls.
+        pull: (controller) =>
+          pulled++ < 1_024 ? controller.enqueue(new Uint8Array(1_024)) : new Promise<void>(() => {})
+      })
+      const answer = yield* Effect.provide(
+        send(),
+        over(() => new Response(body, { status: 200 }))
+      )
+      assert.deepStrictEqual(answer, Transport.SendResult.Delivered({ status: 200 }))
+      assert.isAtLeast(pulled, 64)
+      assert.isAtMost(pulled, 66)
+    })
+  )
+
   it.effect("H16 no answer in time is a timeout, and the request is let go", () =>
     Effect.gen(function* () {
       let ended = false
