@@ -1,4 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
+import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
@@ -11,6 +12,7 @@ import * as Analytics from "../src/Analytics.ts"
 import * as AnalyticsTest from "../src/AnalyticsTest.ts"
 import * as MemoryOutbox from "../src/MemoryOutbox.ts"
 import * as Observer from "../src/Observer.ts"
+import * as Outbox from "../src/Outbox.ts"
 import * as Transport from "../src/Transport.ts"
 import {
   attemptedAt,
@@ -77,6 +79,19 @@ describe("Attempts: what may go well the next time", () => {
       assert.isTrue(outcome.error.retryable)
       assert.strictEqual((yield* sent.requests).length, maxRetries + 1)
     }).pipe(Effect.provide(layer({ maxRetries, flushInterval: 10 })))
+  )
+
+  it.effect.each(["100 millis", "1 seconds"] as const)(
+    "H2 waits as long as that with a closeTimeout of %s",
+    (closeTimeout) =>
+      Effect.gen(function* () {
+        yield* pass("5 seconds")
+        const sent = yield* AnalyticsTest.Sent
+        yield* sent.respond(503, 503, limited("7"))
+        yield* trackMany(1, 1)
+        yield* elapse("20 seconds", "50 millis")
+        assert.deepStrictEqual(yield* attemptedAt, [5_000, 5_250, 5_750, 12_750])
+      }).pipe(Effect.provide(layer({ closeTimeout })))
   )
 
   it.effect("counts in X-Retry-Count the attempts made before, waits included, and says nothing on the first", () =>
@@ -290,6 +305,55 @@ describe("Attempts: Retry-After", () => {
       yield* elapse("10 seconds", "250 millis")
       assert.deepStrictEqual(yield* events, ["event 2"])
     }).pipe(Effect.provide(layer()))
+  )
+
+  it.effect("H1 one that was given up is not the beginning of the next", () =>
+    Effect.gen(function* () {
+      const sent = yield* AnalyticsTest.Sent
+      yield* sent.respond(...again(21, limited("1")))
+      yield* trackMany(1, 1)
+      yield* elapse("30 seconds", "1 seconds")
+      assert.deepStrictEqual(yield* losses, [["limited", 1]])
+      yield* pass("13 hours")
+      yield* sent.respond(limited("1"))
+      yield* trackMany(2, 2)
+      yield* elapse("10 seconds", "1 seconds")
+      assert.deepStrictEqual(yield* events, ["event 2"])
+    }).pipe(Effect.provide(layer({ maxRetries: 0 })))
+  )
+
+  const lines: Array<Line> = []
+  const limits = () => lines.flatMap(({ text }) => /^rate limited for [^;]*/.exec(text) ?? [])
+  const logged = (options: AnalyticsTest.Options) => Effect.provide(layer(options).pipe(Layer.provide(layerLog(lines))))
+
+  it.effect("H1 one that was over with a delivery is not the beginning of the next", () =>
+    Effect.gen(function* () {
+      lines.length = 0
+      const sent = yield* AnalyticsTest.Sent
+      yield* sent.respond(limited("20"))
+      yield* trackMany(1, 1)
+      yield* elapse("1 minutes", "1 seconds")
+      yield* sent.respond(limited("20"))
+      yield* trackMany(2, 2)
+      yield* elapse("1 minutes", "1 seconds")
+      assert.deepStrictEqual(yield* events, ["event 1", "event 2"])
+      assert.deepStrictEqual(limits(), [])
+      yield* sent.respond(...again(3, limited("20")))
+      yield* trackMany(3, 3)
+      yield* elapse("61 seconds", "1 seconds")
+      assert.deepStrictEqual(limits(), ["rate limited for 40.0 s"])
+    }).pipe(logged({}))
+  )
+
+  it.effect("H1 one goes on while the answers of earlier requests come in", () =>
+    Effect.gen(function* () {
+      lines.length = 0
+      const sent = yield* AnalyticsTest.Sent
+      yield* sent.respond({ status: 200, after: 5_000 }, limited("20"), limited("20"), limited("20"))
+      yield* trackMany(1, 2)
+      yield* elapse("41 seconds", "1 seconds")
+      assert.deepStrictEqual(limits(), ["rate limited for 40.0 s"])
+    }).pipe(logged({ batchSize: 1, maxInFlight: 2 }))
   )
 
   it.effect("H1 an endless one ends after 12 hours", () =>
@@ -663,6 +727,167 @@ describe("Attempts: what is refused", () => {
       assert.deepStrictEqual(yield* Fiber.join(flush), { delivered: 1, dropped: 1, rejected: 0, pending: 0 })
       assert.deepStrictEqual(yield* events, ["event 1"])
     }).pipe(Effect.provide(layer({ flushInterval: 10 })))
+  )
+})
+
+describe("Attempts: what is known of an outage", () => {
+  const stats = Analytics.Analytics.use((analytics) =>
+    Effect.map(analytics.stats, ({ lastFailure, limitedUntil }) => ({ lastFailure, limitedUntil }))
+  )
+  const nothing = { lastFailure: undefined, limitedUntil: undefined }
+
+  it.effect("stats have the last failure and the end of a limit until they are over", () =>
+    Effect.gen(function* () {
+      yield* pass("5 seconds")
+      const sent = yield* AnalyticsTest.Sent
+      yield* sent.respond(503, "network error", limited("7"))
+      assert.deepStrictEqual(yield* stats, nothing)
+      yield* trackMany(1, 1)
+      yield* breathe
+      assert.deepStrictEqual(yield* stats, { ...nothing, lastFailure: { status: 503, at: 5_000 } })
+      yield* pass("250 millis")
+      assert.deepStrictEqual(yield* stats, { ...nothing, lastFailure: { detail: "network", at: 5_250 } })
+      yield* pass("500 millis")
+      const limitedUntil = 5_750 + 7_000
+      assert.deepStrictEqual(yield* stats, { lastFailure: { status: 429, at: 5_750 }, limitedUntil })
+      yield* pass("7 seconds")
+      assert.deepStrictEqual(yield* stats, nothing)
+      assert.deepStrictEqual(yield* events, ["event 1"])
+    }).pipe(Effect.provide(layer()))
+  )
+
+  it.effect("a rejection is no failure: the API was reached", () =>
+    Effect.gen(function* () {
+      const sent = yield* AnalyticsTest.Sent
+      yield* sent.respond(400)
+      yield* trackMany(1, 1)
+      yield* breathe
+      assert.deepStrictEqual(yield* losses, [["rejected", 1]])
+      assert.deepStrictEqual(yield* stats, nothing)
+    }).pipe(Effect.provide(layer()))
+  )
+
+  it.effect("what a close drops says the last failure", () =>
+    Effect.gen(function* () {
+      const analytics = yield* Analytics.Analytics
+      const sent = yield* AnalyticsTest.Sent
+      yield* sent.respond(503, 500)
+      yield* trackMany(1, 1)
+      yield* elapse("250 millis", "50 millis")
+      yield* analytics.close
+      const [outcome] = yield* sent.outcomes
+      assert(outcome?._tag === "Dropped")
+      assert.include({ ...outcome.error }, { reason: "closed", status: 500 })
+    }).pipe(Effect.provide(layer()))
+  )
+
+  const lines: Array<Line> = []
+
+  it.effect("its end is logged with its length, from the first failure on", () =>
+    Effect.gen(function* () {
+      lines.length = 0
+      yield* pass("5 seconds")
+      const sent = yield* AnalyticsTest.Sent
+      yield* sent.respond(503, 503, 503, 503)
+      yield* trackMany(1, 1)
+      // 0.25 + 0.5 + 1 + 2 s
+      yield* elapse("10 seconds", "50 millis")
+      const recoveries = lines.filter(({ text }) => text.startsWith("delivering again"))
+      assert.deepStrictEqual(
+        recoveries.map(({ annotations, level, text }) => [level, text, annotations.destination]),
+        [["Warn", "delivering again, after 3.8 s", "https://api.segment.io/v1/batch"]]
+      )
+    }).pipe(Effect.provide(layer().pipe(Layer.provide(layerLog(lines)))))
+  )
+})
+
+describe("Attempts: a durable outbox", () => {
+  type Backoff = Outbox.BackoffState | undefined
+
+  /** A client that starts with this backoff, and what it did: when it made attempts, and which backoffs it stored. */
+  const start = Effect.fnUntraced(function* (stored: Backoff, ...results: Array<Transport.SendResult>) {
+    const attempts: Array<number> = []
+    const saved: Array<Backoff> = []
+    const transport = Layer.succeed(Transport.Transport, {
+      send: () =>
+        Effect.map(Clock.currentTimeMillis, (now) => {
+          attempts.push(now)
+          return results.shift() ?? Transport.SendResult.Delivered({ status: 200 })
+        }),
+      envelopeBytes: 0
+    })
+    const durable: Outbox.Durable = {
+      bind: () => Effect.void,
+      dropExpired: Effect.succeed,
+      saveBackoff: (state) => Effect.sync(() => void saved.push(state)),
+      loadBackoff: Effect.succeed(stored)
+    }
+    const outbox = Layer.effect(
+      Outbox.Outbox,
+      Effect.map(MemoryOutbox.make(), (outbox) => ({ ...outbox, durable }))
+    )
+    const context = yield* Layer.build(
+      Analytics.layerNoDeps({ closeTimeout: 0, maxRetries: 2 }).pipe(Layer.provide([outbox, transport, chance(0.5)]))
+    )
+    return { attempts, saved, track: (n: number) => Effect.provide(trackMany(n, n), context) }
+  })
+
+  const transient = Transport.SendResult.Transient({ status: 503 })
+  const limit = Transport.SendResult.Limited({ status: 429, delay: 7_000 })
+
+  it.effect("is told every backoff, and once that there is none any more", () =>
+    Effect.gen(function* () {
+      const { saved, track } = yield* start(
+        undefined,
+        Transport.SendResult.Delivered({ status: 200 }),
+        transient,
+        limit
+      )
+      yield* track(1)
+      yield* breathe
+      assert.deepStrictEqual(saved, [])
+      yield* track(2)
+      yield* elapse("10 seconds", "50 millis")
+      yield* track(3)
+      yield* breathe
+      assert.deepStrictEqual(saved, [{ retries: 0, resumeAt: 250 }, { retries: 0, resumeAt: 7_250 }, undefined])
+    })
+  )
+
+  it.effect("goes on where the backoff was that is stored, and clears it when it is over", () =>
+    Effect.gen(function* () {
+      const { attempts, saved, track } = yield* start({ retries: 4, resumeAt: 90_000 }, transient)
+      yield* track(1)
+      yield* elapse("2 minutes", "500 millis")
+      assert.deepStrictEqual(attempts, [90_000, 94_000])
+      assert.deepStrictEqual(saved, [{ retries: 4, resumeAt: 94_000 }, undefined])
+    })
+  )
+
+  it.effect.each([
+    ["that is past", 0, 100_000],
+    ["an hour ahead, as after a change of the clock", 3_700_000, 400_000]
+  ] as const)("waits 5 minutes at most for a stored backoff %s", ([, resumeAt, at]) =>
+    Effect.gen(function* () {
+      yield* TestClock.setTime(100_000)
+      const { attempts, saved, track } = yield* start({ retries: 4, resumeAt })
+      yield* track(1)
+      yield* elapse("10 minutes", "1 seconds")
+      assert.deepStrictEqual(attempts, [at])
+      assert.deepStrictEqual(saved, [undefined])
+    })
+  )
+
+  it.effect.each([
+    ["fails", transient],
+    ["is refused", Transport.SendResult.Misconfigured({ status: 401 })]
+  ] as const)("a batch that %s is tried again and again, further and further apart", ([, result]) =>
+    Effect.gen(function* () {
+      const { attempts, track } = yield* start(undefined, ...again(5, result))
+      yield* track(1)
+      yield* elapse("1 minutes", "250 millis")
+      assert.deepStrictEqual(attempts, [0, 250, 750, 1_750, 3_750, 7_750])
+    })
   )
 })
 

@@ -1,6 +1,6 @@
 import * as Zlib from "node:zlib"
 import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
-import { assert, describe, it } from "@effect/vitest"
+import { assert, describe, it, vi } from "@effect/vitest"
 import type * as Arr from "effect/Array"
 import * as Effect from "effect/Effect"
 import * as FetchHttpClient from "effect/http/FetchHttpClient"
@@ -204,6 +204,10 @@ describe("Transport: the answer", () => {
     ["H11 an HTML page by its text", { "content-type": "text/plain" }, "\n <!DOCTYPE html><p>Log in", "Transient"],
     ["H11 an HTML page without a type", {}, "<html><body>Log in</body></html>", "Transient"],
     ["H11 an XHTML page", { "content-type": "application/xhtml+xml" }, "<p/>", "Transient"],
+    ["H11 an HTML page in capitals", { "content-type": "TEXT/HTML" }, "", "Transient"],
+    ["H11 an HTML page whose text is in capitals", {}, "\n\n<HTML>", "Transient"],
+    ["an HTML page in a parameter of its type", { "content-type": "application/json; of=text/html" }, "", "Delivered"],
+    ["success: false in a longer word", json, `{"successful":false}`, "Delivered"],
     ["H12 success: false", json, `{"success": false}`, "Rejected"],
     ["H12 success: false without a type", {}, ` { "error": "no", "success" : false } `, "Rejected"],
     ["success: true", json, `{"success":true}`, "Delivered"],
@@ -220,6 +224,37 @@ describe("Transport: the answer", () => {
       )
       assert.strictEqual(answer._tag, expected)
       assert.strictEqual(answer.status, 200)
+    })
+  )
+
+  it.effect("H12 success: false is seen though it comes in pieces", () =>
+    Effect.gen(function* () {
+      const pieces = ReadableStream.from(
+        ["{", `"succ`, `ess":fal`, "se}"].map((text) => new TextEncoder().encode(text))
+      )
+      const answer = yield* Effect.provide(
+        send(),
+        over(() => new Response(pieces, { status: 200 }))
+      )
+      assert.deepStrictEqual(answer, Transport.SendResult.Rejected({ status: 200, detail: "success: false" }))
+    })
+  )
+
+  it.effect("H5 of a body without end 64 KiB are read, without any wait", () =>
+    Effect.gen(function* () {
+      let pulled = 0
+      const body = new ReadableStream({
+        // It goes on for 1 MiB, and then stalls.
+        pull: (controller) =>
+          pulled++ < 1_024 ? controller.enqueue(new Uint8Array(1_024)) : new Promise<void>(() => {})
+      })
+      const answer = yield* Effect.provide(
+        send(),
+        over(() => new Response(body, { status: 200 }))
+      )
+      assert.deepStrictEqual(answer, Transport.SendResult.Delivered({ status: 200 }))
+      assert.isAtLeast(pulled, 64)
+      assert.isAtMost(pulled, 66)
     })
   )
 
@@ -266,19 +301,113 @@ describe("Transport: the answer", () => {
     })
   )
 
-  it.effect("a failed connection is told by its code, not by its text", () =>
+  it.effect.each([
+    [401, {}, Transport.SendResult.Misconfigured({ status: 401 })],
+    [429, { "retry-after": "7" }, Transport.SendResult.Limited({ status: 429, delay: 7_000 })],
+    [503, {}, Transport.SendResult.Transient({ status: 503 })]
+  ] as const)("of %i is the same if the client makes a failure of it", ([status, headers, expected]) =>
     Effect.gen(function* () {
-      const failing = (cause: unknown) =>
-        over(
-          (request) =>
-            new HttpClientError.HttpClientError({ reason: new HttpClientError.TransportError({ request, cause }) })
-        )
-      const inner = Object.assign(new Error("secret"), { code: "CERT_HAS_EXPIRED" })
-      const coded = yield* Effect.provide(send(), failing(new TypeError("fetch failed", { cause: inner })))
-      assert.deepStrictEqual(coded, Transport.SendResult.Transient({ detail: "CERT_HAS_EXPIRED" }))
-      const bare = yield* Effect.provide(send(), failing(new TypeError("secret")))
-      assert.deepStrictEqual(bare, Transport.SendResult.Transient({ detail: "network" }))
+      const client = HttpClient.make((request) =>
+        Effect.succeed(HttpClientResponse.fromWeb(request, response(status, headers)))
+      )
+      const layer = Transport.layer({ writeKey }).pipe(
+        Layer.provide(Layer.succeed(HttpClient.HttpClient, HttpClient.filterStatusOk(client)))
+      )
+      assert.deepStrictEqual(yield* Effect.provide(send(), layer), expected)
     })
+  )
+
+  /** An error in so many others. */
+  const nested = (depth: number, cause: unknown): unknown =>
+    depth === 0 ? cause : new Error("secret", { cause: nested(depth - 1, cause) })
+  const cyclic: { cause?: unknown } = {}
+  cyclic.cause = cyclic
+
+  it.effect.each([
+    ["its code", nested(1, { code: "CERT_HAS_EXPIRED" }), "CERT_HAS_EXPIRED"],
+    ["a code four errors deep", nested(4, { code: "ECONNRESET" }), "ECONNRESET"],
+    ["a code deeper than anybody nests", nested(5, { code: "ECONNRESET" }), "network"],
+    ["no code", new TypeError("secret"), "network"],
+    ["a code that is no text", nested(1, { code: 7 }), "network"],
+    ["a code behind one that is no text", { code: 7, cause: { code: "ECONNRESET" } }, "ECONNRESET"],
+    ["a text", "secret", "network"],
+    ["null", nested(1, null), "network"],
+    ["itself", cyclic, "network"]
+  ])("a failed connection is told by its code, not by its text: %s", ([, cause, detail]) =>
+    Effect.gen(function* () {
+      const failing = over(
+        (request) =>
+          new HttpClientError.HttpClientError({ reason: new HttpClientError.TransportError({ request, cause }) })
+      )
+      assert.deepStrictEqual(yield* Effect.provide(send(), failing), Transport.SendResult.Transient({ detail }))
+    })
+  )
+})
+
+describe("Transport.layerFetch", () => {
+  it.effect.each([
+    [undefined],
+    [{}],
+    [{ status: 200 }],
+    [{ status: 200, headers: {} }],
+    [{ status: "200", headers: new Headers() }]
+  ])("a fetch that answers %j is no delivery: it is no Response", ([answer]) =>
+    Effect.gen(function* () {
+      const fetch = (async () => answer) as unknown as typeof globalThis.fetch
+      const result = yield* Effect.provide(send(), Transport.layerFetch({ writeKey }, fetch))
+      assert.deepStrictEqual(result, Transport.SendResult.Misconfigured({ detail: "fetch answered no Response" }))
+    })
+  )
+
+  it.effect.each([
+    [false, "string"],
+    [true, "object"]
+  ])("with gzip %s gives fetch a body that is a %s", ([gzip, type]) =>
+    Effect.gen(function* () {
+      const bodies: Array<unknown> = []
+      const fetch: typeof globalThis.fetch = async (_, init) => {
+        bodies.push(init?.body)
+        return new Response()
+      }
+      yield* Effect.provide(send(), Transport.layerFetch({ writeKey, gzip }, fetch))
+      assert.deepStrictEqual(
+        bodies.map((body) => typeof body),
+        [type]
+      )
+    })
+  )
+
+  it.effect("takes the global fetch as it is at each request", () =>
+    Effect.gen(function* () {
+      const asked: Array<string> = []
+      const stub = (name: string) =>
+        vi.stubGlobal("fetch", async () => {
+          asked.push(name)
+          return new Response()
+        })
+      stub("first")
+      const transport = yield* Layer.build(Transport.layerFetch({ writeKey }))
+      yield* Effect.provide(send(), transport)
+      stub("second")
+      yield* Effect.provide(send(), transport)
+      assert.deepStrictEqual(asked, ["first", "second"])
+    }).pipe(Effect.ensuring(Effect.sync(() => vi.unstubAllGlobals())))
+  )
+
+  it.effect("refuses a runtime without fetch, and a fetch that is no function", () =>
+    Effect.gen(function* () {
+      const refusal = (fetch?: typeof globalThis.fetch) =>
+        Effect.map(Effect.flip(Effect.provide(send(), Transport.layerFetch({ writeKey }, fetch))), (error) => [
+          error._tag,
+          error.setting
+        ])
+      assert.deepStrictEqual(yield* refusal("fetch" as never), ["InvalidSetting", "fetch"])
+      vi.stubGlobal("fetch", undefined)
+      assert.deepStrictEqual(yield* refusal(), ["InvalidSetting", "fetch"])
+      const own: typeof globalThis.fetch = async () => new Response()
+      const result = yield* Effect.provide(send(), Transport.layerFetch({ writeKey }, own))
+      assert.deepStrictEqual(result, Transport.SendResult.Delivered({ status: 200 }))
+    }).pipe(Effect.ensuring(Effect.sync(() => vi.unstubAllGlobals())))
   )
 })
 
