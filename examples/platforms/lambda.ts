@@ -12,16 +12,6 @@ const margin = 500
 /** Milliseconds that a visitor waits for the deliveries, at most: in an outage of the API each one would wait as long. */
 const patience = 1_000
 
-/** Waits for the deliveries, but not longer than this. */
-const flushWithin = async (millis: number) => {
-  let timer: NodeJS.Timeout | undefined
-  const late = new Promise((resolve) => {
-    timer = setTimeout(resolve, Math.max(0, millis))
-  })
-  await Promise.race([analytics.flush(), late])
-  clearTimeout(timer)
-}
-
 export const handler: APIGatewayProxyHandlerV2 = (event, { awsRequestId, getRemainingTimeInMillis }) => {
   const { domainName, http } = event.requestContext
   const request = {
@@ -32,7 +22,7 @@ export const handler: APIGatewayProxyHandlerV2 = (event, { awsRequestId, getRema
   }
   return withContext(contextOf(request), async () => {
     analytics.track({ userId: "019mr8mf4r", event: "Order Completed" })
-    await flushWithin(Math.min(patience, getRemainingTimeInMillis() - margin))
+    await analytics.flush({ timeout: Math.max(0, Math.min(patience, getRemainingTimeInMillis() - margin)) })
     return { statusCode: 204 }
   })
 }

@@ -114,6 +114,14 @@ const lambda = async (cwd: string, peer: string) => {
   }
 }
 
+/** Bundles a program with each bundler into one file, and runs each. */
+const bundlers = async (cwd: string, peer: string) => {
+  await program(cwd, peer, process.execPath, "build.js")
+  for (const bundler of ["webpack", "rollup", "vite"]) {
+    await program(cwd, peer, process.execPath, `out/${bundler}.mjs`)
+  }
+}
+
 const projects: ReadonlyArray<Project> = [
   { name: "typescript-esm", arrives: ["Planned", "Durable"], run: typeScript },
   { name: "typescript-cjs", arrives: ["Planned", "Durable"], run: typeScript },
@@ -123,8 +131,14 @@ const projects: ReadonlyArray<Project> = [
   { name: "jest-ts", arrives: ["Tested"], run: jest },
   { name: "jest-swc", arrives: ["Tested"], run: jest },
   { name: "vitest", arrives: ["Tested"], run: async (cwd, peer) => void (await program(cwd, peer, "vitest", "run")) },
+  {
+    name: "node-test",
+    arrives: ["Tested"],
+    run: async (cwd, peer) => void (await program(cwd, peer, process.execPath, "--test"))
+  },
   { name: "express", arrives: ["Order Completed", "Order Completed"], run: express },
   { name: "lambda", arrives: ["Invoked", "Invoked"], run: lambda },
+  { name: "bundlers", arrives: ["webpack", "rollup", "vite"].flatMap(() => ["Bundled", "Durable"]), run: bundlers },
   {
     name: "both",
     arrives: ["Context of require", "Identity of import", "Context of import", "Signed Up"],
@@ -138,6 +152,7 @@ const surroundings: { readonly [event: string]: (message: Message) => boolean } 
   Planned: ({ context, userId }) => context.userAgent === "test" && userId === "5",
   Required: ({ userId }) => userId === "u1",
   Tested: ({ context }) => context.ip === "203.0.113.7",
+  Bundled: ({ context }) => context.ip === "203.0.113.7",
   "Order Completed": ({ context }) => context.ip === "127.0.0.1",
   "Context of require": ({ context }) => context.ip === "203.0.113.1",
   "Identity of import": ({ context, userId }) => context.ip === "203.0.113.1" && userId === "u2",
