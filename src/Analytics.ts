@@ -53,6 +53,7 @@ export type IdentifiedCalls<R = never> = {
   ) => Effect.Effect<void, CallError, R | CurrentIdentity>
 }
 
+/** A client: the six calls, flush, close and counts. */
 export interface Service extends Calls {
   /** Resolves when everything that was accepted before it is delivered or dropped. Any number may overlap. */
   readonly flush: Effect.Effect<Submitter.Summary>
@@ -75,6 +76,7 @@ export class Analytics extends Context.Service<Analytics, Service>()("effect-ana
 /** What happens to calls before they are enqueued. */
 export type CallOptions = Submitter.Options
 
+/** The options of a client. Only `writeKey` is needed. */
 export interface Options extends CallOptions, Outbox.Options, Delivery.Options, Transport.Options {}
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -98,7 +100,18 @@ export const make = Effect.fnUntraced(function* (
 const calls: Calls<Analytics> = Call.byType(
   (type) => (call: unknown) => Effect.flatMap(Analytics, (analytics) => analytics[type](call as never))
 )
-export const { alias, group, identify, page, screen, track } = calls
+/** Records who a user is, by the client in scope. */
+export const identify = calls.identify
+/** Records what a user did, by the client in scope. */
+export const track = calls.track
+/** Records the page that a user saw, by the client in scope. */
+export const page = calls.page
+/** Records the screen of an app that a user saw, by the client in scope. */
+export const screen = calls.screen
+/** Records the group that a user belongs to, by the client in scope. */
+export const group = calls.group
+/** Joins two ids of one user, by the client in scope. */
+export const alias = calls.alias
 
 /** The six calls where an identity is in scope: `Analytics.identified.track({ event: "Signed In" })`. */
 export const identified: IdentifiedCalls<Analytics> = calls as IdentifiedCalls<Analytics>

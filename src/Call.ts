@@ -43,6 +43,7 @@ export type Screen = Types.Screen
 export type Group = Types.Group
 export type Alias = Types.Alias
 
+/** The types of calls. */
 export const types = ["identify", "track", "page", "screen", "group", "alias"] as const satisfies ReadonlyArray<Type>
 
 /** The same for each of the six calls. */

@@ -44,6 +44,7 @@ export type { Facts } from "./Collector/Routes.ts"
 // Service
 // ---------------------------------------------------------------------------------------------------------------------
 
+/** The Tracking API of the collector, in scope. */
 export class Collector extends Context.Service<
   Collector,
   {
@@ -74,6 +75,7 @@ export class Collector extends Context.Service<
 // Options
 // ---------------------------------------------------------------------------------------------------------------------
 
+/** The options of a collector. */
 export interface Options {
   /** @default any that is free */
   readonly port?: number | undefined

@@ -12,6 +12,7 @@ import type { InvalidSetting } from "./AnalyticsError.ts"
 import * as Collector from "./Collector.ts"
 import * as Routes from "./Debugger/Routes.ts"
 
+/** The debugger in scope. */
 export class Debugger extends Context.Service<
   Debugger,
   {

@@ -27,6 +27,7 @@ import * as Transport from "./Transport.ts"
 // Options
 // ---------------------------------------------------------------------------------------------------------------------
 
+/** The options of the delivery. */
 interface DeliveryOptions {
   /** Messages in a request, at most; the API takes up to 2,500. @default 100 */
   readonly batchSize?: number | undefined
@@ -66,6 +67,7 @@ export interface Closed extends Outbox.Flushed {
   readonly pending: number
 }
 
+/** A running pipeline. */
 export interface Delivery {
   /**
    * Takes no more messages, delivers the accepted ones until the timeout (`closeTimeout` if none is given, in milliseconds),

@@ -31,6 +31,7 @@ interface Barrier {
   dropped: number
 }
 
+/** Makes a bounded queue in memory. */
 export const make = Effect.fnUntraced(function* (
   options: Outbox.Options = {}
 ): Effect.fn.Return<Outbox.Outbox["Service"], InvalidSetting, Scope.Scope> {

@@ -144,6 +144,7 @@ export class Message {
     return JSON.parse(this.json)
   }
 
+  /** The message without its content: for logs. */
   toJSON(): unknown {
     return { type: this.type, messageId: this.messageId, bytes: this.bytes }
   }

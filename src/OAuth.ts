@@ -14,6 +14,7 @@ import { makeUuids } from "./MessageId.ts"
 import * as Settings from "./Settings.ts"
 import * as Transport from "./Transport.ts"
 
+/** The application that asks for tokens, and where. */
 export interface Options {
   /** The id of the OAuth application. */
   readonly clientId: string

@@ -78,6 +78,7 @@ export interface Durable {
   readonly loadBackoff: Effect.Effect<BackoffState | undefined>
 }
 
+/** The outbox in scope. */
 export class Outbox extends Context.Service<
   Outbox,
   {
@@ -129,6 +130,7 @@ export class Outbox extends Context.Service<
  */
 export type Overflow = "refuse" | "drop-oldest" | "wait"
 
+/** The bound of an outbox. */
 interface OutboxOptions {
   /** Messages accepted and not settled, at most. @default 10_000 */
   readonly maxQueueSize?: number | undefined

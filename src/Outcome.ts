@@ -8,6 +8,7 @@ import type { CallError, DeliveryError, PlanViolation } from "./AnalyticsError.t
 import type { Type } from "./Call.ts"
 import type { Message } from "./Message.ts"
 
+/** The end of a call or of messages. */
 export type Outcome = Data.TaggedEnum<{
   /** A call was not accepted. `message` is there if the call was valid. */
   Refused: { readonly call: Type; readonly error: CallError; readonly message: Message | undefined }
@@ -25,11 +26,16 @@ export type Outcome = Data.TaggedEnum<{
   /** These messages were accepted, and are lost for one reason. */
   Dropped: { readonly messages: Arr.NonEmptyReadonlyArray<Message>; readonly error: DeliveryError }
 }>
+/** Makes outcomes, and tells them apart: `Outcome.$match`. */
 export const Outcome = Data.taggedEnum<Outcome>()
 
+/** A call was not accepted. */
 export type Refused = Data.TaggedEnum.Value<Outcome, "Refused">
+/** A message was dropped on purpose. */
 export type Filtered = Data.TaggedEnum.Value<Outcome, "Filtered">
+/** Messages were delivered. */
 export type Delivered = Data.TaggedEnum.Value<Outcome, "Delivered">
+/** Accepted messages were lost. */
 export type Dropped = Data.TaggedEnum.Value<Outcome, "Dropped">
 /** The end of an accepted message. */
 export type Settled = Delivered | Dropped

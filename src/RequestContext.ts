@@ -24,7 +24,10 @@ export interface Request {
   readonly host?: string | undefined
   /** Of the web, or an object with names in lower case, as in Node. */
   readonly headers:
-    | { readonly get: (name: string) => string | null }
+    | {
+        /** As `Headers` has it. */
+        readonly get: (name: string) => string | null
+      }
     | { readonly [name: string]: string | ReadonlyArray<string> | undefined }
   /** The visitor's address: of the connection, or what the framework's own rule for proxies made of it. */
   readonly ip?: string | undefined
@@ -51,6 +54,7 @@ export type RequestContext = {
 // Options
 // ---------------------------------------------------------------------------------------------------------------------
 
+/** What is read of a request. */
 export interface Options {
   /**
    * Who is believed about the visitor's address. By default nobody but the connection (`ip` of the request): headers can

@@ -75,6 +75,7 @@ const regions = {
   us: "https://api.segment.io",
   eu: "https://events.eu1.segmentapis.com"
 } as const
+/** Where a workspace is. */
 export type Region = keyof typeof regions
 
 // ---------------------------------------------------------------------------------------------------------------------

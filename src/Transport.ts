@@ -38,8 +38,10 @@ export type SendResult = Data.TaggedEnum<{
   /** The API refuses this client, whatever it sends: wrong key, wrong address, a redirect. */
   Misconfigured: { readonly status?: number; readonly detail?: string }
 }>
+/** Makes ends of attempts, and tells them apart: `SendResult.$match`. */
 export const SendResult = Data.taggedEnum<SendResult>()
 
+/** The transport in scope. */
 export class Transport extends Context.Service<
   Transport,
   {
@@ -61,6 +63,7 @@ export class Transport extends Context.Service<
 // Options
 // ---------------------------------------------------------------------------------------------------------------------
 
+/** The options of a transport. */
 export interface Options extends EndpointOptions {
   /** The key of the source. Printable ASCII. */
   readonly writeKey: Redacted.Redacted<string>
@@ -77,6 +80,7 @@ export interface Auth {
   }) => Effect.Effect<Authorization, InvalidSetting, HttpClient.HttpClient>
 }
 
+/** The authorization of the requests of one client. */
 export interface Authorization {
   /** The header of the next request; without one, the end of the attempt. */
   readonly header: Effect.Effect<string, SendResult>

@@ -77,6 +77,7 @@ interface Submitted {
 /** The longest time that the end of an event waits for the promise of its callback, in milliseconds. */
 const callbackTimeout = 1_000
 
+/** A client. Its methods may be called without it. */
 export class Analytics extends Emitter<Events> {
   /** Resolves when the client is ready. Calls need not wait for it. */
   readonly ready: Promise<void>

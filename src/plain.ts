@@ -73,9 +73,13 @@ export interface Failure {
 
 /** The target of the client's log lines. `console` is one. */
 export interface Log {
+  /** Details, such as each attempt. */
   readonly debug: (message: string) => void
+  /** What goes well again. */
   readonly info: (message: string) => void
+  /** Losses and outages. */
   readonly warn: (message: string) => void
+  /** What needs somebody. */
   readonly error: (message: string) => void
 }
 
@@ -202,6 +206,7 @@ export interface Client<Answer = boolean> extends Calls<Answer> {
   readonly close: (deadline?: Deadline) => Promise<Analytics.Summary>
   /** Counts since the client was made. */
   readonly stats: () => Stats
+  /** Closes the client: `await using analytics = createAnalytics()`. */
   readonly [Symbol.asyncDispose]: () => Promise<void>
 }
 

@@ -11,6 +11,7 @@ import { type AnySettings, type Client, createInside, type Deadline, type Settin
 
 export type { Answer, Request } from "./internal/FakeServer.ts"
 
+/** What a test client has sent, and what its API answers. */
 export interface Sent {
   /** The messages that were answered with 2xx, as they went over the wire. `await flush()` first. */
   readonly sent: ReadonlyArray<Message.Wire>
@@ -22,6 +23,7 @@ export interface Sent {
   readonly reset: () => void
 }
 
+/** A client for tests. */
 export interface TestClient extends Client, Sent {}
 
 /**

@@ -22,7 +22,18 @@ import * as SqlOutbox from "../src/SqlOutbox.ts"
 import { sqlite } from "../src/sqlite.ts"
 import { client, directory, type Wire, wire } from "./durable.ts"
 import { Postgres } from "./Postgres.ts"
-import { breathe, chance, elapse, type Line, layerLog, lossesOf, message, numbered, pass, trackMany } from "./support.ts"
+import {
+  breathe,
+  chance,
+  elapse,
+  type Line,
+  layerLog,
+  lossesOf,
+  message,
+  numbered,
+  pass,
+  trackMany
+} from "./support.ts"
 
 const track = (event: string, userId = "u1") =>
   Analytics.Analytics.use((analytics) => analytics.track({ userId, event }))
@@ -223,7 +234,10 @@ describe.each(shared)("a message in %s that another process removes", (_, place)
         })
         yield* Effect.provide(body, client(outbox, over, { closeTimeout: 0, batchSize: 10 }))
         assert.deepStrictEqual(over.taken(), ["event 31"])
-        assert.deepStrictEqual(lossesOf(other.outcomes).map(([reason]) => reason), ["erased"])
+        assert.deepStrictEqual(
+          lossesOf(other.outcomes).map(([reason]) => reason),
+          ["erased"]
+        )
         assert.deepStrictEqual(lossesOf(over.outcomes), [])
       })
     )

@@ -323,7 +323,7 @@ describe("Transport: the answer", () => {
   const cyclic: { cause?: unknown } = {}
   cyclic.cause = cyclic
 
-  it.effect.each([
+  it.effect.each<[string, unknown, string]>([
     ["its code", nested(1, { code: "CERT_HAS_EXPIRED" }), "CERT_HAS_EXPIRED"],
     ["a code four errors deep", nested(4, { code: "ECONNRESET" }), "ECONNRESET"],
     ["a code deeper than anybody nests", nested(5, { code: "ECONNRESET" }), "network"],
@@ -359,7 +359,7 @@ describe("Transport.layerFetch", () => {
     })
   )
 
-  it.effect.each([
+  it.effect.each<[boolean, string]>([
     [false, "string"],
     [true, "object"]
   ])("with gzip %s gives fetch a body that is a %s", ([gzip, type]) =>

@@ -11,6 +11,7 @@ import type { Database, SqlOutboxError } from "./Database.ts"
 import type { SqlOutboxService } from "./SqlOutboxService.ts"
 import { makeTransfer, type Transfer } from "./Transfer.ts"
 
+/** Counts of an outbox. */
 export interface Stats {
   /** Pending messages, of all processes. */
   readonly pending: number
@@ -39,6 +40,7 @@ export interface DeadLetter {
 /** Whether an outbox is at work, and what is wrong if it is not. */
 export type Health = { readonly healthy: true } | { readonly healthy: false; readonly problem: string }
 
+/** What operators do with an outbox. */
 export interface Operations extends Transfer {
   readonly stats: Effect.Effect<Stats, SqlOutboxError>
   /**

@@ -12,6 +12,7 @@ import type * as Json from "../internal/Json.ts"
  */
 export interface Shape extends Schema.ConstraintCodec<Json.Data, unknown> {}
 
+/** The shapes of a plan: Schemas by the name of what they describe. */
 export interface Shapes {
   readonly [name: string]: Shape
 }
@@ -19,6 +20,7 @@ export interface Shapes {
 /** The names of shapes; of all names, if they are not known. */
 export type NameIn<S> = S extends Shapes ? keyof S & string : never
 
+/** A plan as it is written. */
 export interface Definition {
   /** The name of the plan, in exports and errors. */
   readonly name?: string | undefined

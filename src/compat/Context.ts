@@ -55,6 +55,7 @@ export class ContextCancelation {
   }
 }
 
+/** An event on its way through plugins, callbacks and listeners. */
 export class Context {
   event: SegmentEvent
   attempts = 0
@@ -78,6 +79,7 @@ export class Context {
     return this.#id
   }
 
+  /** Whether the other is of the same event. */
   isSame(other: Context): boolean {
     return other.id === this.id
   }
@@ -87,6 +89,7 @@ export class Context {
     throw error ?? new ContextCancelation({ reason: "Context Cancel" })
   }
 
+  /** Adds a line to the log of the event. */
   log(level: LogLevel, message: string, extras?: object): void {
     this.logger.log(level, message, extras)
   }
@@ -110,10 +113,12 @@ export class Context {
     return this.#failed
   }
 
+  /** Says that the event was not delivered, and why. */
   setFailedDelivery(options: { reason: unknown }): void {
     this.#failed = options
   }
 
+  /** The log of the event. */
   logs(): Array<LogMessage> {
     return this.logger.logs
   }
@@ -124,6 +129,7 @@ export class Context {
     this.stats.flush()
   }
 
+  /** The event with its log. */
   toJSON(): { id: string; event: SegmentEvent; logs: Array<LogMessage>; metrics: Array<never> } {
     return { id: this.id, event: this.event, logs: this.logs(), metrics: this.stats.metrics }
   }

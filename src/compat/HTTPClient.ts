@@ -5,6 +5,7 @@
 /** A function like `fetch`. */
 export type HTTPFetchFn = (url: string, requestInit: HTTPFetchRequest) => Promise<HTTPResponse>
 
+/** The second argument of `fetch`. */
 export interface HTTPFetchRequest {
   headers: Record<string, string>
   body: string
@@ -25,6 +26,7 @@ interface HTTPHeaders {
 export interface HTTPResponse {
   // biome-ignore lint/suspicious/noExplicitAny: values of whatever HTTP client
   headers?: Record<string, any> | HTTPHeaders
+  /** The body. */
   text?: () => Promise<string>
   status: number
   statusText: string
@@ -42,6 +44,7 @@ export interface HTTPClientRequest {
 
 /** An HTTP client. */
 export interface HTTPClient {
+  /** Makes a request. What it rejects with is tried again. */
   makeRequest(options: HTTPClientRequest): Promise<HTTPResponse>
 }
 
@@ -53,6 +56,7 @@ export class FetchHTTPClient implements HTTPClient {
     this.#fetch = fetchFn ?? globalFetch
   }
 
+  /** Makes a request, within `httpRequestTimeout`. */
   makeRequest({ httpRequestTimeout, ...request }: HTTPClientRequest): Promise<HTTPResponse> {
     const { url } = request
     return this.#fetch(url, { ...request, signal: AbortSignal.timeout(httpRequestTimeout) })

@@ -111,19 +111,24 @@ type Identity =
   | { userId: string; anonymousId?: string | undefined }
   | { userId?: string | undefined; anonymousId: string }
 
+/** The argument of `alias`. */
 export type AliasParams = CommonParams & {
   /** The new id of the user. */
   userId: string
   /** The id that the user had before. */
   previousId: string
 }
+/** The argument of `group`. */
 export type GroupParams = CommonParams & { groupId: string; traits?: GroupTraits | undefined } & Identity
+/** The argument of `identify`. */
 export type IdentifyParams = CommonParams & { traits?: UserTraits | undefined } & Identity
+/** The argument of `page` and `screen`. */
 export type PageParams = CommonParams & {
   category?: string | undefined
   name?: string | undefined
   properties?: EventProperties | undefined
 } & Identity
+/** The argument of `track`. */
 export type TrackParams = CommonParams & { event: string; properties?: EventProperties | undefined } & Identity
 
 /** The types of events. */

@@ -17,9 +17,13 @@ export interface PluginOf<Analytics> {
   alternativeNames?: Array<string>
   version?: string
   type: PluginType
+  /** Not asked: events wait for `load`. */
   isLoaded: () => boolean
+  /** Called once, with the client. A plugin whose promise rejects is left out. */
   load: (ctx: Context, instance: Analytics) => Promise<unknown>
+  /** Called by `deregister`. A plugin whose promise rejects stays. */
   unload?: (ctx: Context, instance: Analytics) => Promise<unknown> | unknown
+  /** Not called. */
   ready?: () => Promise<unknown>
   track?: Hook
   identify?: Hook

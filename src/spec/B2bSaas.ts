@@ -18,6 +18,7 @@ const trial = { trial_start_date: time, trial_end_date: time, trial_plan_name: t
 const event = <const Fields extends Schema.Struct.Fields>(description: string, fields: Fields) =>
   Schema.Struct(fields).annotate({ description })
 
+/** The events, with their properties. */
 export const events = {
   /** An account was created. */
   "Account Created": event("An account was created.", account),
@@ -59,9 +60,11 @@ export const events = {
   "Trial Ended": event("A trial ended.", trial)
 }
 
+/** The context that the events have. */
 export const context = Schema.Struct({
   /** The id of the account. */
   groupId: text.annotate({ description: "The id of the account." })
 })
 
+/** The plan of the events. */
 export const plan = TrackingPlan.make({ name: "B2B SaaS", events, context })

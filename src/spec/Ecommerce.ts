@@ -83,6 +83,7 @@ const share = { share_via: text, share_message: text, recipient: text }
 const event = <const Fields extends Schema.Struct.Fields>(description: string, fields: Fields) =>
   Schema.Struct(fields).annotate({ description })
 
+/** The events, with their properties. */
 export const events = {
   /** Searched for products. */
   "Products Searched": event("Searched for products.", {
@@ -175,4 +176,5 @@ export const events = {
   })
 }
 
+/** The plan of the events. */
 export const plan = TrackingPlan.make({ name: "Ecommerce", events })

@@ -15,6 +15,7 @@ const email = { email_id: text, email_subject: text, campaign_id: text, campaign
 const event = <const Fields extends Schema.Struct.Fields>(description: string, fields: Fields) =>
   Schema.Struct(fields).annotate({ description })
 
+/** The events, with their properties. */
 export const events = {
   /** A mail server said that an email can't be delivered. */
   "Email Bounced": event("A mail server said that an email can't be delivered.", email),
@@ -34,6 +35,7 @@ export const events = {
   Unsubscribed: event("The recipient wants no more of these emails.", { ...email, list_id: text, list_name: text })
 }
 
+/** The context that the events have. */
 export const context = Schema.Struct({
   /** The address of the computer on which the email was opened. */
   ip: text.annotate({ description: "The address of the computer on which the email was opened." }),
@@ -42,4 +44,5 @@ export const context = Schema.Struct({
   traits: Schema.optionalKey(Schema.Struct({ email: text })).annotate({ description: "About the recipient." })
 })
 
+/** The plan of the events. */
 export const plan = TrackingPlan.make({ name: "Email", events, context })

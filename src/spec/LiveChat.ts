@@ -24,6 +24,7 @@ const conversation = {
 const event = <const Fields extends Schema.Struct.Fields>(description: string, fields: Fields) =>
   Schema.Struct(fields).annotate({ description })
 
+/** The events, with their properties. */
 export const events = {
   /** A customer sent the first message. */
   "Live Chat Conversation Started": event("A customer sent the first message.", conversation),
@@ -35,4 +36,5 @@ export const events = {
   "Live Chat Message Received": event("The customer got a message from the agent.", conversation)
 }
 
+/** The plan of the events. */
 export const plan = TrackingPlan.make({ name: "Live Chat", events })

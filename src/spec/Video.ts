@@ -95,6 +95,7 @@ const ad = {
 const event = <const Fields extends Schema.Struct.Fields>(description: string, fields: Fields) =>
   Schema.Struct(fields).annotate({ description })
 
+/** The events, with their properties. */
 export const events = {
   /** The user pressed play, and nothing is left to do. */
   "Video Playback Started": event("The user pressed play, and nothing is left to do.", {
@@ -159,4 +160,5 @@ export const events = {
   })
 }
 
+/** The plan of the events. */
 export const plan = TrackingPlan.make({ name: "Video", events })

@@ -79,22 +79,27 @@ type About<Type extends Call.Type, D extends Definition, Identity> = Identity ex
 
 /** The calls of a plan. `Identity` is `"named"` where each call has its identity. */
 export interface Calls<D extends Definition, Answer, Identity extends "named" | "around" = "named"> {
+  /** Tracks an event of the plan, with its properties. */
   readonly track: <Name extends EventName<D>>(
     event: Name,
     properties: Given<D, Name>,
     ...about: About<"track", D, Identity>
   ) => Answer
+  /** Records a page of the plan, with its properties. */
   readonly page: <Name extends PageName<D>>(
     name: Name,
     properties: GivenIn<D["pages"], Name>,
     ...about: About<"page", D, Identity>
   ) => Answer
+  /** Records a screen of the plan, with its properties. */
   readonly screen: <Name extends ScreenName<D>>(
     name: Name,
     properties: GivenIn<D["screens"], Name>,
     ...about: About<"screen", D, Identity>
   ) => Answer
+  /** Records who a user is, with the traits of the plan. */
   readonly identify: (traits: GivenOf<D["traits"]>, ...about: About<"identify", D, Identity>) => Answer
+  /** Records the group of a user, with the group traits of the plan. */
   readonly group: (traits: GivenOf<D["groupTraits"]>, ...about: About<"group", D, Identity>) => Answer
   /** Of the plan it has the context alone. */
   readonly alias: (...about: About<"alias", D, Identity>) => Answer

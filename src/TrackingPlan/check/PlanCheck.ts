@@ -29,6 +29,7 @@ export type OnViolation = "fail" | "drop" | "flag"
 /** Policies by name; none, where nothing has a name. */
 type ByName<S> = [NameIn<S>] extends [never] ? never : { readonly [Name in NameIn<S>]?: OnViolation | undefined }
 
+/** What happens to calls that break the plan. */
 export interface Policies<D extends Definition = Definition> {
   /** @default "fail" */
   readonly onViolation?: OnViolation | undefined

@@ -7,6 +7,7 @@ import * as SchemaIssue from "effect/SchemaIssue"
 import type { PlanViolation } from "../../AnalyticsError.ts"
 import { sourceKey } from "./JsonSource.ts"
 
+/** One way in which a call breaks the plan. */
 export interface Violation {
   readonly kind: PlanViolation["violation"]
   /** `*` stands for a name that the Schema does not know. */

@@ -13,6 +13,7 @@ import { type Inspection, inspect, type Problem } from "./Problems.ts"
 import { inputSchema, outputSchema } from "./SentJson.ts"
 import { jsonSchemaCheck, type ValidatorOptions } from "./Validator.ts"
 
+/** The versions of JSON Schema in which plans are written. */
 export type Dialect = "draft-07" | "draft-2020-12"
 
 const dialects: { readonly [dialect in Dialect]: string } = {
@@ -20,6 +21,7 @@ const dialects: { readonly [dialect in Dialect]: string } = {
   "draft-2020-12": "https://json-schema.org/draft/2020-12/schema"
 }
 
+/** How a JSON Schema is written. */
 export interface JsonSchemaOptions {
   /** A schema that was read from JSON keeps its own. @default "draft-2020-12", and "draft-07" for whole plans */
   readonly dialect?: Dialect | undefined

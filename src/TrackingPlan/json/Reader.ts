@@ -22,6 +22,7 @@ export class InvalidPlan extends Schema.TaggedError<InvalidPlan>()("InvalidPlan"
   }
 }
 
+/** How a plan is read. */
 export interface ReadOptions extends ValidatorOptions {
   /** Whether the first problem is thrown. @default false */
   readonly strict?: boolean | undefined

@@ -34,6 +34,7 @@ export interface PlanJson {
   }
 }
 
+/** How a plan is written. */
 export interface PlanJsonOptions extends JsonSchemaOptions {
   /** Whose plan it will be. An event that was read from the same format keeps what else was written of it. @default "segment" */
   readonly format?: Exclude<Format, "schemas"> | undefined

@@ -11,6 +11,7 @@ import type * as Message from "../../Message.ts"
 import { around } from "../check/Plan.ts"
 import { dataOf, nameOf } from "../check/PlanCheck.ts"
 
+/** The options of `observe`. */
 export interface ObserveOptions {
   /** The name of the plan. */
   readonly name?: string | undefined
