@@ -80,7 +80,11 @@ describe("a group commit", () => {
     Effect.gen(function* () {
       const log: Array<string> = []
       const commits = yield* GroupCommit.make(
-        (group) => Effect.andThen(Effect.sleep(50), Effect.sync(() => void log.push(`committed ${group.map(idOf)}`))),
+        (group) =>
+          Effect.andThen(
+            Effect.sleep(50),
+            Effect.sync(() => void log.push(`committed ${group.map(idOf)}`))
+          ),
         noDefect
       )
       const [first, second, third] = rows(3)
@@ -89,7 +93,12 @@ describe("a group commit", () => {
       yield* breathe
       const [, last] = yield* addAll(commits, [second, third])
       yield* breathe
-      yield* Effect.forkChild(Effect.tap(commits.idle, Effect.sync(() => void log.push("idle"))))
+      yield* Effect.forkChild(
+        Effect.tap(
+          commits.idle,
+          Effect.sync(() => void log.push("idle"))
+        )
+      )
       yield* breathe
       yield* Fiber.interrupt(last as Fiber.Fiber<void, unknown>)
       yield* Effect.repeat(Effect.andThen(TestClock.adjust("10 millis"), breathe), { times: 20 })

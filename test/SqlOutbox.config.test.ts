@@ -57,10 +57,7 @@ describe("the environment", () => {
   )
 
   it.effect.each([
-    [
-      "a file",
-      Effect.map(directory, (path) => ({ ANALYTICS_OUTBOX: "sqlite", ANALYTICS_OUTBOX_DIRECTORY: path }))
-    ],
+    ["a file", Effect.map(directory, (path) => ({ ANALYTICS_OUTBOX: "sqlite", ANALYTICS_OUTBOX_DIRECTORY: path }))],
     [
       "a database",
       Effect.map(Postgres.scopedDatabase, (url) => ({

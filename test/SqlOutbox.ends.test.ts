@@ -1,6 +1,6 @@
 /** What a durable outbox owes in the corners: calls on their way when it closes, what is erased or evicted while it is sent. */
 
-import { mkdirSync } from "node:fs"
+import { mkdirSync, readdirSync, readFileSync } from "node:fs"
 import { join } from "node:path"
 import { DatabaseSync } from "node:sqlite"
 import { assert, describe, it } from "@effect/vitest"
@@ -22,7 +22,18 @@ import * as SqlOutbox from "../src/SqlOutbox.ts"
 import { sqlite } from "../src/sqlite.ts"
 import { client, directory, type Wire, wire } from "./durable.ts"
 import { Postgres } from "./Postgres.ts"
-import { breathe, chance, elapse, type Line, layerLog, lossesOf, message, numbered, pass, trackMany } from "./support.ts"
+import {
+  breathe,
+  chance,
+  elapse,
+  type Line,
+  layerLog,
+  lossesOf,
+  message,
+  numbered,
+  pass,
+  trackMany
+} from "./support.ts"
 
 const track = (event: string, userId = "u1") =>
   Analytics.Analytics.use((analytics) => analytics.track({ userId, event }))
@@ -163,6 +174,46 @@ describe("a message that is erased", () => {
   )
 })
 
+describe("the files of an outbox", () => {
+  it.effect("hold nothing of a user who is erased, while the outbox is in use", () =>
+    Effect.gen(function* () {
+      const path = yield* directory
+      const users = Array.from({ length: 30 }, (_, n) => `user${n}@example.com`)
+      const copies = (text: string) => readdirSync(path).filter((file) => readFileSync(join(path, file)).includes(text))
+      const body = Effect.gen(function* () {
+        const analytics = yield* Analytics.Analytics
+        const outbox = yield* operations
+        for (let n = 0; n < 40; n++) {
+          const calls = users.map((userId, k) => ({ userId, event: "x".repeat((37 * (n * 30 + k)) % 600) || "x" }))
+          yield* Effect.forEach(calls, analytics.track, { concurrency: "unbounded", discard: true })
+        }
+        // SQLite moves messages between its pages, and leaves copies behind, when others are deleted here and there.
+        const database = new DatabaseSync(join(path, "outbox.db"))
+        database.exec("PRAGMA secure_delete = ON")
+        const remove = database.prepare("DELETE FROM analytics_outbox WHERE seq = ?")
+        for (let n = 0; n < 600; n++) remove.run(1 + ((n * 7_919) % 1_200))
+        database.close()
+        for (const user of users.slice(0, 20)) {
+          assert.isNotEmpty(copies(user))
+          assert.isAbove((yield* outbox.purgeUser(user)).pending, 0)
+          assert.deepStrictEqual(copies(user), [], user)
+        }
+        assert.isAbove((yield* outbox.stats).pending, 0)
+      })
+      const other = life(
+        path,
+        wire(() => "never"),
+        body
+      )
+      yield* life(
+        path,
+        wire(() => "never"),
+        other
+      )
+    })
+  )
+})
+
 /** Databases that two processes share. */
 const shared = [
   ["SQLite", Effect.map(directory, (path) => SqlOutbox.layerSqlite({ directory: path }))],
@@ -203,7 +254,10 @@ describe.each(shared)("a message in %s that another process removes", (_, place)
         })
         yield* Effect.provide(body, client(outbox, over, { closeTimeout: 0, batchSize: 10 }))
         assert.deepStrictEqual(over.taken(), ["event 31"])
-        assert.deepStrictEqual(lossesOf(other.outcomes).map(([reason]) => reason), ["erased"])
+        assert.deepStrictEqual(
+          lossesOf(other.outcomes).map(([reason]) => reason),
+          ["erased"]
+        )
         assert.deepStrictEqual(lossesOf(over.outcomes), [])
       })
     )
