@@ -264,6 +264,43 @@ describe.each(shared)("a message in %s that another process removes", (_, place)
   }
 })
 
+describe.each(shared)("the state of a message in %s", (_, place) => {
+  it.effect("is known to a process that does not settle it", () =>
+    Effect.gen(function* () {
+      const outbox = yield* place
+      let isDown = true
+      const [over, other] = [wire((events) => (isDown ? 503 : events.includes("bad") ? 400 : 200)), wire()]
+      const stateOf = (messageId: string) =>
+        Outbox.Outbox.use(({ durable }) => durable?.stateOf(messageId) ?? Effect.die("not durable"))
+      const make = (event: string, messageId: string) =>
+        Analytics.Analytics.use((analytics) => analytics.track({ userId: "u1", event, messageId }))
+      const writer = Effect.gen(function* () {
+        yield* make("good", "id\\1")
+        yield* make("bad", "id\u00002")
+        assert.deepStrictEqual([yield* stateOf("id\\1"), yield* stateOf("id\u00002")], ["pending", "pending"])
+        isDown = false
+        yield* Effect.repeat(pass("1 second"), { until: () => over.outcomes.length === 2 })
+        assert.strictEqual(yield* stateOf("id\\1"), "gone")
+        assert.deepInclude(yield* stateOf("id\u00002"), { reason: "rejected", status: 400 })
+        // Made again, it waits again.
+        isDown = true
+        yield* make("bad", "id\u00002")
+        assert.strictEqual(yield* stateOf("id\u00002"), "pending")
+        assert.deepStrictEqual(other.outcomes, [])
+      })
+      const body = Effect.provide(writer, client(Layer.fresh(outbox), other, { closeTimeout: 0 }))
+      const leads = Effect.repeat(
+        Effect.andThen(
+          breathe,
+          operations.use((one) => one.stats)
+        ),
+        { until: ({ leader }) => leader === "here" }
+      )
+      yield* Effect.provide(Effect.andThen(leads, body), client(outbox, over, { closeTimeout: 0 }))
+    })
+  )
+})
+
 describe("a relay that can't confirm in time that it is the leader", () => {
   it.effect("delivers what it held, once the database answers again", () =>
     Effect.gen(function* () {
