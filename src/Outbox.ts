@@ -72,6 +72,14 @@ export interface Durable {
   readonly bind: (identity: Redacted.Redacted<string>) => Effect.Effect<void, InvalidSetting>
   /** Drops messages that are older than `maxAge`, and forgets those that were erased. Answers with the others. */
   readonly dropExpired: (messages: ReadonlyArray<Message>) => Effect.Effect<ReadonlyArray<Message>>
+  /**
+   * What has become of a message that was committed, whichever process settles it: it is pending, or dropped and kept as a
+   * dead letter, or no longer there. Then it is delivered; or it was evicted, erased or too old, which is reported where that
+   * happened.
+   */
+  readonly stateOf: (
+    messageId: string
+  ) => Effect.Effect<"pending" | "gone" | DeliveryError, OutboxFull | OutboxUnavailable>
   /** Stores the backoff for the next start, or clears it. */
   readonly saveBackoff: (state: BackoffState | undefined) => Effect.Effect<void>
   /** The backoff that was stored when this outbox was last used. */

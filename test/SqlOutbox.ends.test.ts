@@ -1,6 +1,6 @@
 /** What a durable outbox owes in the corners: calls on their way when it closes, what is erased or evicted while it is sent. */
 
-import { mkdirSync } from "node:fs"
+import { mkdirSync, readdirSync, readFileSync } from "node:fs"
 import { join } from "node:path"
 import { DatabaseSync } from "node:sqlite"
 import { assert, describe, it } from "@effect/vitest"
@@ -194,6 +194,46 @@ describe("a message that is erased", () => {
   )
 })
 
+describe("the files of an outbox", () => {
+  it.effect("hold nothing of a user who is erased, while the outbox is in use", () =>
+    Effect.gen(function* () {
+      const path = yield* directory
+      const users = Array.from({ length: 30 }, (_, n) => `user${n}@example.com`)
+      const copies = (text: string) => readdirSync(path).filter((file) => readFileSync(join(path, file)).includes(text))
+      const body = Effect.gen(function* () {
+        const analytics = yield* Analytics.Analytics
+        const outbox = yield* operations
+        for (let n = 0; n < 40; n++) {
+          const calls = users.map((userId, k) => ({ userId, event: "x".repeat((37 * (n * 30 + k)) % 600) || "x" }))
+          yield* Effect.forEach(calls, analytics.track, { concurrency: "unbounded", discard: true })
+        }
+        // SQLite moves messages between its pages, and leaves copies behind, when others are deleted here and there.
+        const database = new DatabaseSync(join(path, "outbox.db"))
+        database.exec("PRAGMA secure_delete = ON")
+        const remove = database.prepare("DELETE FROM analytics_outbox WHERE seq = ?")
+        for (let n = 0; n < 600; n++) remove.run(1 + ((n * 7_919) % 1_200))
+        database.close()
+        for (const user of users.slice(0, 20)) {
+          assert.isNotEmpty(copies(user))
+          assert.isAbove((yield* outbox.purgeUser(user)).pending, 0)
+          assert.deepStrictEqual(copies(user), [], user)
+        }
+        assert.isAbove((yield* outbox.stats).pending, 0)
+      })
+      const other = life(
+        path,
+        wire(() => "never"),
+        body
+      )
+      yield* life(
+        path,
+        wire(() => "never"),
+        other
+      )
+    })
+  )
+})
+
 /** Databases that two processes share. */
 const shared = [
   ["SQLite", Effect.map(directory, (path) => SqlOutbox.layerSqlite({ directory: path }))],
@@ -242,6 +282,43 @@ describe.each(shared)("a message in %s that another process removes", (_, place)
       })
     )
   }
+})
+
+describe.each(shared)("the state of a message in %s", (_, place) => {
+  it.effect("is known to a process that does not settle it", () =>
+    Effect.gen(function* () {
+      const outbox = yield* place
+      let isDown = true
+      const [over, other] = [wire((events) => (isDown ? 503 : events.includes("bad") ? 400 : 200)), wire()]
+      const stateOf = (messageId: string) =>
+        Outbox.Outbox.use(({ durable }) => durable?.stateOf(messageId) ?? Effect.die("not durable"))
+      const make = (event: string, messageId: string) =>
+        Analytics.Analytics.use((analytics) => analytics.track({ userId: "u1", event, messageId }))
+      const writer = Effect.gen(function* () {
+        yield* make("good", "id\\1")
+        yield* make("bad", "id\u00002")
+        assert.deepStrictEqual([yield* stateOf("id\\1"), yield* stateOf("id\u00002")], ["pending", "pending"])
+        isDown = false
+        yield* Effect.repeat(pass("1 second"), { until: () => over.outcomes.length === 2 })
+        assert.strictEqual(yield* stateOf("id\\1"), "gone")
+        assert.deepInclude(yield* stateOf("id\u00002"), { reason: "rejected", status: 400 })
+        // Made again, it waits again.
+        isDown = true
+        yield* make("bad", "id\u00002")
+        assert.strictEqual(yield* stateOf("id\u00002"), "pending")
+        assert.deepStrictEqual(other.outcomes, [])
+      })
+      const body = Effect.provide(writer, client(Layer.fresh(outbox), other, { closeTimeout: 0 }))
+      const leads = Effect.repeat(
+        Effect.andThen(
+          breathe,
+          operations.use((one) => one.stats)
+        ),
+        { until: ({ leader }) => leader === "here" }
+      )
+      yield* Effect.provide(Effect.andThen(leads, body), client(outbox, over, { closeTimeout: 0 }))
+    })
+  )
 })
 
 describe("a relay that can't confirm in time that it is the leader", () => {

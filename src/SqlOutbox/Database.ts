@@ -34,6 +34,8 @@ export interface DatabaseSource {
   readonly startsAtOnce: boolean
   /** Called once, when the tables are there. */
   readonly started: () => void
+  /** After an erasure: overwrites what is left of deleted messages on the disk, as far as that is up to the outbox. */
+  readonly scrub: Effect.Effect<void, SqlError>
   /** Gives unused space back. */
   readonly maintain: () => void
 }

@@ -9,7 +9,7 @@ import * as Queue from "effect/Queue"
 import * as Reactivity from "effect/reactivity/Reactivity"
 import type * as Scope from "effect/Scope"
 import type { SqlClient } from "effect/sql/SqlClient"
-import type { SqlError } from "effect/sql/SqlError"
+import { LockTimeoutError, SqlError } from "effect/sql/SqlError"
 import { log } from "../internal/Log.ts"
 import type { DatabaseSource } from "./Database.ts"
 import * as LeaderLock from "./LeaderLock.ts"
@@ -34,6 +34,7 @@ export const ofClient = (client: SqlClient, table: string): DatabaseSource => {
     isFull: () => false,
     startsAtOnce: false,
     started: () => {},
+    scrub: Effect.void,
     maintain: () => {},
     ...(hasNotifications(client)
       ? {
@@ -58,16 +59,27 @@ export const ofFile = Effect.fnUntraced(function* (
   const context = yield* Effect.context<never>()
   const file = new SqliteFile.SqliteFile(settings, (line) => Effect.runSyncWith(context)(log("Error", line)))
   yield* Effect.addFinalizer(() => Effect.sync(() => file.end()))
+  const client = yield* Effect.provide(SqliteClient.make(file), Reactivity.layer)
   return {
-    client: yield* Effect.provide(SqliteClient.make(file), Reactivity.layer),
+    client,
     lock: LeaderLock.file(file),
     replaced: () => file.replaced(),
     isFull: () => file.isFull(),
     startsAtOnce: settings.startsAtOnce,
     started: () => file.started(),
+    scrub: scrub(client, file),
     maintain: () => file.maintain(),
     listen: (callback) => watch(settings.file, () => file.hasChanged() && callback())
   }
+})
+
+/** SQLite overwrites what it deletes, but not the copies that it made of it in its log, and when it moved it between pages. */
+const scrub = Effect.fnUntraced(function* (client: SqlClient, file: SqliteFile.SqliteFile) {
+  if (file.isRewritable()) yield* client`VACUUM`
+  const [log] = yield* client<{ busy: number }>`PRAGMA wal_checkpoint(TRUNCATE)`
+  if (log?.busy === 0) return
+  // Another process reads: tried again, as any statement that waits for a lock.
+  yield* new SqlError({ reason: new LockTimeoutError({ cause: undefined, operation: "checkpoint" }) })
 })
 
 /** Milliseconds between looks after a write to SQLite's log: the commit is visible once the log is on the disk. */

@@ -56,8 +56,9 @@ export interface Operations extends Transfer {
   }) => Effect.Effect<number, SqlOutboxError>
   /**
    * Deletes every message that names this user, as `userId`, `anonymousId` or `previousId`, waiting or dead: for requests
-   * of erasure. What is on its way at this moment can't be called back. Those that waited are dropped, with the reason
-   * `erased`.
+   * of erasure. What is in a request at this moment can't be called back. Those that waited are dropped, with the reason
+   * `erased`. A file of SQLite then holds nothing of them, if it is not larger than 16 MiB; in use by others for longer
+   * than `commitTimeout`, it fails with `OutboxUnavailable`, and can be called again.
    */
   readonly purgeUser: (
     userId: string | number
@@ -88,7 +89,7 @@ const pages = <A, Place, E>(
   )
 
 export const makeOperations = (database: Database, service: SqlOutboxService): Operations => {
-  const { run, tables } = database
+  const { run, source, tables } = database
   const stats = Effect.gen(function* () {
     const { bytes, count } = yield* run(tables.countPending)
     const oldest = yield* run(tables.oldest)
@@ -160,6 +161,7 @@ export const makeOperations = (database: Database, service: SqlOutboxService): O
         }
         yield* Effect.yieldNow
       }
+      yield* run(source.scrub)
       return { pending, dead }
     }),
 

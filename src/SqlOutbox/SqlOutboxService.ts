@@ -12,7 +12,7 @@ import * as Latch from "effect/Latch"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
-import { Closed, OutboxUnavailable } from "../AnalyticsError.ts"
+import { Closed, DeliveryError, OutboxUnavailable } from "../AnalyticsError.ts"
 import { type Bound, Capacity } from "../internal/Capacity.ts"
 import { log } from "../internal/Log.ts"
 import * as Notifier from "../internal/Notifier.ts"
@@ -299,6 +299,13 @@ export const make = Effect.fnUntraced(function* (
       durable: {
         bind: (identity) => destination.bind(identity, settings.adoptDestination),
         dropExpired: beforeAttempt,
+        stateOf: (messageId) =>
+          Effect.map(run(tables.find(messageId)), (found) => {
+            if (found === undefined) return "gone"
+            if (found === "pending") return found
+            const { status, ...facts } = found
+            return new DeliveryError(status === undefined ? facts : { ...facts, status })
+          }),
         saveBackoff: (state) =>
           Effect.ignore(run(tables.set("trouble", state === undefined ? undefined : JSON.stringify(state)))),
         loadBackoff: Effect.map(

@@ -40,6 +40,9 @@ const startMillis = 5_000
  */
 const reserveBytes = 5 * 1024 * 1024
 
+/** A larger file is not written anew after an erasure: that would stop the process for too long. */
+const maxRewriteBytes = 16 * 1024 * 1024
+
 /** No database is smaller, once it is made. */
 const smallestBytes = 512
 
@@ -178,6 +181,12 @@ export class SqliteFile implements Source {
     this.keepReserve()
   }
 
+  /** Whether the file can be written anew, quickly and without filling the disk. */
+  isRewritable(): boolean {
+    const { size = 0 } = statOf(this.settings.file) ?? {}
+    return size <= maxRewriteBytes && !this.isDiskFull && this.free() > 2 * size + reserveBytes
+  }
+
   private get reserve(): string {
     return `${this.settings.file}-reserve`
   }
@@ -274,6 +283,8 @@ export class SqliteFile implements Source {
       if (isEmpty) database.exec("PRAGMA auto_vacuum = INCREMENTAL")
       database.exec("PRAGMA journal_mode = WAL")
       database.exec(`PRAGMA synchronous = ${synchronous === "full" ? "FULL" : "NORMAL"}`)
+      // What is deleted is overwritten: it costs no more than the noise of a drain.
+      database.exec("PRAGMA secure_delete = ON")
       return database
     } catch (cause) {
       database.close()

@@ -9,7 +9,7 @@ import * as Effect from "effect/Effect"
 import type { SqlClient } from "effect/sql/SqlClient"
 import type { SqlError } from "effect/sql/SqlError"
 import type { Statement } from "effect/sql/Statement"
-import { OutboxUnavailable } from "../AnalyticsError.ts"
+import { type LossReason, OutboxUnavailable } from "../AnalyticsError.ts"
 import type { Type } from "../Call.ts"
 import { Message } from "../Message.ts"
 
@@ -53,7 +53,7 @@ interface Row {
 }
 
 interface DeadRow extends Pick<Row, "message_id" | "payload"> {
-  readonly reason: string
+  readonly reason: LossReason
   readonly status: number | null
   readonly attempts: number
   readonly died_at: number
@@ -61,7 +61,7 @@ interface DeadRow extends Pick<Row, "message_id" | "payload"> {
 
 /** The reason of a dead letter. */
 export interface Death {
-  readonly reason: string
+  readonly reason: LossReason
   readonly status: number | undefined
   readonly attempts: number
 }
@@ -242,6 +242,22 @@ export const make = Effect.fnUntraced(function* (sql: SqlClient, name: string) {
       Effect.map(
         sql`SELECT 1 AS one FROM ${outbox} WHERE seq <= ${until} AND NOT seq ${oneOf(but)} ORDER BY seq LIMIT 1`,
         (rows) => rows.length > 0
+      ),
+
+    /** Whether a message is pending or dead; nothing if it is neither. */
+    find: (messageId: string) =>
+      Effect.map(
+        sql<
+          Death & { readonly dead: number }
+        >`SELECT 0 AS dead, '' AS reason, CAST(NULL AS INTEGER) AS status, 0 AS attempts
+            FROM ${outbox} WHERE message_id = ${toText(messageId)}
+          UNION ALL SELECT 1 AS dead, reason, status, attempts FROM ${dead} WHERE message_id = ${toText(messageId)} ORDER BY dead`,
+        ([found]) =>
+          found === undefined
+            ? undefined
+            : found.dead === 0
+              ? ("pending" as const)
+              : { reason: found.reason, status: found.status ?? undefined, attempts: found.attempts }
       ),
 
     /** When the oldest message was written. */
