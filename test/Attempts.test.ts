@@ -349,10 +349,10 @@ describe("Attempts: Retry-After", () => {
     Effect.gen(function* () {
       lines.length = 0
       const sent = yield* AnalyticsTest.Sent
-      yield* sent.respond({ status: 200, after: 5_000 }, limited("20"), limited("20"), limited("20"))
+      yield* sent.respond({ status: 200, after: 5_000 }, limited("15"), limited("15"), limited("15"))
       yield* trackMany(1, 2)
-      yield* elapse("41 seconds", "1 seconds")
-      assert.deepStrictEqual(limits(), ["rate limited for 40.0 s"])
+      yield* elapse("31 seconds", "1 seconds")
+      assert.deepStrictEqual(limits(), ["rate limited for 30.0 s"])
     }).pipe(logged({ batchSize: 1, maxInFlight: 2 }))
   )
 

@@ -2,7 +2,9 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as MemoryOutbox from "../src/MemoryOutbox.ts"
+import * as Message from "../src/Message.ts"
 import * as Outbox from "../src/Outbox.ts"
+import * as Outcome from "../src/Outcome.ts"
 import { outboxSuite } from "./outboxSuite.ts"
 import { breathe, message, messages } from "./support.ts"
 
@@ -40,5 +42,27 @@ describe("MemoryOutbox.layer", () => {
       assert(Exit.isFailure(yield* Effect.fromNullishOr(waiting.pollUnsafe())))
       assert.strictEqual((yield* outbox.counts).accepted, 1)
     }).pipe(Effect.provide(MemoryOutbox.layer({ maxQueueSize: 1, overflow: "wait" })))
+  )
+
+  it.effect("knows the time of the oldest call that is not settled, taken or not", () =>
+    Effect.gen(function* () {
+      const outbox = yield* Outbox.Outbox
+      const oldest = Effect.map(outbox.counts, (counts) => counts.oldestPendingAt)
+      const settle = (batch: Outcome.Delivered["messages"]) =>
+        outbox.settle(Outcome.Outcome.Delivered({ messages: batch, status: 200, attempts: 1 }))
+      for (const madeAt of [1_000, 2_000]) {
+        yield* outbox.offer(new Message.Message("track", `id ${madeAt}`, "{}", 2, 0, madeAt))
+      }
+      assert.strictEqual(yield* oldest, 1_000)
+      const first = yield* outbox.take(1)
+      assert.strictEqual(yield* oldest, 1_000)
+      yield* settle(first)
+      assert.strictEqual(yield* oldest, 2_000)
+      yield* settle(yield* outbox.take(1))
+      assert.notProperty(yield* outbox.counts, "oldestPendingAt")
+      // One that was made in another process has no time.
+      yield* outbox.offer(message("first"))
+      assert.notProperty(yield* outbox.counts, "oldestPendingAt")
+    }).pipe(Effect.provide(MemoryOutbox.layer()))
   )
 })

@@ -224,6 +224,7 @@ describe("Transport: the answer", () => {
       )
       assert.strictEqual(answer._tag, expected)
       assert.strictEqual(answer.status, 200)
+      if (answer._tag === "Transient") assert.strictEqual(answer.detail, "an HTML page instead of an API's answer")
     })
   )
 
