@@ -121,6 +121,7 @@ interface CallByType {
   readonly group: GroupFields & UserIdOrAnonymousId
   readonly alias: AliasFields & UserIdentity
 }
+
 export type { CallByType as Calls }
 
 // By their place in `CallByType`: so the messages of the compiler have the names of the parts, which say what is missing.
@@ -139,6 +140,7 @@ export type Group = CallByType["group"]
 export type Alias = CallByType["alias"]
 
 type CallType = keyof CallByType
+
 export type { CallType as Type }
 
 /** A call with its type: an element of a stream of calls. */

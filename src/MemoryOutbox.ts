@@ -163,7 +163,10 @@ export const make = Effect.fnUntraced(function* (
         takenBytes -= bytes
         counts[end] += messages.length
         capacity.remove(messages.length, bytes)
-        return Effect.ensuring(notify({ ...outcome, messages }), Effect.sync(() => countDown(waiting, ended, end)))
+        return Effect.ensuring(
+          notify({ ...outcome, messages }),
+          Effect.sync(() => countDown(waiting, ended, end))
+        )
       })
     )
 

@@ -122,6 +122,8 @@ interface OutboxOptions {
   /** What happens to a call when the bound is reached. @default "refuse" */
   readonly overflow?: Overflow | undefined
 }
+
+// Editors show the name of the declaration, in which `Options` would say little.
 export type { OutboxOptions as Options }
 
 /** What `overflow` is set to, or is when it is left out. */
