@@ -16,6 +16,7 @@ import * as Delivery from "./Delivery.ts"
 import type { CurrentIdentity } from "./Enrichment.ts"
 import "./internal/compiled.ts"
 import * as FanOut from "./internal/FanOut.ts"
+import type { Summary } from "./internal/Submitter.ts"
 import * as Submitter from "./internal/Submitter.ts"
 import * as MemoryOutbox from "./MemoryOutbox.ts"
 import type * as Outbox from "./Outbox.ts"
@@ -28,7 +29,7 @@ import * as Transport from "./Transport.ts"
 // ---------------------------------------------------------------------------------------------------------------------
 
 /** The answer to a flush or a close: `{ delivered, dropped, rejected, pending }`. */
-export type { Summary } from "./internal/Submitter.ts"
+export type { Summary }
 
 /** The six calls. Each resolves when the message is accepted, not when it is delivered. */
 export interface Calls<R = never> {
@@ -56,12 +57,12 @@ export type IdentifiedCalls<R = never> = {
 /** A client: the six calls, flush, close and counts. */
 export interface Service extends Calls {
   /** Resolves when everything that was accepted before it is delivered or dropped. Any number may overlap. */
-  readonly flush: Effect.Effect<Submitter.Summary>
+  readonly flush: Effect.Effect<Summary>
   /**
    * Takes no more calls, delivers the accepted messages until `closeTimeout`, and drops the rest; a durable outbox keeps it.
    * The end of the layer's scope does the same. Idempotent.
    */
-  readonly close: Effect.Effect<Submitter.Summary>
+  readonly close: Effect.Effect<Summary>
   /** Counts since the client was made. */
   readonly stats: Effect.Effect<Outcome.Stats>
 }
@@ -135,15 +136,12 @@ export const confirmed: ConfirmedCalls = Call.byType(
 )
 
 /** Resolves when everything that was accepted before it is delivered or dropped. */
-export const flush: Effect.Effect<Submitter.Summary, never, Analytics> = Effect.flatMap(
-  Analytics,
-  (analytics) => analytics.flush
-)
+export const flush: Effect.Effect<Summary, never, Analytics> = Effect.flatMap(Analytics, (analytics) => analytics.flush)
 
 const within = (
   way: "flush" | "close",
   timeout: Settings.DurationInput
-): Effect.Effect<Submitter.Summary, InvalidSetting, Analytics> =>
+): Effect.Effect<Summary, InvalidSetting, Analytics> =>
   Effect.flatMap(Analytics, (analytics) =>
     Effect.flatMap(
       Settings.read(() => Settings.millis("timeout", timeout, 0)),

@@ -56,6 +56,7 @@ interface DeliveryOptions {
   readonly closeTimeout?: Settings.DurationInput | undefined
 }
 
+// Editors show the name of the declaration, in which `Options` would say little.
 export type { DeliveryOptions as Options }
 
 // ---------------------------------------------------------------------------------------------------------------------

@@ -148,6 +148,7 @@ interface OutboxOptions {
   readonly overflow?: Overflow | undefined
 }
 
+// Editors show the name of the declaration, in which `Options` would say little.
 export type { OutboxOptions as Options }
 
 /** What `overflow` is set to, or is when it is left out. */

@@ -77,6 +77,36 @@ describe("a planned call over a mock", () => {
   )
 })
 
+describe("confirmed calls", () => {
+  const send = (event: string) => Analytics.confirmed.track({ userId: "u1", event })
+
+  it.effect("succeed when their message is delivered, and do not wait for those behind it", () =>
+    Effect.gen(function* () {
+      yield* (yield* AnalyticsTest.Sent).respond(200, "never")
+      const confirmed = yield* Effect.forkChild(send("Contract Signed"), { startImmediately: true })
+      yield* Analytics.track({ userId: "u1", event: "Signed In" })
+      yield* Fiber.join(confirmed)
+      assert.deepStrictEqual(
+        (yield* messages).map((message) => message.type === "track" && message.event),
+        ["Contract Signed"]
+      )
+      assert.deepInclude(yield* Analytics.closeWithin(0), { dropped: 1 })
+    }).pipe(Effect.provide(AnalyticsTest.layer({ batchSize: 1 })))
+  )
+
+  it.effect("fail with the reason why their message is dropped, or not accepted", () =>
+    Effect.gen(function* () {
+      yield* (yield* AnalyticsTest.Sent).respond(400)
+      assert.deepInclude(yield* Effect.flip(send("Contract Signed")), {
+        _tag: "DeliveryError",
+        reason: "rejected",
+        status: 400
+      })
+      assert.strictEqual((yield* Effect.flip(send("")))._tag, "InvalidCall")
+    }).pipe(Effect.provide(AnalyticsTest.layer()))
+  )
+})
+
 describe("a flush with a deadline", () => {
   it.effect("answers with what is delivered, dropped and pending by then, and the calls that were not accepted", () =>
     Effect.gen(function* () {

@@ -132,6 +132,11 @@ const projects: ReadonlyArray<Project> = [
   { name: "jest-swc", arrives: ["Tested"], run: jest },
   { name: "vitest", arrives: ["Tested"], run: async (cwd, peer) => void (await program(cwd, peer, "vitest", "run")) },
   {
+    name: "editor",
+    arrives: [],
+    run: async (cwd, peer) => void (await program(cwd, peer, process.execPath, "hover.js"))
+  },
+  {
     name: "node-test",
     arrives: ["Tested"],
     run: async (cwd, peer) => void (await program(cwd, peer, process.execPath, "--test"))
