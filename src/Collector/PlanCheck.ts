@@ -1,11 +1,11 @@
 /** A tracking plan as a collector uses it: finds what breaks the plan, and counts what was seen of it. */
 import * as Result from "effect/Result"
+import { formatPath } from "../AnalyticsError.ts"
 import type * as Call from "../Call.ts"
 import type * as Json from "../internal/Json.ts"
 import type { AnyPlan } from "../TrackingPlan/check/Plan.ts"
 import { Rules } from "../TrackingPlan/check/Rule.ts"
 import type { Violation } from "../TrackingPlan/check/Violation.ts"
-import { pathText } from "./Judge.ts"
 import type { Coverage, Problem, Seen } from "./Received.ts"
 
 interface Count {
@@ -92,7 +92,11 @@ export const nameOf = ({ event, name, type }: Json.Data): string | undefined => 
 const problemsOf = (key: string, result: Result.Result<unknown, ReadonlyArray<Violation>>): ReadonlyArray<Problem> =>
   Result.isSuccess(result)
     ? []
-    : result.failure.map(({ expected, path }) => ({ rule: "plan", path: pathText([key, ...path]), problem: expected }))
+    : result.failure.map(({ expected, path }) => ({
+        rule: "plan",
+        path: formatPath([key, ...path]),
+        problem: expected
+      }))
 
 /** What a client puts into a context by itself breaks no plan. */
 const isTheirs = ({ path }: Problem): boolean => path !== "context.library" && path !== "context.protocols"

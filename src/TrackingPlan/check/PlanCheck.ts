@@ -8,7 +8,7 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Metric from "effect/Metric"
 import * as Redacted from "effect/Redacted"
-import { type InvalidSetting, PlanViolation } from "../../AnalyticsError.ts"
+import { formatPath, type InvalidSetting, PlanViolation } from "../../AnalyticsError.ts"
 import type { Data, Type } from "../../Call.ts"
 import type { Check } from "../../internal/Check.ts"
 import * as Json from "../../internal/Json.ts"
@@ -293,7 +293,7 @@ const flag = (message: Message.Wire, violations: ReadonlyArray<Violation>): void
   const before = Array.isArray(protocols.violations) ? protocols.violations : []
   const flags = violations.map(({ expected, kind, path }) => ({
     type: words[kind],
-    field: path.join("."),
+    field: formatPath(path),
     description: expected
   }))
   context.protocols = { ...protocols, violations: [...before, ...flags] }
