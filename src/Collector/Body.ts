@@ -7,7 +7,7 @@ import * as Effect from "effect/Effect"
 import * as HttpServerRequest from "effect/http/HttpServerRequest"
 
 /** Bytes of UTF-8, as sent and after decompression; containers inside one another. */
-export const bodyLimits = { sent: 1_000_000, decoded: 4_000_000, ratio: 100, depth: 128 } as const
+const bodyLimits = { sent: 1_000_000, decoded: 4_000_000, ratio: 100, depth: 128 } as const
 
 /** A body that cannot be read, with the status of the answer. */
 export class UnreadableBody extends Data.TaggedError("UnreadableBody")<{

@@ -25,7 +25,7 @@ export const isAllowedOrigin = (allowed: ReadonlySet<string>, { headers: { origi
   origin !== undefined && allowed.has(origin)
 
 /** The headers of every response. */
-export const securityHeaders = {
+const securityHeaders = {
   "content-security-policy":
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; " +
     "base-uri 'none'; frame-ancestors 'none'; form-action 'none'",

@@ -7,10 +7,9 @@
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { Analytics } from "../../Analytics.ts"
+import { dataKey, nameOf, type Type } from "../../Call.ts"
 import { type Data, isData } from "../../internal/Json.ts"
-import type * as Message from "../../Message.ts"
 import { around } from "../check/Plan.ts"
-import { dataOf, nameOf } from "../check/PlanCheck.ts"
 
 export interface ObserveOptions {
   /** The name of the plan. */
@@ -43,12 +42,12 @@ export const observe = ({ maxEvents = 1_000, maxProperties = 200, name }: Observ
   const events = new Map<string, { readonly type: string; readonly name: string; readonly data: Seen }>()
   const record = (message: Data) => {
     const type = String(message.type)
-    const event = nameOf(message as Message.Wire) ?? ""
+    const event = nameOf(message) ?? ""
     const key = `${type} ${event}`
     if (type === "alias" || (!events.has(key) && events.size >= maxEvents)) return
     const found = events.get(key) ?? { type, name: event, data: new Seen() }
     events.set(key, found)
-    found.data.add(dataOf(message as Message.Wire) ?? {})
+    found.data.add(message[dataKey(type as Type)] ?? {})
     shrink(found.data, maxProperties)
   }
   return {

@@ -21,7 +21,7 @@ export interface Record {
 export type Format = "ndjson" | "csv"
 
 /** A longer line is rejected without being read into memory; a message may have 32 KiB. */
-export const maxLineBytes = 1024 * 1024
+const maxLineBytes = 1024 * 1024
 
 const newline = 0x0a
 const chunkBytes = 256 * 1024

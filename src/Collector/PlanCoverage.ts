@@ -3,6 +3,7 @@ import * as Result from "effect/Result"
 import { formatPath } from "../AnalyticsError.ts"
 import type * as Call from "../Call.ts"
 import type * as Json from "../internal/Json.ts"
+import { dataKey, nameOf } from "../Call.ts"
 import type { AnyPlan } from "../TrackingPlan/check/Plan.ts"
 import { Rules } from "../TrackingPlan/check/Rule.ts"
 import type { Violation } from "../TrackingPlan/check/Violation.ts"
@@ -19,7 +20,7 @@ interface Count {
 /** How many names of unplanned events are counted: they are data, and have no bound of their own. */
 const maxUnplanned = 1_000
 
-export class PlanCheck {
+export class PlanCoverage {
   private readonly rules: Rules
   private readonly plan: AnyPlan
   private readonly counts = new Map<string, Count>()
@@ -40,7 +41,7 @@ export class PlanCheck {
     if (rule === "unplanned") {
       return [{ rule: "unplanned", path: type === "track" ? "event" : "name", problem: "is not in the plan" }]
     }
-    const key = type === "identify" || type === "group" ? "traits" : "properties"
+    const key = dataKey(type)
     return [...problemsOf(key, rule.decodeSent(message[key] ?? {})), ...inContext]
   }
 
@@ -81,12 +82,6 @@ export class PlanCheck {
       all.flatMap(({ planned, ...seen }) => (planned === wanted ? [seen] : []))
     return { name: this.plan.definition.name, planned: which(true), unplanned: which(false) }
   }
-}
-
-/** The name that a plan knows a message by. */
-export const nameOf = ({ event, name, type }: Json.Data): string | undefined => {
-  const given = type === "track" ? event : type === "page" || type === "screen" ? name : undefined
-  return typeof given === "string" ? given : undefined
 }
 
 const problemsOf = (key: string, result: Result.Result<unknown, ReadonlyArray<Violation>>): ReadonlyArray<Problem> =>
