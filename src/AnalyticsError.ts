@@ -16,12 +16,12 @@ export class InvalidSetting extends Data.TaggedError("InvalidSetting")<{
   }
 }
 
-/** A path as a program would write it: `properties.items[0].name`. */
-const formatPath = (path: ReadonlyArray<string | number>): string =>
+/** A path as a program would write it: `properties.items[0].name`. `*` stands for any name. */
+export const formatPath = (path: ReadonlyArray<string | number>): string =>
   path
     .map((key, index) => {
       if (typeof key === "number") return `[${key}]`
-      if (!/^[\p{ID_Start}$_][\p{ID_Continue}$]*$/u.test(key)) return `[${JSON.stringify(key)}]`
+      if (!/^(\*|[\p{ID_Start}$_][\p{ID_Continue}$]*)$/u.test(key)) return `[${JSON.stringify(key)}]`
       return index === 0 ? key : `.${key}`
     })
     .join("")
@@ -110,7 +110,7 @@ export class PlanViolation extends Data.TaggedError("PlanViolation")<{
 }> {
   override get message(): string {
     const event = this.event === undefined ? "" : ` ${JSON.stringify(this.event)}`
-    const at = this.path.length === 0 ? "" : ` at ${this.path.join(".")}`
+    const at = this.path.length === 0 ? "" : ` at ${formatPath(this.path)}`
     const version = this.version === undefined ? "" : ` (version ${this.version})`
     return `${this.call}${event} breaks the tracking plan${version}${at}: ${this.expected}`
   }

@@ -356,3 +356,13 @@ const hintOf = (path: ReadonlyArray<string | number>, problem: string, data: Dat
   const slip = Object.keys(data).find((name) => wanted.includes(meantBy(name)))
   return slip === undefined ? "" : ` (did you mean ${meantBy(slip)} by ${slip}?)`
 }
+
+/** @internal The name of the event, page or screen that a call is about. */
+export const nameOf = ({ event, name, type }: Data): string | undefined => {
+  const given = type === "track" ? event : type === "page" || type === "screen" ? name : undefined
+  return typeof given === "string" ? given : undefined
+}
+
+/** @internal The field that holds the data of a call. */
+export const dataKey = (type: Type): "traits" | "properties" =>
+  type === "identify" || type === "group" ? "traits" : "properties"

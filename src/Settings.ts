@@ -189,13 +189,16 @@ export const decode = <S extends Schema.Struct.Fields>(
 export const variableOf = (setting: string): string =>
   `ANALYTICS_${setting.replace(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase()}`
 
+/** The settings that are in the environment: all but the headers, which no single string holds. */
+const inEnvironment = Object.entries(Settings.fields).filter(([name]) => name !== "headers")
+
 /**
  * The settings in environment variables, for programs without a `ConfigProvider`. Throws an `InvalidSetting` that names a
  * variable whose value cannot work.
  */
 export const fromVariables = (environment: Readonly<Record<string, string | undefined>>): typeof Settings.Type => {
   const settings: Record<string, unknown> = {}
-  for (const name of Object.keys(Settings.fields)) {
+  for (const [name] of inEnvironment) {
     const text = environment[variableOf(name)]
     if (text === undefined) continue
     settings[name] = /^-?[\d.]+$/.test(text) ? Number(text) : text === "true" ? true : text === "false" ? false : text
@@ -210,16 +213,10 @@ export const fromVariables = (environment: Readonly<Record<string, string | unde
 export const config = (): Config.Config<Omit<typeof Settings.Type, "headers">> =>
   Config.all(
     Object.fromEntries(
-      Object.entries(Settings.fields)
-        // No single string holds headers.
-        .filter(([name]) => name !== "headers")
-        .map(([name, field]) => [
-          name,
-          Config.map(
-            Config.option(Config.schema(Schema.toType(field) as never, variableOf(name))),
-            Option.getOrUndefined
-          )
-        ])
+      inEnvironment.map(([name, field]) => [
+        name,
+        Config.map(Config.option(Config.schema(Schema.toType(field) as never, variableOf(name))), Option.getOrUndefined)
+      ])
     )
   ) as Config.Config<typeof Settings.Type>
 

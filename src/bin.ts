@@ -10,5 +10,5 @@ process.stdout.on("error", (error: NodeJS.ErrnoException) => process.exit(error.
 
 NodeRuntime.runMain(Effect.provide(Cli.run, NodeServices.layer), {
   disableErrorReporting: true,
-  teardown: (exit, onExit) => onExit(Cli.codeOf(exit))
+  teardown: (exit, onExit) => onExit(Cli.exitCodeOf(exit))
 })

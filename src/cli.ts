@@ -28,7 +28,7 @@ import { screen } from "./cli/screen.ts"
 import { track } from "./cli/track.ts"
 import { library } from "./Message.ts"
 
-export { codeOf } from "./cli/internal/Exit.ts"
+export { exitCodeOf } from "./cli/internal/Exit.ts"
 
 export const cli = Command.make("effect-analytics").pipe(
   Command.withDescription("Send, import and check analytics events, and see them arrive"),
@@ -60,7 +60,7 @@ const presenter = (isJson: boolean): CliOutput.Presenter => ({
   }
 })
 
-/** Runs the command of these arguments, and reports its failure. The exit code is `codeOf` of how it exits. */
+/** Runs the command of these arguments, and reports its failure. The exit code is `exitCodeOf` how it exits. */
 export const run = Effect.gen(function* () {
   const args = yield* Effect.flatMap(Stdio.Stdio, (stdio) => stdio.args)
   const isJson = wantsJson(args)

@@ -1,5 +1,8 @@
 /**
- * All modules by name. Import a module itself (`effect-analytics/Analytics`) to bundle no more than it.
+ * The client and what is around it, by name. Import a module itself (`effect-analytics/Analytics`) to bundle no more than it.
+ *
+ * What is not here has to be imported by its own name: modules for tests (`AnalyticsTest`, `plainTest`), tools (`Collector`,
+ * `Debugger`), servers of Effect (`RequestMiddleware`) and databases (`SqlOutbox`), and the plans of `spec` and of JSON.
  */
 export * as Analytics from "./Analytics.ts"
 export * as AnalyticsError from "./AnalyticsError.ts"

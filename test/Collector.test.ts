@@ -17,9 +17,11 @@ import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/testing/TestClock"
 import * as Analytics from "effect-analytics/Analytics"
+import { formatPath, InvalidCall, PlanViolation } from "effect-analytics/AnalyticsError"
 import * as Collector from "effect-analytics/Collector"
 import * as TrackingPlan from "effect-analytics/TrackingPlan"
 import * as PlanJson from "effect-analytics/TrackingPlan/json"
+import { problemsOf } from "../src/cli/internal/Problems.ts"
 
 const key = "a-key-for-the-collector"
 const basic = `Basic ${btoa(`${key}:`)}`
@@ -425,6 +427,17 @@ describe("a tracking plan", () => {
     }
   })
   const coverage = Collector.Collector.use(({ coverage }) => coverage)
+
+  it("has the path of a field as the errors and the flags of the client have it", () => {
+    const path = ["properties", "items", 0, "unit price"]
+    const text = `properties.items[0]["unit price"]`
+    const broken = { call: "track", path, problem: "is wrong" }
+    assert.include(new InvalidCall(broken).message, `track: ${text} is wrong`)
+    assert.deepStrictEqual(problemsOf("track", {}, new InvalidCall(broken))[0], { path: text, problem: "is wrong" })
+    const violation = new PlanViolation({ call: "track", violation: "type", path, expected: "Expected number" })
+    assert.include(violation.message, ` at ${text}: Expected number`)
+    assert.strictEqual(formatPath(["properties", "scores", "*"]), "properties.scores.*")
+  })
 
   it.live("finds violations with their path, and shows what was seen of the plan", () =>
     run(

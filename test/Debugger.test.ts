@@ -250,13 +250,17 @@ describe("the page", { timeout: 60_000 }, () => {
       const plan = TrackingPlan.make({
         name: "Tea shop",
         events: {
-          "Order Completed": Schema.Struct({ orderId: Schema.String, total: Schema.Finite }),
+          "Order Completed": Schema.Struct({
+            orderId: Schema.String,
+            total: Schema.optional(Schema.Finite),
+            items: Schema.optional(Schema.Array(Schema.Struct({ "unit price": Schema.Finite })))
+          }),
           "Signed Up": Schema.Struct({ plan: Schema.String })
         }
       })
       await send([
         order(1),
-        order(2, { properties: { orderId: "o2", total: "2" } }),
+        order(2, { properties: { orderId: "o2", items: [{ "unit price": "2" }] } }),
         order(3, { event: "Cart Viewed" })
       ])
       await page.keyboard.press("3")
@@ -281,8 +285,8 @@ describe("the page", { timeout: 60_000 }, () => {
       await page.locator(".row.violation").click()
       const problem = page.locator(".problems.violation li")
       await problem.waitFor()
-      assert.include(await problem.textContent(), "properties.total")
-      assert.include(await page.locator(".json .marked").textContent(), `"total": "2"`)
+      assert.include(await problem.textContent(), `properties.items[0]["unit price"]`)
+      assert.include(await page.locator(".json .marked").textContent(), `"unit price": "2"`)
       await page.keyboard.press("3")
       await page.getByRole("button", { name: "Remove the plan" }).click()
       await page.getByText("No tracking plan").waitFor()

@@ -12,7 +12,7 @@ import * as Analytics from "../src/Analytics.ts"
 import { InvalidSetting } from "../src/AnalyticsError.ts"
 import * as AnalyticsTest from "../src/AnalyticsTest.ts"
 import { createAnalytics, type Settings } from "../src/plain.ts"
-import { defaults, limits } from "../src/Settings.ts"
+import { defaults, fromVariables, limits } from "../src/Settings.ts"
 
 const nowhere = Layer.succeed(
   HttpClient.HttpClient,
@@ -142,6 +142,14 @@ const assertNames = (error: unknown, setting: string) => {
   }
 }
 
+const fromEnvironment = (env: Record<string, string>) =>
+  failureOf(
+    Analytics.layerFromConfig.pipe(
+      Layer.provide(nowhere),
+      Layer.provide(ConfigProvider.layer(ConfigProvider.fromEnvRecord(env)))
+    )
+  )
+
 describe("Settings that cannot work", () => {
   it.effect.each(invalid)("fail the layer: %s %s", ([setting, , given]) =>
     Effect.gen(function* () {
@@ -173,14 +181,6 @@ describe("Settings that cannot work", () => {
       assertNames(yield* failureOf(Layer.provide(Analytics.layer(open), nowhere)), "writeKey")
     })
   )
-
-  const fromEnvironment = (env: Record<string, string>) =>
-    failureOf(
-      Analytics.layerFromConfig.pipe(
-        Layer.provide(nowhere),
-        Layer.provide(ConfigProvider.layer(ConfigProvider.fromEnvRecord(env)))
-      )
-    )
 
   it.effect("fail layerFromConfig, with the name of the variable", () =>
     Effect.gen(function* () {
@@ -249,6 +249,14 @@ describe("Settings that work", () => {
   it.each(valid)("make a plain client: %s", async (_, given) => {
     assert.isUndefined(await thrownBy(given))
   })
+
+  it.effect("no variable holds headers, in both faces", () =>
+    Effect.gen(function* () {
+      const environment = { ANALYTICS_WRITE_KEY: "key", ANALYTICS_HEADERS: "x-tenant: a" }
+      assert.isUndefined(yield* fromEnvironment(environment))
+      assert.deepStrictEqual(fromVariables(environment), {})
+    })
+  )
 
   it.effect("overflow wait is for those who can wait", () =>
     Effect.gen(function* () {

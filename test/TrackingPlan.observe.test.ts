@@ -11,6 +11,7 @@ import * as Shop from "../examples/Shop.ts"
 import * as Visitors from "../examples/visitors.ts"
 import * as Analytics from "../src/Analytics.ts"
 import * as AnalyticsTest from "../src/AnalyticsTest.ts"
+import type { Data } from "../src/internal/Json.ts"
 import * as PlanCode from "../src/TrackingPlan/codegen.ts"
 import * as PlanJson from "../src/TrackingPlan/json.ts"
 import * as TrackingPlan from "../src/TrackingPlan.ts"
@@ -138,7 +139,7 @@ describe("TrackingPlan.observe", () => {
   })
 
   it("names that are data are forgotten, and memory is bounded", () => {
-    const observed = TrackingPlan.observe({ maxEvents: 3, maxProperties: 5 })
+    const observed = TrackingPlan.observe({ maxEvents: 3, maxProperties: 6 })
     for (let n = 0; n < 10; n++) {
       observed.record({ type: "track", event: "Scored", properties: { scores: { [`${n}${secret}`]: n } } })
       observed.record({ type: "track", event: "Nested", properties: { all: { [`${n}`]: { a: n, b: { c: [n] } } } } })
@@ -150,6 +151,30 @@ describe("TrackingPlan.observe", () => {
     assert.deepStrictEqual(Object.keys(events ?? {}), ["Scored", "Nested", "Event 0"])
     assert.include(json, '"scores":{"type":"object","additionalProperties":{"type":"integer"}}')
     assert.include(json, '"b":{"type":"object","properties":{"c":{"type":"array","items":{"type":"integer"}}}')
+  })
+
+  it("keeps at most maxProperties of one event, at all levels together, and a plan that all of it keeps", () => {
+    const wide = (levels: number): object =>
+      levels === 0 ? { x: 1 } : Object.fromEntries(["a", "b", "c"].map((name) => [name, wide(levels - 1)]))
+    const deep = (levels: number): object =>
+      levels === 0 ? [1] : levels % 2 ? [deep(levels - 1)] : { x: deep(levels - 1) }
+    // A record and a list at the same place, so that no object has two names.
+    const both = (levels: number): object =>
+      levels === 0 ? [1] : [{ x: both(levels - 1) }, [both(levels - 1)], [[both(levels - 1)]]]
+    const messages = [wide(6), { x: deep(300) }, { x: both(5) }, {}].map((properties, n) => ({
+      type: "track",
+      event: `Event ${n % 3}`,
+      properties
+    })) as ReadonlyArray<Data>
+    const observed = TrackingPlan.observe({ maxProperties: 50 })
+    for (const message of messages) observed.record(message)
+    for (const { rules } of (observed.toJson() as { rules: { events: ReadonlyArray<{ rules: object }> } }).rules
+      .events) {
+      // One type for each, and for the rules and the properties as a whole.
+      assert.isAtMost(JSON.stringify(rules).match(/"type"/g)?.length ?? 0, 52)
+    }
+    const plan = PlanJson.fromJson(observed.toJson(), { strict: true })
+    for (const message of messages) assert.deepStrictEqual(plan.violations(message), [])
   })
 })
 

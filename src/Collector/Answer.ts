@@ -24,8 +24,8 @@ export type Answer =
   /** The request is read, and never answered. */
   | "silence"
 
-/** An answer with its defaults. */
-export interface Plan {
+/** What is sent for an answer: its defaults are filled in. */
+export interface Response {
   /** 0 if there is no answer. */
   readonly status: number
   readonly headers: Readonly<Record<string, string>>
@@ -40,7 +40,7 @@ export const isSuccess = (status: number): boolean => status >= 200 && status < 
 export const bodyOf = (status: number, message?: string): string =>
   JSON.stringify({ success: isSuccess(status), ...(message === undefined ? {} : { message }) })
 
-export const planOf = (answer: Answer): Plan => {
+export const responseOf = (answer: Answer): Response => {
   if (typeof answer === "string") {
     return { status: 0, headers: {}, body: "", delay: 0, taken: answer === "reset after", fault: answer }
   }

@@ -3,12 +3,13 @@
  * with the requests that they came in.
  */
 import { createHash } from "node:crypto"
+import { nameOf } from "../Call.ts"
 import * as Json from "../internal/Json.ts"
 import { limits } from "../Settings.ts"
 import type { AnyPlan } from "../TrackingPlan/check/Plan.ts"
 import * as Answer from "./Answer.ts"
 import { isType, judge } from "./Judge.ts"
-import { nameOf, PlanCheck } from "./PlanCheck.ts"
+import { PlanCoverage } from "./PlanCoverage.ts"
 import { type Coverage, type Problem, Received, type Request, type Totals, type Verdict } from "./Received.ts"
 import { Ring } from "./Ring.ts"
 
@@ -58,7 +59,7 @@ export class Journal {
   private readonly batches = new Map<string, { count: number; last: number }>()
   private readonly maxMessages: number
   private readonly maxBytes: number
-  private plan: PlanCheck | undefined
+  private plan: PlanCoverage | undefined
   private bytes = 0
   private epoch = 1
   private lastMessage = 0
@@ -72,18 +73,18 @@ export class Journal {
   }) {
     this.maxMessages = options.maxMessages
     this.maxBytes = options.maxBytes
-    this.plan = options.plan && new PlanCheck(options.plan)
+    this.plan = options.plan && new PlanCoverage(options.plan)
   }
 
   /** Records a request and its messages. Returns the answer for the client: `answer`, unless the API refuses the request. */
-  enter(incoming: Incoming, answer: Answer.Plan): Answer.Plan {
+  enter(incoming: Incoming, answer: Answer.Response): Answer.Response {
     const texts = incoming.messages.map((message) => JSON.stringify(message))
     const sizes = texts.map(Json.byteLength)
     const refusal = incoming.refusal ?? refusalOf(incoming, sizes)
     const given =
       refusal === undefined
         ? answer
-        : { ...Answer.planOf(refusal.status), body: Answer.bodyOf(refusal.status, refusal.problem) }
+        : { ...Answer.responseOf(refusal.status), body: Answer.bodyOf(refusal.status, refusal.problem) }
     const request = this.addRequest(incoming, given, refusal?.problem)
     const shared = problemsOfBatch(incoming)
     for (const [index, message] of incoming.messages.entries()) {
@@ -93,7 +94,7 @@ export class Journal {
     return given
   }
 
-  private addRequest(incoming: Incoming, answer: Answer.Plan, problem: string | undefined): Request {
+  private addRequest(incoming: Incoming, answer: Answer.Response, problem: string | undefined): Request {
     const id = ++this.lastRequest
     const batch = batchKey(incoming.messages) ?? `request ${id}`
     const known = this.batches.get(batch) ?? { count: 0, last: id }
@@ -273,7 +274,7 @@ export class Journal {
 
   /** Checks the kept messages and all later ones against this plan. */
   loadPlan(plan: AnyPlan | undefined): void {
-    this.plan = plan && new PlanCheck(plan)
+    this.plan = plan && new PlanCoverage(plan)
     this.epoch++
     this.messages.update((received) => this.rejudged(received))
   }

@@ -1,17 +1,11 @@
 /**
  * Checks a message by the rules of the client's own calls: the Schemas of the six calls and the limits of the API.
  */
+import { formatPath } from "../AnalyticsError.ts"
 import * as Call from "../Call.ts"
 import * as Json from "../internal/Json.ts"
 import { limits } from "../Settings.ts"
 import type { Problem } from "./Received.ts"
-
-/** A path as people write it: `properties.items[2].price`. */
-export const pathText = (path: ReadonlyArray<string | number>): string =>
-  path.reduce<string>((text, key) => {
-    if (typeof key === "number") return `${text}[${key}]`
-    return text === "" ? key : `${text}.${key}`
-  }, "")
 
 export const isType = (type: unknown): type is Call.Type => Call.types.some((known) => known === type)
 
@@ -30,7 +24,7 @@ export const judge = (message: unknown, size?: number): ReadonlyArray<Problem> =
     found.push({ rule: "message-bytes", path: largestPath(message), problem })
   }
   const broken = Call.check(type, message)
-  if (broken !== undefined) found.push({ rule: "call", path: pathText(broken.path), problem: broken.problem })
+  if (broken !== undefined) found.push({ rule: "call", path: formatPath(broken.path), problem: broken.problem })
   return found
 }
 
@@ -51,5 +45,5 @@ const largestPath = (message: Json.Data): string => {
     at = largest.value
     bytes = largest.bytes
   }
-  return pathText(path)
+  return formatPath(path)
 }

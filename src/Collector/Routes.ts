@@ -45,7 +45,7 @@ export const install = Effect.fnUntraced(function* (parts: Parts) {
   /** Records a request whose body is not read. */
   const enterUnread = Effect.fnUntraced(function* (
     request: HttpServerRequest.HttpServerRequest,
-    plan: Answer.Plan,
+    plan: Answer.Response,
     refusal?: Journal.Incoming["refusal"]
   ) {
     const receivedAt = yield* Clock.currentTimeMillis
@@ -59,7 +59,7 @@ export const install = Effect.fnUntraced(function* (parts: Parts) {
     if (!Guard.isSameOrigin(request) && !Guard.isAllowedOrigin(parts.origins, request)) return forbidden
     const scripted = parts.next()
     if (scripted === "reset before") {
-      yield* enterUnread(request, Answer.planOf(scripted))
+      yield* enterUnread(request, Answer.responseOf(scripted))
       return yield* parts.reset(request)
     }
     const body = yield* Effect.result(Body.read)
@@ -80,7 +80,7 @@ export const install = Effect.fnUntraced(function* (parts: Parts) {
         messages,
         refusal
       },
-      Answer.planOf(answer)
+      Answer.responseOf(answer)
     )
     parts.changed()
     if (plan.delay > 0) yield* Effect.sleep(plan.delay)
@@ -112,7 +112,7 @@ export const install = Effect.fnUntraced(function* (parts: Parts) {
     Effect.gen(function* () {
       const request = yield* HttpServerRequest.HttpServerRequest
       if (!Guard.isSameOrigin(request) && !Guard.isAllowedOrigin(parts.origins, request)) return forbidden
-      yield* enterUnread(request, Answer.planOf(unknownPath.status), unknownPath)
+      yield* enterUnread(request, Answer.responseOf(unknownPath.status), unknownPath)
       return HttpServerResponse.text(Answer.bodyOf(unknownPath.status, unknownPath.problem), {
         status: unknownPath.status,
         contentType: "application/json"

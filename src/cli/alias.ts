@@ -1,6 +1,6 @@
 /** `effect-analytics alias`: two ids of one user. */
 import * as Flag from "effect/cli/Flag"
-import { optional } from "./internal/Connection.ts"
+import { optional } from "./internal/Flags.ts"
 import * as SingleCall from "./internal/SingleCall.ts"
 
 export const alias = SingleCall.make("alias", {

@@ -18,13 +18,15 @@ import * as Transport from "../Transport.ts"
 import { adviceOn } from "./internal/Advice.ts"
 import { outcomeOf } from "./internal/Client.ts"
 import * as Connection from "./internal/Connection.ts"
+import * as Flags from "./internal/Flags.ts"
 import { Findings } from "./internal/Exit.ts"
+import * as Input from "./internal/Input.ts"
 import * as Output from "./internal/Output.ts"
 import * as Proxy from "./internal/Proxy.ts"
 
 const config = {
   connection: Connection.flags,
-  send: Connection.toggle(
+  send: Flags.toggle(
     "send",
     'Send one event, track "effect-analytics check", to look for in the debugger of the source'
   )
@@ -193,12 +195,9 @@ const connectionFindings = Effect.fnUntraced(function* (url: URL) {
 
 /** Fails with the code of the error, such as `ENOTFOUND`. */
 const attempt = <A>(body: () => Promise<A>): Effect.Effect<A, string> =>
-  Effect.tryPromise({ try: body, catch: codeOf }).pipe(
+  Effect.tryPromise({ try: body, catch: (error) => Input.codeOf(error) ?? "network" }).pipe(
     Effect.timeoutOrElse({ duration: patience, orElse: () => Effect.fail("timeout") })
   )
-
-const codeOf = (error: unknown): string =>
-  typeof error === "object" && error !== null && "code" in error ? String(error.code) : "network"
 
 const connect = <A = void>(socket: Net.Socket, event: string, look?: () => A): Promise<A> =>
   new Promise((resolve, reject) => {

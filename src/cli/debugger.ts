@@ -5,8 +5,9 @@ import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import { optional, toggle, usageOf } from "./internal/Connection.ts"
+import { usageOf } from "./internal/Connection.ts"
 import { type CommandError, failed } from "./internal/Exit.ts"
+import { optional, toggle } from "./internal/Flags.ts"
 import * as Input from "./internal/Input.ts"
 import * as Output from "./internal/Output.ts"
 import * as PlanFile from "./internal/PlanFile.ts"
@@ -62,12 +63,10 @@ export const debuggerCommand = Command.make("debugger", config, ({ plan, ...opti
   ])
 )
 
-const portError = (port: number, cause: unknown): CommandError => {
-  const code = Input.codeOf(cause)
-  return code.includes("EADDRINUSE")
+const portError = (port: number, cause: unknown): CommandError =>
+   Input.codeOf(cause) === "EADDRINUSE"
     ? failed(
         `port ${port} is in use`,
         "Another debugger may be running. Give --port 8687, or --port 0 for any free one"
       )
-    : failed(`port ${port} can't be listened on${code}`, "Give another --port, or another --bind")
-}
+    : failed(Input.withCode(`port ${port} can't be listened on`, cause), "Give another --port, or another --bind")

@@ -16,7 +16,7 @@ import * as Analytics from "../Analytics.ts"
 import { types } from "../Call.ts"
 import * as Observer from "../Observer.ts"
 import * as Outcome from "../Outcome.ts"
-import { optional } from "./internal/Connection.ts"
+import { optional } from "./internal/Flags.ts"
 import { Failure } from "./internal/Exit.ts"
 import * as Proxy from "./internal/Proxy.ts"
 

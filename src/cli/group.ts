@@ -1,6 +1,6 @@
 /** `effect-analytics group`: the group that a user belongs to. */
 import * as Flag from "effect/cli/Flag"
-import { optional } from "./internal/Connection.ts"
+import { optional } from "./internal/Flags.ts"
 import * as SingleCall from "./internal/SingleCall.ts"
 
 export const group = SingleCall.make("group", {

@@ -4,9 +4,7 @@
  */
 import * as Crypto from "node:crypto"
 import * as Console from "effect/Console"
-import * as Argument from "effect/cli/Argument"
 import * as Command from "effect/cli/Command"
-import * as Flag from "effect/cli/Flag"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -15,71 +13,25 @@ import * as Redacted from "effect/Redacted"
 import * as Stdio from "effect/Stdio"
 import * as Stream from "effect/Stream"
 import * as Analytics from "../Analytics.ts"
-import { type Type, types } from "../Call.ts"
+import type { Type } from "../Call.ts"
 import * as Time from "../internal/Time.ts"
 import * as Observer from "../Observer.ts"
 import type * as Outcome from "../Outcome.ts"
 import { Checkpoint } from "./import/Checkpoint.ts"
 import * as Files from "./import/Files.ts"
-import { type Counts, Ledger } from "./import/Ledger.ts"
+import { config, type Options } from "./import/Flags.ts"
+import { Ledger } from "./import/Ledger.ts"
 import * as Mapping from "./import/Mapping.ts"
+import { paceOf } from "./import/Pace.ts"
 import * as Progress from "./import/Progress.ts"
 import * as Records from "./import/Records.ts"
+import { summary } from "./import/Summary.ts"
 import { adviceOn } from "./internal/Advice.ts"
 import * as Connection from "./internal/Connection.ts"
 import { CommandError, Findings, failed } from "./internal/Exit.ts"
 import * as Input from "./internal/Input.ts"
 import * as Output from "./internal/Output.ts"
 import { problemsOf } from "./internal/Problems.ts"
-
-const { optional, toggle } = Connection
-
-const atLeastOne = (flag: Flag.Flag<number>) =>
-  Flag.filter(
-    flag,
-    (value) => value >= 1,
-    (value) => `Expected: a whole number from 1, got ${value}`
-  )
-
-const config = {
-  file: Argument.String("file").pipe(Argument.withDescription("The file; - is stdin. It may be compressed with gzip")),
-  format: optional(Flag.Literals("format", ["ndjson", "csv"]), "Default: csv for a file named .csv, else ndjson"),
-  map: optional(
-    Flag.KeyValuePair("map").pipe(Flag.withMetavar("field=column")),
-    "Where a column goes, as in properties.total:number=amount; kinds: text, number, boolean, json. Default: as it is named"
-  ),
-  type: optional(Flag.Literals("type", types), "The call of lines without a type"),
-  ids: Flag.Literals("ids", ["content", "position"]).pipe(
-    Flag.withDefault("content"),
-    Flag.withDescription(
-      "What a messageId is derived from, where a line has none; position: equal lines are different events"
-    )
-  ),
-  rate: optional(atLeastOne(Flag.Int("rate")), "Lines per second, at most"),
-  concurrency: atLeastOne(Flag.Int("concurrency")).pipe(
-    Flag.withDefault(4),
-    Flag.withDescription("Requests at the same time; 1 keeps the order of the file (default 4)")
-  ),
-  batchSize: atLeastOne(Flag.Int("batch-size")).pipe(
-    Flag.withDefault(500),
-    Flag.withDescription("Messages in a request, at most (default 500)")
-  ),
-  maxRetries: Flag.Int("max-retries").pipe(
-    Flag.withDefault(10),
-    Flag.withDescription("Attempts after the first that failed, at most (default 10)")
-  ),
-  checkpoint: optional(
-    Flag.String("checkpoint"),
-    "Where to keep how far it is. Default: FILE.checkpoint; none for stdin and pipes"
-  ),
-  restart: toggle("restart", "Begin at the beginning, and ignore the checkpoint"),
-  rejected: optional(
-    Flag.String("rejected"),
-    "Where rejected lines go, with their reasons, in place of what is there. Default: FILE.rejected.ndjson"
-  ),
-  dryRun: toggle("dry-run", "Send nothing: check every line. Rejected lines go to FILE.rejected.ndjson.dry-run"),
-  connection: Connection.flags
-}
 
 export const importCommand = Command.make("import", config, (options) => run(options)).pipe(
   Command.withDescription("Import events from NDJSON or CSV, and go on after a crash where it stopped"),
@@ -99,8 +51,6 @@ export const importCommand = Command.make("import", config, (options) => run(opt
     }
   ])
 )
-
-type Options = Command.Command.Config.Infer<typeof config>
 
 /** Records that are read and not settled, at most: what an import holds in memory. */
 const maxOpen = 20_000
@@ -287,28 +237,6 @@ const run = Effect.fnUntraced(function* (options: Options) {
   if (counts.rejected > 0) return yield* new Findings()
 }, Effect.scoped)
 
-const summary = (facts: {
-  readonly name: string
-  readonly counts: Counts
-  readonly dryRun: boolean
-  readonly rejectedTo: string | undefined
-  readonly rate: number
-  readonly millis: number
-}): string => {
-  const { counts, dryRun, millis, name, rate, rejectedTo } = facts
-  const rows = [
-    [counts.records, counts.records === 1 ? "line" : "lines"],
-    [counts.delivered, dryRun ? "valid" : "delivered"],
-    [counts.rejected, rejectedTo === undefined ? "rejected" : `rejected: see ${rejectedTo}`],
-    [counts.blank, "blank"]
-  ] as const
-  const width = Math.max(...rows.map(([amount]) => amount.toLocaleString("en").length))
-  return [
-    `${Output.style("bold", dryRun ? "checked" : "imported")} ${name} in ${Output.duration(millis)} (${rate.toLocaleString("en")} lines/s)`,
-    ...rows.map(([amount, what]) => `  ${amount.toLocaleString("en").padStart(width)} ${what}`)
-  ].join("\n")
-}
-
 // ---------------------------------------------------------------------------------------------------------------------
 // Parts
 // ---------------------------------------------------------------------------------------------------------------------
@@ -345,20 +273,5 @@ const openCheckpoint = (options: Parameters<typeof Checkpoint.open>[0]) =>
     catch: (error) => (error instanceof CommandError ? error : unwritable("the checkpoint or the side file", error))
   })
 
-/** Lets so many lines through in a second, spread over it. */
-const paceOf = (rate: number): Effect.Effect<void> => {
-  const slice = Math.max(1, Math.floor(rate / 20))
-  let start: number | undefined
-  let lines = 0
-  return Effect.suspend(() => {
-    if (lines++ % slice !== 0) return Effect.void
-    return Effect.flatMap(Time.monotonicMillis, (time) => {
-      start ??= time
-      const due = start + ((lines - 1) / rate) * 1_000
-      return due > time ? Effect.sleep(due - time) : Effect.void
-    })
-  })
-}
-
 const unwritable = (what: string, error: unknown): CommandError =>
-  failed(`${what} can't be written${Input.codeOf(error)}`, "Give other places with --checkpoint and --rejected")
+  failed(Input.withCode(`${what} can't be written`, error), "Give other places with --checkpoint and --rejected")

@@ -1,6 +1,6 @@
 /** `effect-analytics track`: what a user did. */
 import * as Argument from "effect/cli/Argument"
-import { argument } from "./internal/Connection.ts"
+import { argument } from "./internal/Flags.ts"
 import * as SingleCall from "./internal/SingleCall.ts"
 
 export const track = SingleCall.make("track", {

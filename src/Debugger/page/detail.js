@@ -184,10 +184,10 @@ const json = (value, problems) => {
    */
   const write = (value, path, depth, before, after) => {
     if (length > maxShown) return
-    const here = open.filter((problem) => problem.path === path)
+    const ownProblems = open.filter((problem) => problem.path === path)
     const indent = "  ".repeat(depth)
     /** @param {string} text */
-    const line = (text, kind = "", marks = here) => {
+    const line = (text, kind = "", marks = ownProblems) => {
       length += text.length
       const element = h("span", { class: `line${marks.length > 0 ? " marked" : ""}` })
       element.append(
@@ -210,8 +210,13 @@ const json = (value, problems) => {
     }
     entries.forEach(([key, field], index) => {
       const name = Array.isArray(value) ? "" : `${JSON.stringify(key)}: `
-      const place = Array.isArray(value) ? `${path}[${key}]` : path === "" ? key : `${path}.${key}`
-      write(field, place, depth + 1, name, index === entries.length - 1 ? "" : ",")
+      write(
+        field,
+        pathTo(path, Array.isArray(value) ? Number(key) : key),
+        depth + 1,
+        name,
+        index === entries.length - 1 ? "" : ","
+      )
     })
     pre.append(h("span", { class: "line" }, `${indent}${end}${after}`))
   }
@@ -220,15 +225,28 @@ const json = (value, problems) => {
   return pre
 }
 
+/**
+ * The path of what is at a key, as the server writes it: `properties.items[0]["unit price"]`.
+ * @param {string} path
+ * @param {string | number} key
+ */
+const pathTo = (path, key) => {
+  if (typeof key === "number") return `${path}[${key}]`
+  if (!/^(\*|[\p{ID_Start}$_][\p{ID_Continue}$]*)$/u.test(key)) return `${path}[${JSON.stringify(key)}]`
+  return path === "" ? key : `${path}.${key}`
+}
 /** @param {string} path */
-const parentOf = (path) => path.replace(/(\.[^.[\]]*|\[\d+\]|^[^.[\]]*)$/, "")
+const parentOf = (path) => path.replace(/(\.[^.[\]"]*|\[\d+\]|\["(\\.|[^"\\])*"\]|^[^.[\]"]*)$/, "")
 /** @param {string} path */
-const lastOf = (path) => path.slice(parentOf(path).length).replace(/^\./, "")
+const lastOf = (path) => {
+  const last = path.slice(parentOf(path).length)
+  return last.startsWith("[") ? String(JSON.parse(last.slice(1, -1))) : last.replace(/^\./, "")
+}
 /**
  * @param {object} value
  * @param {string} path
  */
-const has = (value, path) => Object.hasOwn(value, lastOf(path).replace(/^\[(\d+)\]$/, "$1"))
+const has = (value, path) => Object.hasOwn(value, lastOf(path))
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Copies

@@ -167,14 +167,14 @@ export interface Plan<D extends Definition = Definition>
    * The calls of the plan over a client, made in a way of yours. Where the plan is not around the client, they have to
    * pass it with the default policies.
    */
-  readonly over: <Answer>(service: AnalyticsService, say: CallMaker<Answer>) => AllCalls<D, Answer>
+  readonly over: <Answer>(service: AnalyticsService, makeCall: CallMaker<Answer>) => AllCalls<D, Answer>
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Constructor
 // ---------------------------------------------------------------------------------------------------------------------
 
-const sayEffect: CallMaker<Effect.Effect<void, CallError>> = (service, type, call, checks) =>
+const submitCall: CallMaker<Effect.Effect<void, CallError>> = (service, type, call, checks) =>
   Submitter.over(service).submit(type, call, { checks })
 
 /** The same client, with a further check around it. */
@@ -242,19 +242,19 @@ export const make = <const D extends Definition>(definition: D): Plan<D> => {
     return checks.some(isOurs) ? checks.map((check) => (isOurs(check) ? know(check) : check)) : [...checks, know(bare)]
   }
 
-  const makeCall =
-    <Answer>(service: AnalyticsService, say: CallMaker<Answer>): CallFn<Answer> =>
+  const plannedCall =
+    <Answer>(service: AnalyticsService, makeCall: CallMaker<Answer>): CallFn<Answer> =>
     (type, name, data, rest) => {
       const rule = rules.find(type, name)
       // Nothing to encode: the plan's data is JSON, or a cast has brought a name that is not in the plan.
       if (rule === undefined || rule === "unplanned" || rule.isJson) {
         const checks = checksOf(service, (planCheck) => planCheck)
-        return say(service, type, untyped(type, name, data, rest), checks)
+        return makeCall(service, type, untyped(type, name, data, rest), checks)
       }
       const encoded = rule.encode(data)
       const [sent, violations] = Result.isSuccess(encoded) ? [encoded.success, none] : [data, encoded.failure]
       const checks = checksOf(service, (planCheck) => planCheck.knowing(rule, violations))
-      return say(service, type, untyped(type, name, sent, rest), checks)
+      return makeCall(service, type, untyped(type, name, sent, rest), checks)
     }
 
   const decode = <Name extends EventName<D>>(
@@ -279,7 +279,7 @@ export const make = <const D extends Definition>(definition: D): Plan<D> => {
 
   const calls = callsOf((...call) =>
     Effect.withFiber<void, CallError, Analytics>((fiber) =>
-      makeCall(Context.get(fiber.context as Context.Context<Analytics>, Analytics), sayEffect)(...call)
+      plannedCall(Context.get(fiber.context as Context.Context<Analytics>, Analytics), submitCall)(...call)
     )
   )
 
@@ -299,7 +299,7 @@ export const make = <const D extends Definition>(definition: D): Plan<D> => {
       ),
     violations: (message) => bare.violations(message as Message.Wire),
     problem: (policies) => new PlanCheck(rules, policies, Context.empty()).problem,
-    over: (service, say) => callsOf(makeCall(service, say)) as unknown as AllCalls<D, ReturnType<typeof say>>
+    over: (service, makeCall) => callsOf(plannedCall(service, makeCall)) as unknown as AllCalls<D, ReturnType<typeof makeCall>>
   }
 }
 
@@ -330,7 +330,7 @@ export const Service =
     const planned = Layer.effect(
       key,
       Effect.gen(function* () {
-        return plan.over(yield* Analytics, sayEffect)
+        return plan.over(yield* Analytics, submitCall)
       })
     )
     const layer = (policies?: Policies<D>) => Layer.provideMerge(planned, plan.layer(policies))

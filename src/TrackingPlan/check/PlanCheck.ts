@@ -8,8 +8,8 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Metric from "effect/Metric"
 import * as Redacted from "effect/Redacted"
-import { type InvalidSetting, PlanViolation } from "../../AnalyticsError.ts"
-import type { Data, Type } from "../../Call.ts"
+import { formatPath, type InvalidSetting, PlanViolation } from "../../AnalyticsError.ts"
+import * as Call from "../../Call.ts"
 import type { Check } from "../../internal/Check.ts"
 import * as Json from "../../internal/Json.ts"
 import type * as Message from "../../Message.ts"
@@ -61,14 +61,7 @@ export const violationsTotal = Metric.counter("analytics_plan_violations_total",
 // Check
 // ---------------------------------------------------------------------------------------------------------------------
 
-export const nameOf = (message: Message.Wire): string | undefined =>
-  message.type === "track" ? message.event : "name" in message ? message.name : undefined
-
-/** The key of a call's data, by its type. */
-const dataKey = (type: Type): "traits" | "properties" =>
-  type === "identify" || type === "group" ? "traits" : "properties"
-
-export const dataOf = (message: Message.Wire): unknown => (message as Data)[dataKey(message.type)]
+const dataOf = (message: Message.Wire): unknown => (message as Call.Data)[Call.dataKey(message.type)]
 
 /** The words of the ecosystem for kinds of violations. */
 const words: { readonly [kind in Violation["kind"]]: string } = {
@@ -146,14 +139,14 @@ export class PlanCheck implements Check {
   }
 
   check(message: Message.Wire, caller: Context.Context<never>): ReturnType<Check["check"]> {
-    const rule = this.rules.find(message.type, nameOf(message))
+    const rule = this.rules.find(message.type, Call.nameOf(message))
     if (rule === "unplanned") return this.checkUnplanned(message, caller)
     return this.evaluate(message, rule, rule === undefined ? none : rule.violations(dataOf(message)), caller)
   }
 
   redact(message: Message.Wire): Message.Wire {
     const { pii = "drop" } = this.policies
-    const rule = this.rules.find(message.type, nameOf(message))
+    const rule = this.rules.find(message.type, Call.nameOf(message))
     if (rule !== undefined && rule !== "unplanned" && rule.marks !== undefined)
       Marks.apply(rule.marks, dataOf(message), pii, this.hash)
     const marks = this.rules.context?.marks
@@ -185,7 +178,7 @@ export class PlanCheck implements Check {
 
   /** All that is wrong with a message, whatever the policies. */
   violations(message: Message.Wire): ReadonlyArray<Violation> {
-    const rule = this.rules.find(message.type, nameOf(message))
+    const rule = this.rules.find(message.type, Call.nameOf(message))
     if (rule === "unplanned") return [unplanned, ...this.located(message, none)]
     return this.located(message, rule === undefined ? none : rule.violations(dataOf(message) ?? {}))
   }
@@ -194,7 +187,7 @@ export class PlanCheck implements Check {
   private located(message: Message.Wire, inData: ReadonlyArray<Violation>): ReadonlyArray<Violation> {
     const inContext = this.rules.context?.violations(message.context ?? {}).filter(isTheirs) ?? none
     if (inData.length === 0 && inContext.length === 0) return none
-    return [...prefixed(dataKey(message.type), inData), ...prefixed("context", inContext)]
+    return [...prefixed(Call.dataKey(message.type), inData), ...prefixed("context", inContext)]
   }
 
   private evaluate(
@@ -277,7 +270,7 @@ const violationOf = (
   rule: Rule | undefined,
   { expected, kind, path }: Violation
 ): PlanViolation => {
-  const event = nameOf(message)
+  const event = Call.nameOf(message)
   return new PlanViolation({
     call: message.type,
     ...(event === undefined ? {} : { event }),
@@ -294,7 +287,7 @@ const flag = (message: Message.Wire, violations: ReadonlyArray<Violation>): void
   const before = Array.isArray(protocols.violations) ? protocols.violations : []
   const flags = violations.map(({ expected, kind, path }) => ({
     type: words[kind],
-    field: path.join("."),
+    field: formatPath(path),
     description: expected
   }))
   context.protocols = { ...protocols, violations: [...before, ...flags] }

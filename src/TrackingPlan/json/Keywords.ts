@@ -1,5 +1,6 @@
 /** JSON Schema as data: where a schema holds other schemas, and what a reference refers to. */
 import type * as JsonSchema from "effect/JsonSchema"
+import { isData } from "../../internal/Json.ts"
 
 export type Json = JsonSchema.JsonSchema
 
@@ -13,8 +14,7 @@ export const conditional = new Set([
   ...["unevaluatedItems", "unevaluatedProperties"]
 ])
 
-export const isObject = (value: unknown): value is Json =>
-  typeof value === "object" && value !== null && !Array.isArray(value)
+export const isObject: (value: unknown) => value is Json = isData
 
 export const listOf = (value: unknown): ReadonlyArray<unknown> => (Array.isArray(value) ? value : [])
 

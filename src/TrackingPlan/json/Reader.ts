@@ -30,7 +30,7 @@ export interface ReadOptions extends ValidatorOptions {
 
 export type Format = "segment" | "segment-api" | "rudderstack" | "avo" | "amplitude" | "schemas"
 
-export const eventTypes = ["track", "page", "screen", "identify", "group"] as const
+const eventTypes = ["track", "page", "screen", "identify", "group"] as const
 export type EventType = (typeof eventTypes)[number]
 
 /** One event as all formats have it. */

@@ -1,4 +1,5 @@
 /** Any plan in the formats that plans are kept in elsewhere. */
+import { dataKey } from "../../Call.ts"
 import { jsonSourceOf } from "../check/JsonSource.ts"
 import type { AnyPlan } from "../check/Plan.ts"
 import { annotationsOf, type Shape, type Shapes } from "../Definition.ts"
@@ -148,7 +149,7 @@ const described = (written: Written, options: Options): Json => {
     ...(deprecated === undefined ? {} : { deprecated: String(deprecated) })
   }
   const rules = rulesOf(written, options)
-  const key = dataKey(written.type)
+  const key = keyOf(written.type)
   const data: Record<string, unknown> = { ...(rules.properties as Record<string, object>)[key] }
   // These describe the event, and are written there.
   for (const word of ["description", ...planKeywords]) delete data[word]
@@ -162,8 +163,7 @@ const described = (written: Written, options: Options): Json => {
   }
 }
 
-const dataKey = (type: Written["type"]): string =>
-  type === "context" ? "context" : type === "identify" || type === "group" ? "traits" : "properties"
+const keyOf = (type: Written["type"]): string => (type === "context" ? type : dataKey(type))
 
 /** The JSON Schema of a whole message. */
 const rulesOf = ({ shape, type }: Written, options: Options): Json => {
@@ -171,7 +171,7 @@ const rulesOf = ({ shape, type }: Written, options: Options): Json => {
   return {
     $schema,
     type: "object",
-    properties: { context: {}, traits: {}, properties: {}, [dataKey(type)]: schema },
+    properties: { context: {}, traits: {}, properties: {}, [keyOf(type)]: schema },
     ...($defs === undefined ? {} : { $defs }),
     ...(definitions === undefined ? {} : { definitions })
   }

@@ -2,9 +2,7 @@
  * Where messages go: the flags of every command that sends, and the environment behind them. A flag wins over the
  * environment.
  */
-
 import * as Config from "effect/Config"
-import * as Argument from "effect/cli/Argument"
 import * as Flag from "effect/cli/Flag"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
@@ -12,19 +10,8 @@ import type * as Redacted from "effect/Redacted"
 import * as Settings from "../../Settings.ts"
 import type * as Transport from "../../Transport.ts"
 import { type CommandError, usage } from "./Exit.ts"
+import { optional, toggle } from "./Flags.ts"
 import * as Proxy from "./Proxy.ts"
-
-/** A flag that is on or off, and off when it is left out. */
-export const toggle = (name: string, description: string): Flag.Flag<boolean> =>
-  Flag.Boolean(name).pipe(Flag.withoutNegation, Flag.withDefault(false), Flag.withDescription(description))
-
-/** A flag that may be left out. */
-export const optional = <A>(flag: Flag.Flag<A>, description: string): Flag.Flag<A | undefined> =>
-  flag.pipe(Flag.withDescription(description), Flag.optional, Flag.map(Option.getOrUndefined))
-
-/** An argument that may be left out. */
-export const argument = <A>(given: Argument.Argument<A>, description: string): Argument.Argument<A | undefined> =>
-  given.pipe(Argument.withDescription(description), Argument.optional, Argument.map(Option.getOrUndefined))
 
 export const flags = {
   writeKey: optional(

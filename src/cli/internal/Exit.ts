@@ -37,7 +37,7 @@ export const usage = (message: string, hint?: string): CommandError =>
   new CommandError({ kind: "usage", message, hint })
 
 /** The code that the process ends with. */
-export const codeOf = (exit: Exit.Exit<unknown, unknown>): number => {
+export const exitCodeOf = (exit: Exit.Exit<unknown, unknown>): number => {
   if (Exit.isSuccess(exit)) return 0
   if (Cause.hasInterruptsOnly(exit.cause)) return 130
   const error = Cause.squash(exit.cause)

@@ -45,10 +45,16 @@ export const unreadable = (path: string, error: PlatformError): CommandError => 
   return failed(`${path} ${reason}`)
 }
 
-/** The code of an error of Node, such as ` (ENOENT)`. */
-export const codeOf = (error: unknown): string =>
-  typeof error === "object" && error !== null && "code" in error ? ` (${String(error.code)})` : ""
+/** The code of an error of Node, such as `ENOENT`. */
+export const codeOf = (error: unknown): string | undefined =>
+  typeof error === "object" && error !== null && "code" in error ? String(error.code) : undefined
+
+/** What Node could not do, with the code of the error, if it has one: `can't be written (ENOENT)`. */
+export const withCode = (problem: string, error: unknown): string => {
+  const code = codeOf(error)
+  return code === undefined ? problem : `${problem} (${code})`
+}
 
 /** The same for what Node's own streams throw. */
 export const unreadableFile = (path: string, error: unknown): CommandError =>
-  failed(`${nameOf(path)} can't be read${codeOf(error)}`)
+  failed(withCode(`${nameOf(path)} can't be read`, error))

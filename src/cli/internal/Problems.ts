@@ -1,9 +1,9 @@
 /** Every rule that a call breaks, in the words of the client. */
-import type { CallError, InvalidCall } from "../../AnalyticsError.ts"
+import { type CallError, formatPath, type InvalidCall } from "../../AnalyticsError.ts"
 import * as Call from "../../Call.ts"
 
 export interface Problem {
-  /** Where in the call, as in `properties.total`; empty when it is the call as a whole. */
+  /** Where in the call, as in `properties.items[0].price`; empty when it is the call as a whole. */
   readonly path: string
   readonly problem: string
 }
@@ -29,7 +29,7 @@ export const problemsOf = (type: Call.Type, call: object, first: CallError): Rea
   while (error !== undefined && problems.length < maxProblems) {
     if (error._tag !== "InvalidCall") return [...problems, { path: "", problem: error.message }]
     const { path, problem }: InvalidCall = error
-    problems.push({ path: path.join("."), problem })
+    problems.push({ path: formatPath(path), problem })
     const field = path[0]
     if (field === undefined) break
     if (repairs[field] === undefined) delete repaired[field]

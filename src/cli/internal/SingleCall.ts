@@ -9,10 +9,12 @@ import * as Effect from "effect/Effect"
 import * as Stdio from "effect/Stdio"
 import * as Analytics from "../../Analytics.ts"
 import { slipsOf, type Type } from "../../Call.ts"
+import { isData } from "../../internal/Json.ts"
 import { limits } from "../../Settings.ts"
 import { adviceOn } from "./Advice.ts"
 import { outcomeOf } from "./Client.ts"
 import * as Connection from "./Connection.ts"
+import * as Flags from "./Flags.ts"
 import { type CommandError, Findings, failed, usage } from "./Exit.ts"
 import * as Input from "./Input.ts"
 import * as Output from "./Output.ts"
@@ -31,16 +33,16 @@ interface Description<Fields extends { readonly [field: string]: Param }> {
 }
 
 const pairs = (name: string, description: string) =>
-  Connection.optional(Flag.KeyValuePair(name).pipe(Flag.withMetavar("key=value")), description)
+  Flags.optional(Flag.KeyValuePair(name).pipe(Flag.withMetavar("key=value")), description)
 
 const jsonText = (name: string, description: string) =>
-  Connection.optional(Flag.String(name).pipe(Flag.withMetavar("json")), description)
+  Flags.optional(Flag.String(name).pipe(Flag.withMetavar("json")), description)
 
 const options = {
-  userId: Connection.optional(Flag.String("user-id"), "Who the call is about"),
-  anonymousId: Connection.optional(Flag.String("anonymous-id"), "The visitor, where the user is not known"),
-  messageId: Connection.optional(Flag.String("message-id"), "The id by which the API removes duplicates"),
-  timestamp: Connection.optional(Flag.String("timestamp"), "When it happened, in ISO 8601. Default: now"),
+  userId: Flags.optional(Flag.String("user-id"), "Who the call is about"),
+  anonymousId: Flags.optional(Flag.String("anonymous-id"), "The visitor, where the user is not known"),
+  messageId: Flags.optional(Flag.String("message-id"), "The id by which the API removes duplicates"),
+  timestamp: Flags.optional(Flag.String("timestamp"), "When it happened, in ISO 8601. Default: now"),
   context: jsonText("context", "The context, as a JSON object"),
   integrations: jsonText("integrations", 'Which destinations get it, as in {"All":false,"Mixpanel":true}')
 }
@@ -68,7 +70,7 @@ export const make = <const Name extends Type, Fields extends { readonly [field: 
       Flag.withDefault(3),
       Flag.withDescription("Attempts after the first that failed, at most")
     ),
-    dryRun: Connection.toggle("dry-run", "Send nothing: print what would be sent, and every rule that it breaks")
+    dryRun: Flags.toggle("dry-run", "Send nothing: print what would be sent, and every rule that it breaks")
   }
   return Command.make(type, config, ({ connection, data: given, dryRun, fields, maxRetries, options }) =>
     Effect.gen(function* () {
@@ -100,7 +102,7 @@ const callOf = Effect.fnUntraced(function* (
   }
   if (name === undefined || (data.data === undefined && data.pairs === undefined)) return call
   const whole = data.data === undefined ? {} : yield* Input.json(data.data, `--${name}`)
-  if (!isObject(whole)) return yield* usage(`--${name} is not a JSON object`, `For example: --${name} '{"plan":"pro"}'`)
+  if (!isData(whole)) return yield* usage(`--${name} is not a JSON object`, `For example: --${name} '{"plan":"pro"}'`)
   const single = Object.entries(data.pairs ?? {}).map(([key, value]) => [key, valueOf(value)] as const)
   call[name] = { ...whole, ...Object.fromEntries(single) }
   return call
@@ -113,12 +115,10 @@ const fromStdin: Effect.Effect<Call, CommandError, Stdio.Stdio> = Effect.gen(fun
   const text = yield* Input.stdinText
   if (text.trim() === "") return yield* nothing
   const call = yield* Input.json(text, "stdin")
-  return isObject(call)
+  return isData(call)
     ? call
     : yield* usage("stdin is not a JSON object", "One call is one object. For many of them: effect-analytics import -")
 })
-
-const isObject = (value: unknown): value is Call => typeof value === "object" && value !== null && !Array.isArray(value)
 
 const valueOf = (text: string): unknown => {
   try {

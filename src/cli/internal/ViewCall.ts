@@ -1,7 +1,7 @@
 /** The commands of the two calls that are alike: a page, or a screen of an app, that a user saw. */
 import * as Argument from "effect/cli/Argument"
 import * as Flag from "effect/cli/Flag"
-import { argument, optional } from "./Connection.ts"
+import { argument, optional } from "./Flags.ts"
 import * as SingleCall from "./SingleCall.ts"
 
 export const make = <const Name extends "page" | "screen">(type: Name) =>

@@ -8,13 +8,14 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import * as Analytics from "../../Analytics.ts"
-import { type Type, types } from "../../Call.ts"
+import { nameOf, type Type, types } from "../../Call.ts"
 import type { Wire } from "../../Message.ts"
+import type { Data } from "../../internal/Json.ts"
 import * as Observer from "../../Observer.ts"
 import type * as TrackingPlan from "../../TrackingPlan.ts"
 import * as Mapping from "../import/Mapping.ts"
 import * as Records from "../import/Records.ts"
-import { optional, toggle } from "../internal/Connection.ts"
+import { optional, toggle } from "../internal/Flags.ts"
 import { CommandError, Findings } from "../internal/Exit.ts"
 import * as Input from "../internal/Input.ts"
 import * as Output from "../internal/Output.ts"
@@ -126,7 +127,7 @@ const checkAll = Effect.fnUntraced(function* (
       if (outcome._tag !== "Delivered") return
       for (const { data } of outcome.messages) {
         const flagged = violationsIn(data)
-        if (flagged.length > 0) violates(Number(data.messageId), nameOf(data), flagged)
+        if (flagged.length > 0) violates(Number(data.messageId), labelOf(data), flagged)
       }
     })
   )
@@ -140,7 +141,7 @@ const checkAll = Effect.fnUntraced(function* (
       return
     }
     lines++
-    const event = nameOf(call)
+    const event = labelOf(call)
     if (call.type === "track") seen.add(event)
     const { type, ...rest } = call
     const exit = yield* Effect.exit(analytics[type as Type]({ ...rest, messageId: String(line) } as never))
@@ -171,10 +172,7 @@ const checkAll = Effect.fnUntraced(function* (
   return { lines, violating, violations, total, unplanned, seen }
 })
 
-const nameOf = (call: { readonly [field: string]: unknown } | Wire): string => {
-  const name = "event" in call ? call.event : "name" in call ? call.name : undefined
-  return typeof name === "string" ? name : String(call.type)
-}
+const labelOf = (call: Data): string => nameOf(call) ?? String(call.type)
 
 /** What a plan has flagged in a message. */
 const violationsIn = ({ context }: Wire): ReadonlyArray<Problem> => {

@@ -1,11 +1,12 @@
 /** A tracking plan as a collector uses it: finds what breaks the plan, and counts what was seen of it. */
 import * as Result from "effect/Result"
+import { formatPath } from "../AnalyticsError.ts"
 import type * as Call from "../Call.ts"
 import type * as Json from "../internal/Json.ts"
+import { dataKey, nameOf } from "../Call.ts"
 import type { AnyPlan } from "../TrackingPlan/check/Plan.ts"
 import { Rules } from "../TrackingPlan/check/Rule.ts"
 import type { Violation } from "../TrackingPlan/check/Violation.ts"
-import { pathText } from "./Judge.ts"
 import type { Coverage, Problem, Seen } from "./Received.ts"
 
 interface Count {
@@ -19,7 +20,7 @@ interface Count {
 /** How many names of unplanned events are counted: they are data, and have no bound of their own. */
 const maxUnplanned = 1_000
 
-export class PlanCheck {
+export class PlanCoverage {
   private readonly rules: Rules
   private readonly plan: AnyPlan
   private readonly counts = new Map<string, Count>()
@@ -40,7 +41,7 @@ export class PlanCheck {
     if (rule === "unplanned") {
       return [{ rule: "unplanned", path: type === "track" ? "event" : "name", problem: "is not in the plan" }]
     }
-    const key = type === "identify" || type === "group" ? "traits" : "properties"
+    const key = dataKey(type)
     return [...problemsOf(key, rule.decodeSent(message[key] ?? {})), ...inContext]
   }
 
@@ -83,16 +84,14 @@ export class PlanCheck {
   }
 }
 
-/** The name that a plan knows a message by. */
-export const nameOf = ({ event, name, type }: Json.Data): string | undefined => {
-  const given = type === "track" ? event : type === "page" || type === "screen" ? name : undefined
-  return typeof given === "string" ? given : undefined
-}
-
 const problemsOf = (key: string, result: Result.Result<unknown, ReadonlyArray<Violation>>): ReadonlyArray<Problem> =>
   Result.isSuccess(result)
     ? []
-    : result.failure.map(({ expected, path }) => ({ rule: "plan", path: pathText([key, ...path]), problem: expected }))
+    : result.failure.map(({ expected, path }) => ({
+        rule: "plan",
+        path: formatPath([key, ...path]),
+        problem: expected
+      }))
 
 /** What a client puts into a context by itself breaks no plan. */
 const isTheirs = ({ path }: Problem): boolean => path !== "context.library" && path !== "context.protocols"
