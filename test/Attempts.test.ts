@@ -819,6 +819,7 @@ describe("Attempts: a durable outbox", () => {
     const durable: Outbox.Durable = {
       bind: () => Effect.void,
       dropExpired: Effect.succeed,
+      stateOf: () => Effect.succeed("pending"),
       saveBackoff: (state) => Effect.sync(() => void saved.push(state)),
       loadBackoff: Effect.succeed(stored)
     }

@@ -4,6 +4,7 @@ import { mkdirSync, readdirSync, readFileSync } from "node:fs"
 import { join } from "node:path"
 import { DatabaseSync } from "node:sqlite"
 import { assert, describe, it } from "@effect/vitest"
+import * as Cause from "effect/Cause"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -306,6 +307,34 @@ describe.each(shared)("the state of a message in %s", (_, place) => {
         isDown = true
         yield* make("bad", "id\u00002")
         assert.strictEqual(yield* stateOf("id\u00002"), "pending")
+        assert.deepStrictEqual(other.outcomes, [])
+      })
+      const body = Effect.provide(writer, client(Layer.fresh(outbox), other, { closeTimeout: 0 }))
+      const leads = Effect.repeat(
+        Effect.andThen(
+          breathe,
+          operations.use((one) => one.stats)
+        ),
+        { until: ({ leader }) => leader === "here" }
+      )
+      yield* Effect.provide(Effect.andThen(leads, body), client(outbox, over, { closeTimeout: 0 }))
+    })
+  )
+
+  it.effect("ends a confirmed call, whichever process settles it", () =>
+    Effect.gen(function* () {
+      const outbox = yield* place
+      const [over, other] = [wire((events) => (events.includes("bad") ? 400 : 200)), wire()]
+      const writer = Effect.gen(function* () {
+        const send = (event: string) => Effect.exit(Analytics.confirmed.track({ userId: "u1", event }))
+        const calls = yield* Effect.forkChild(Effect.all([send("good"), send("bad")], { concurrency: "unbounded" }))
+        yield* Effect.repeat(pass("1 second"), { until: () => calls.pollUnsafe() !== undefined })
+        const [good, bad] = yield* Fiber.join(calls)
+        assert.isTrue(Exit.isSuccess(good))
+        assert.deepInclude(Exit.isFailure(bad) ? Cause.squash(bad.cause) : undefined, {
+          reason: "rejected",
+          status: 400
+        })
         assert.deepStrictEqual(other.outcomes, [])
       })
       const body = Effect.provide(writer, client(Layer.fresh(outbox), other, { closeTimeout: 0 }))

@@ -86,6 +86,8 @@ export interface Submitter {
     checks?: ReadonlyArray<Check.Check>
   ) => Submission | undefined
   readonly onEnd: Outbox.Outbox["Service"]["onEnd"]
+  /** There if another process may settle what this client accepts. */
+  readonly stateOf?: Outbox.Durable["stateOf"] | undefined
   /** Waits for everything accepted before it, at most for `timeout` milliseconds. */
   readonly flush: (timeout?: number | undefined) => Effect.Effect<Summary>
   /** Ends the client, at most in `timeout` milliseconds instead of `closeTimeout`. */
@@ -273,7 +275,17 @@ export const make = Effect.fnUntraced(function* (
     })
   )
 
-  return { version, checks: none, submit, submitUnsafe, onEnd: outbox.onEnd, flush, close, stats }
+  return {
+    version,
+    checks: none,
+    submit,
+    submitUnsafe,
+    onEnd: outbox.onEnd,
+    stateOf: outbox.durable?.stateOf,
+    flush,
+    close,
+    stats
+  }
 })
 
 /** The event of a call that could not be copied, if it can be read: an error should name it. */
@@ -299,21 +311,41 @@ const isWire = (value: Message.Wire | PlanViolation | Transform.Drop): value is 
  * A message that `transform` or a plan drops on purpose has no end to wait for.
  */
 export const confirm = (
-  { checks, onEnd, submit }: Submitter,
+  { checks, onEnd, stateOf, submit }: Submitter,
   type: Call.Type,
   call: unknown
 ): Effect.Effect<void, CallError | DeliveryError> =>
   Effect.suspend(() => {
     const end = Deferred.makeUnsafe<void, DeliveryError>()
     let giveUp: (() => void) | undefined
+    let messageId = ""
     const onMessage = (message: Message.Message) => {
+      messageId = message.messageId
       giveUp = onEnd(message, (error) => Deferred.doneUnsafe(end, error === undefined ? Exit.void : Exit.fail(error)))
     }
     return submit(type, call, { checks, onMessage }).pipe(
-      Effect.flatMap(() => (giveUp === undefined ? Effect.void : Deferred.await(end))),
+      Effect.flatMap(() => {
+        if (giveUp === undefined) return Effect.void
+        const here = Deferred.await(end)
+        return stateOf === undefined ? here : Effect.raceFirst(here, settledElsewhere(stateOf(messageId)))
+      }),
       Effect.ensuring(Effect.sync(() => giveUp?.()))
     )
   })
+
+/** How often a durable outbox is asked what another process has made of a message. */
+const stateInterval = "1 second"
+
+/** Waits for the end of a message that another process settles. One that is settled here is told here before this ends. */
+const settledElsewhere = Effect.fnUntraced(function* (state: ReturnType<Outbox.Durable["stateOf"]>) {
+  while (true) {
+    yield* Effect.sleep(stateInterval)
+    const found = yield* Effect.orElseSucceed(state, () => "pending" as const)
+    if (found === "pending") continue
+    yield* Effect.sleep(stateInterval)
+    return yield* found === "gone" ? Effect.void : Effect.fail(found)
+  }
+})
 
 // ---------------------------------------------------------------------------------------------------------------------
 // The submitter of a service
