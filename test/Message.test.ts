@@ -779,3 +779,55 @@ describe("Message: what goes over the wire", () => {
     assert.deepStrictEqual(message.data, { ...wire, properties: {} })
   })
 })
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+describe("Message: the hash of its user", () => {
+  // The published vectors of FNV-1a with 32 bits.
+  it.each([
+    ["a", 0xe40c292c],
+    ["foobar", 0xbf9cf968]
+  ])("is that of every process and release: %s", (user, hash) => {
+    assert.strictEqual(Message.userOf({ userId: user }), hash | 0)
+    assert.strictEqual(Message.userOf({ anonymousId: user }), hash | 0)
+    assert.strictEqual(Message.userOf({ userId: user, anonymousId: "other" }), hash | 0)
+  })
+
+  it("is in the message, with the time of the call", () => {
+    const message = Message.encode(
+      {
+        type: "identify",
+        messageId: "m1",
+        timestamp: "2026-01-02T03:04:05.678Z",
+        userId: "foobar",
+        traits: {},
+        context: {}
+      },
+      1_000
+    )
+    assert(message instanceof Message.Message)
+    assert.deepStrictEqual([message.user, message.madeAt], [0xbf9cf968 | 0, 1_000])
+  })
+})
+
+describe("Message.isMessage", () => {
+  const fields = { type: "track", messageId: "m1", json: "{}", bytes: 2 }
+  const branded = (fields: object) => Object.assign({ [Symbol.for("effect-analytics/Message")]: true }, fields)
+
+  it("knows a message, and one of another evaluation of this module", () => {
+    assert.isTrue(Message.isMessage(new Message.Message("track", "m1", "{}", 2)))
+    assert.isTrue(Message.isMessage(branded(fields)))
+  })
+
+  it.each([
+    ["nothing", undefined],
+    ["null", null],
+    ["a text", "{}"],
+    ["what only looks like one", fields],
+    ["one without its text", branded({ ...fields, json: undefined })],
+    ["one without its id", branded({ ...fields, messageId: 5 })],
+    ["one without its size", branded({ ...fields, bytes: 2.5 })]
+  ])("knows that %s is none", (_, value) => {
+    assert.isFalse(Message.isMessage(value))
+  })
+})

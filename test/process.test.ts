@@ -116,6 +116,19 @@ describe("a process", () => {
   )
 
   it.live(
+    "that simply ends waits no longer than a close would take for a limit that is renewed again and again",
+    () =>
+      Effect.gen(function* () {
+        const { host, received } = yield* peer((response) => void response.writeHead(429, { "retry-after": "1" }).end())
+        const ended = yield* run("ends", host, 3, JSON.stringify({ closeTimeout: 1_500 }))
+        assert.strictEqual(ended.code, 0)
+        // At once, and after a second; the next one is due when the time is over.
+        assert.isAtMost(received.length, 2)
+      }),
+    options
+  )
+
+  it.live(
     "P5 closes within its deadline when the peer never answers, and says what it had to leave",
     () =>
       Effect.gen(function* () {
