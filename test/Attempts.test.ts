@@ -225,7 +225,7 @@ describe("Attempts: Retry-After", () => {
   it.effect("H1 stops all requests of the client, and not only the one that was answered", () =>
     Effect.gen(function* () {
       const sent = yield* AnalyticsTest.Sent
-      yield* sent.respond({ status: 503, after: 2_000 }, { status: 503, after: 3_000 }, limited("10"))
+      yield* sent.respond({ status: 503, delay: 2_000 }, { status: 503, delay: 3_000 }, limited("10"))
       yield* trackMany(1, 60)
       yield* breathe
       assert.deepStrictEqual(yield* attemptedAt, [0, 0, 0])
