@@ -41,7 +41,7 @@ const faults: ReadonlyArray<Answer> = [
   408,
   429,
   { status: 503, headers: { "retry-after": "1" } },
-  { status: 200, after: 250 },
+  { status: 200, delay: 250 },
   { status: 200, headers: { "content-type": "text/html" }, body: "<html>Please pay</html>", taken: false },
   "reset before",
   "reset mid",

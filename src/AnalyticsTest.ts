@@ -116,7 +116,7 @@ const httpClient = (server: FakeServer.FakeServer): HttpClient.HttpClient =>
       if (answer === "network error") {
         return yield* new HttpClientError.HttpClientError({ reason: new HttpClientError.TransportError({ request }) })
       }
-      if (typeof answer === "object" && answer.after !== undefined) yield* Effect.sleep(Duration.millis(answer.after))
+      if (typeof answer === "object" && answer.delay !== undefined) yield* Effect.sleep(Duration.millis(answer.delay))
       return HttpClientResponse.fromWeb(request, FakeServer.toResponse(answer))
     })
   )

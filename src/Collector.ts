@@ -54,6 +54,10 @@ export class Collector extends Context.Service<
     readonly messages: Effect.Effect<ReadonlyArray<Received>>
     /** The requests that are kept, oldest first. */
     readonly requests: Effect.Effect<ReadonlyArray<Request>>
+    /** The message with this id; `undefined` if it is not kept. */
+    readonly message: (id: number) => Effect.Effect<Received | undefined>
+    /** The request with this id; `undefined` if it is not kept. */
+    readonly request: (id: number) => Effect.Effect<Request | undefined>
     /** Counts since the start or the last `clear`: of everything, kept or not. */
     readonly totals: Effect.Effect<Totals>
     /** Messages that arrive from now on. A reader that is too slow misses what leaves the memory in between. */
@@ -207,6 +211,8 @@ const make = Effect.fnUntraced(function* (url: string, options: Options, reset: 
     url,
     messages: Effect.sync(() => journal.allMessages),
     requests: Effect.sync(() => journal.allRequests),
+    message: (id) => Effect.sync(() => journal.message(id)),
+    request: (id) => Effect.sync(() => journal.request(id)),
     totals: Effect.sync(() => journal.totals),
     stream: Stream.suspend(() => {
       let { message: last } = journal.cursor

@@ -82,9 +82,9 @@ const fetchFrom =
     const text = typeof body === "string" ? body : await FakeServer.toText(body, headers["content-encoding"])
     const answer = server.answer(headers, text)
     if (answer === "network error") throw new TypeError("fetch failed")
-    const after = typeof answer === "object" ? (answer.after ?? 0) : 0
+    const delay = typeof answer === "object" ? (answer.delay ?? 0) : 0
     // Without a delay no timer is needed: timers may be fake.
-    if (answer === "never" || after > 0) await until(init?.signal ?? undefined, answer === "never" ? undefined : after)
+    if (answer === "never" || delay > 0) await until(init?.signal ?? undefined, answer === "never" ? undefined : delay)
     return FakeServer.toResponse(answer === "never" ? 200 : answer)
   }
 

@@ -92,7 +92,7 @@ describe("Analytics: the six calls", () => {
       yield* Effect.ignore(analytics.track({ userId: "u1", event: "" }))
       yield* Effect.ignore(trackMany(6, 6))
       assert.deepStrictEqual(yield* law, [7, 0, 5, 0, 2])
-      yield* sent.respond(200, { status: 401, after: 1_000 })
+      yield* sent.respond(200, { status: 401, delay: 1_000 })
       yield* pass(1)
       assert.deepStrictEqual(yield* law, [7, 2, 3, 0, 2])
       assert.isAtLeast((yield* analytics.stats).inFlight, 2)
@@ -107,7 +107,7 @@ describe("Analytics: the six calls", () => {
   it.effect("with overflow wait suspend, and get in when there is room", () =>
     Effect.gen(function* () {
       const sent = yield* AnalyticsTest.Sent
-      yield* sent.respond({ status: 200, after: 1_000 })
+      yield* sent.respond({ status: 200, delay: 1_000 })
       yield* Effect.forkChild(trackMany(1, 20))
       yield* breathe
       assert.include(yield* Analytics.Analytics.use(({ stats }) => stats), { pending: 2, offered: 2 })

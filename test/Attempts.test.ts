@@ -252,7 +252,7 @@ describe("Attempts: Retry-After", () => {
   it.effect("H1 stops all requests of the client, and not only the one that was answered", () =>
     Effect.gen(function* () {
       const sent = yield* AnalyticsTest.Sent
-      yield* sent.respond({ status: 503, after: 2_000 }, { status: 503, after: 3_000 }, limited("10"))
+      yield* sent.respond({ status: 503, delay: 2_000 }, { status: 503, delay: 3_000 }, limited("10"))
       yield* trackMany(1, 60)
       yield* breathe
       assert.deepStrictEqual(yield* attemptedAt, [0, 0, 0])
@@ -349,7 +349,7 @@ describe("Attempts: Retry-After", () => {
     Effect.gen(function* () {
       lines.length = 0
       const sent = yield* AnalyticsTest.Sent
-      yield* sent.respond({ status: 200, after: 5_000 }, limited("15"), limited("15"), limited("15"))
+      yield* sent.respond({ status: 200, delay: 5_000 }, limited("15"), limited("15"), limited("15"))
       yield* trackMany(1, 2)
       yield* elapse("31 seconds", "1 seconds")
       assert.deepStrictEqual(limits(), ["rate limited for 30.0 s"])

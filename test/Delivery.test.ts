@@ -31,7 +31,7 @@ describe("Delivery", () => {
     Effect.gen(function* () {
       const analytics = yield* Analytics.Analytics
       const sent = yield* AnalyticsTest.Sent
-      yield* sent.respond({ status: 200, after: 1_000 })
+      yield* sent.respond({ status: 200, delay: 1_000 })
       yield* trackMany(1, 1)
       yield* breathe
       yield* trackMany(2, 51)
@@ -84,7 +84,7 @@ describe("Delivery", () => {
     Effect.gen(function* () {
       const analytics = yield* Analytics.Analytics
       const sent = yield* AnalyticsTest.Sent
-      yield* sent.respond(...Array.from({ length: 10 }, () => ({ status: 200, after: 1_000 })))
+      yield* sent.respond(...Array.from({ length: 10 }, () => ({ status: 200, delay: 1_000 })))
       yield* trackMany(1, 1000)
       const flush = yield* Effect.forkChild(analytics.flush, { startImmediately: true })
       for (const requests of [3, 6, 9, 10]) {
@@ -145,7 +145,7 @@ describe("Delivery: the size of a batch", () => {
     Effect.gen(function* () {
       const analytics = yield* Analytics.Analytics
       const sent = yield* AnalyticsTest.Sent
-      yield* sent.respond({ status: 200, after: 1_000 })
+      yield* sent.respond({ status: 200, delay: 1_000 })
       yield* trackMany(0, 0)
       yield* breathe
       // Eighty of these fit into a request, and a hundred are taken at a time.
@@ -187,7 +187,7 @@ describe("Delivery: the size of a batch", () => {
     Effect.gen(function* () {
       const analytics = yield* Analytics.Analytics
       const sent = yield* AnalyticsTest.Sent
-      yield* sent.respond(...Array.from({ length: 8 }, () => ({ status: 200, after: 100 })))
+      yield* sent.respond(...Array.from({ length: 8 }, () => ({ status: 200, delay: 100 })))
       let tracked = 0
       for (const load of [1, 2, 5, 10, 50, 250]) {
         yield* trackMany(tracked + 1, tracked + load)
@@ -206,7 +206,7 @@ describe("Delivery: a flush", () => {
     Effect.gen(function* () {
       const analytics = yield* Analytics.Analytics
       const sent = yield* AnalyticsTest.Sent
-      yield* sent.respond({ status: 200, after: 1_000 }, { status: 401, after: 1_000 }, "never")
+      yield* sent.respond({ status: 200, delay: 1_000 }, { status: 401, delay: 1_000 }, "never")
       yield* trackMany(1, 20)
       const flush = yield* Effect.forkChild(analytics.flush, { startImmediately: true })
       yield* breathe
@@ -250,7 +250,7 @@ describe("Delivery: a close", () => {
     { name: "about to begin", messages: 250, delivered: 250, dropped: 0 },
     {
       name: "in flight",
-      answers: [{ status: 200, after: 2_000 }],
+      answers: [{ status: 200, delay: 2_000 }],
       messages: 5,
       after: 1_000,
       delivered: 5,
@@ -308,7 +308,7 @@ describe("Delivery: a close", () => {
       Effect.gen(function* () {
         const answer = script.shift() ?? 200
         if (answer === "never" || answer === "network error") return yield* Effect.never
-        if (typeof answer === "object") yield* Effect.sleep(answer.after ?? 0)
+        if (typeof answer === "object") yield* Effect.sleep(answer.delay ?? 0)
         return HttpClientResponse.fromWeb(request, toResponse(answer))
       })
     )
@@ -396,7 +396,7 @@ describe("Delivery: a close", () => {
     Effect.gen(function* () {
       const analytics = yield* Analytics.Analytics
       const sent = yield* AnalyticsTest.Sent
-      yield* sent.respond({ status: 200, after: 1_000 })
+      yield* sent.respond({ status: 200, delay: 1_000 })
       yield* trackMany(1, 3)
       const waiting = yield* Effect.forEach([4, 5, 6], (n) => Effect.forkChild(Effect.flip(trackMany(n, n))))
       yield* pass(500)
@@ -458,7 +458,7 @@ describe("Delivery: several requests in flight", () => {
   /** A message each millisecond, answers that take so long, and when each request left. */
   const departures = Effect.fnUntraced(function* (answer: number, millis: number, burst: number) {
     const sent = yield* AnalyticsTest.Sent
-    yield* sent.respond(...Array.from({ length: 500 }, () => ({ status: 200, after: answer })))
+    yield* sent.respond(...Array.from({ length: 500 }, () => ({ status: 200, delay: answer })))
     for (let n = 1; n <= millis; n++) {
       yield* trackMany(n * burst, n * burst + burst - 1)
       yield* pass(1)

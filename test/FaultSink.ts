@@ -27,12 +27,12 @@ import * as Zlib from "node:zlib"
 export type Answer =
   /** This status, with a body of JSON that says the same. */
   | number
-  /** This answer, `after` so many milliseconds. A 2xx that is not the API's, a portal's say, takes nothing in. */
+  /** This answer, held back for `delay` milliseconds. A 2xx that is not the API's, a portal's say, takes nothing in. */
   | {
       readonly status: number
       readonly headers?: Readonly<Record<string, string>> | undefined
       readonly body?: string | undefined
-      readonly after?: number | undefined
+      readonly delay?: number | undefined
       readonly taken?: false | undefined
     }
   /** The connection is reset before anything is read: a new one when it opens, a kept one when the request begins. */
@@ -347,8 +347,8 @@ export class FaultSink implements AsyncDisposable {
   private reply(answer: Answer, response: Http.ServerResponse, socket: Socket): void {
     if (typeof answer === "number") return this.say(response, { status: answer })
     if (typeof answer === "object") {
-      if (answer.after === undefined) return this.say(response, answer)
-      const timer = setTimeout(() => this.say(response, answer), answer.after)
+      if (answer.delay === undefined) return this.say(response, answer)
+      const timer = setTimeout(() => this.say(response, answer), answer.delay)
       return void response.once("close", () => clearTimeout(timer))
     }
     switch (answer) {

@@ -148,7 +148,7 @@ describe("Outcome: metrics", () => {
     Effect.gen(function* () {
       const analytics = yield* Analytics.Analytics
       const sent = yield* AnalyticsTest.Sent
-      yield* sent.respond({ status: 200, after: 30 }, 503, 401)
+      yield* sent.respond({ status: 200, delay: 30 }, 503, 401)
       yield* trackMany(1, 3)
       yield* analytics.identify({ userId: "u1" })
       yield* elapse("1 seconds", 10)

@@ -181,7 +181,7 @@ describe("PlanJson.fromJson", () => {
       assert.strictEqual(yield* said({ products: [] }), at("properties.order_id"))
       assert.strictEqual(
         yield* said({ order_id: "o1", products: [{ sku: "G-1" }, { sku: "-" }] }),
-        at("properties.products.1.sku")
+        at("properties.products[1].sku")
       )
       assert.strictEqual(yield* said({ order_id: "o1", products: [], total: -1 }), at("properties.total"))
       assert.strictEqual(yield* said({ order_id: "o1", products: [], currency: "CHF" }), at("properties.currency"))

@@ -245,7 +245,7 @@ describe("compat: the settings", () => {
     assert.deepStrictEqual(
       await same(async ({ make, peer }) => {
         const analytics = make({ flushAt: 1, httpRequestTimeout: 100 })
-        peer.answers.push({ status: 200, after: 2_000 })
+        peer.answers.push({ status: 200, delay: 2_000 })
         const { error } = await called((callback) => analytics.track({ ...user, event: "Ordered" }, callback))
         return [error, peer.requests.length]
       }),
@@ -930,7 +930,7 @@ describe("compat: what @segment/analytics-node loses in silence is told here", (
     vi.spyOn(console, "warn").mockImplementation(() => {})
     const { here, there } = await different(async ({ make, peer }) => {
       const analytics = make()
-      peer.answers.push({ status: 200, after: 100 })
+      peer.answers.push({ status: 200, delay: 100 })
       trackMany(analytics, 1)
       let isDelivered = false
       analytics.on("track", () => {

@@ -219,7 +219,7 @@ describe("a fault that ends a request", options, () => {
   it.each(eachFace)("H16 by a timeout takes no notice of an answer that comes late: %s", async (_, face) =>
     withSink({}, async (sink) => {
       // The first answer is on its way when the second request is out; a batch that it could be taken for waits.
-      sink.respond({ status: 200, after: 1_100 }, { status: 503, after: 300 })
+      sink.respond({ status: 200, delay: 1_100 }, { status: 503, delay: 300 })
       const client = await face({ host: sink.host, batchSize: 10, flushInterval: 20, requestTimeout: 800 })
       await trackAll(client, 1, 10)
       assert.deepStrictEqual(await client.close(), { delivered: 20, dropped: 0, rejected: 0, pending: 0 })

@@ -93,7 +93,7 @@ const answer: fc.Arbitrary<AnalyticsTest.Answer> = fc.oneof(
     }),
     weight: 2
   },
-  { arbitrary: fc.record({ status: one(200, 202, 400, 429, 503), after: one(1, 300, 2_500, 20_001) }), weight: 3 },
+  { arbitrary: fc.record({ status: one(200, 202, 400, 429, 503), delay: one(1, 300, 2_500, 20_001) }), weight: 3 },
   one(
     { status: 200, body: `{"success":false}` },
     { status: 200, body: "<html>", headers: { "content-type": "text/html" } }
@@ -569,7 +569,7 @@ const wire = (world: World) =>
         world.arrives(request, answer)
         return respond(request, answer)
       })
-      return answer.after === undefined ? arrive : Effect.andThen(Effect.sleep(answer.after), arrive)
+      return answer.delay === undefined ? arrive : Effect.andThen(Effect.sleep(answer.delay), arrive)
     }).pipe(Effect.ensuring(Effect.sync(() => world.leaves())))
   )
 

@@ -108,7 +108,7 @@ describe("a process that is told to end", options, () => {
     await using sink = await FaultSink.start({ otherwise: "silence" })
     const settings = { closeTimeout: "2 seconds", requestTimeout: "1 hour", flushInterval: "1 hour" }
     await using program = new Program("serves", [sink.host, 150, JSON.stringify(settings)])
-    sink.respond({ status: 200, after: 300 })
+    sink.respond({ status: 200, delay: 300 })
     await program.said("serving")
     program.kill("SIGTERM")
     const ended = await program.ended
@@ -194,7 +194,7 @@ describe("a process with closeOnSignals", options, () => {
     "P5 delivers what it has, and is then ended by the signal: %s",
     async (signal) => {
       await using sink = await FaultSink.start()
-      sink.respond({ status: 200, after: 300 })
+      sink.respond({ status: 200, delay: 300 })
       await using program = new Program("closesOnSignals", [sink.host, 250, JSON.stringify({ batchSize: 100 })])
       await sink.until(({ requests }) => requests.length === 1)
       program.kill(signal)
@@ -205,7 +205,7 @@ describe("a process with closeOnSignals", options, () => {
   )
 
   it.each(["slow first", "fast first"])("P5 ends when the last of its clients has closed: %s", async (order) => {
-    await using slow = await FaultSink.start({ otherwise: () => ({ status: 200, after: 100 }) })
+    await using slow = await FaultSink.start({ otherwise: () => ({ status: 200, delay: 100 }) })
     await using fast = await FaultSink.start()
     const hosts = order === "slow first" ? [slow.host, fast.host] : [fast.host, slow.host]
     await using program = new Program("closesOnSignals", [hosts.join(), 10, JSON.stringify({ batchSize: 2 })])
@@ -278,7 +278,7 @@ describe("a process whose event loop hangs for 5 seconds", options, () => {
 
   it("P8 while an answer is on its way delivers everything once", async () => {
     await using sink = await FaultSink.start()
-    sink.respond({ status: 200, after: 500 })
+    sink.respond({ status: 200, delay: 500 })
     await using program = new Program("blocks", [sink.host, 300, "{}"])
     await sink.until(({ requests }) => requests.length === 1)
     program.send(5_000)
@@ -293,7 +293,7 @@ describe("a process whose event loop hangs for 5 seconds", options, () => {
 
   it("P8 while it waits for a retry makes that one, and no burst of them", async () => {
     await using sink = await FaultSink.start()
-    sink.respond({ status: 503, after: 100 }, 503, 503)
+    sink.respond({ status: 503, delay: 100 }, 503, 503)
     await using program = new Program("blocks", [sink.host, 300, "{}"])
     await sink.until(({ requests }) => requests.length === 1)
     program.send(5_000)
@@ -305,7 +305,7 @@ describe("a process whose event loop hangs for 5 seconds", options, () => {
 
   it("P8 beyond its request timeout loses nothing, and sends again only what was out", async () => {
     await using sink = await FaultSink.start()
-    sink.respond({ status: 200, after: 500 })
+    sink.respond({ status: 200, delay: 500 })
     const settings = JSON.stringify({ requestTimeout: "2 seconds", batchSize: 100, flushInterval: 50 })
     await using program = new Program("blocks", [sink.host, 300, settings])
     await sink.until(({ requests }) => requests.length === 1)

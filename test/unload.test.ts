@@ -17,7 +17,7 @@ import { breathe, chance, elapse, events, losses, numbered, pass, trackMany } fr
 
 const again = <A>(times: number, answer: A): Array<A> => Array.from({ length: times }, () => answer)
 
-const slow = (status: number, after: number) => ({ status, after })
+const slow = (status: number, delay: number) => ({ status, delay })
 
 const limited = (seconds: string) => ({ status: 429, headers: { "retry-after": seconds } })
 

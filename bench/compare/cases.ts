@@ -144,7 +144,7 @@ export const makeCases = (elsewhere: FaultSink): ReadonlyArray<Case> => [
     fault: "an answer that comes after the timeout",
     calls: "ten",
     peer: {},
-    script: [{ status: 200, after: 1_500 }],
+    script: [{ status: 200, delay: 1_500 }],
     remark: requests
   },
   {

@@ -82,9 +82,9 @@ export const install = Effect.fnUntraced(function* (options: {
     guarded(
       Effect.gen(function* () {
         const { id } = yield* HttpRouter.params
-        const received = (yield* collector.messages).find((message) => String(message.id) === id)
+        const received = yield* collector.message(Number(id))
         if (received === undefined) return yield* refusal(404, "The message is not kept any more")
-        const request = (yield* collector.requests).find((one) => one.id === received.request)
+        const request = yield* collector.request(received.request)
         return HttpServerResponse.jsonUnsafe({ message: received, request: request ?? null })
       })
     )

@@ -64,7 +64,7 @@ export const debuggerCommand = Command.make("debugger", config, ({ plan, ...opti
 )
 
 const portError = (port: number, cause: unknown): CommandError =>
-   Input.codeOf(cause) === "EADDRINUSE"
+  Input.codeOf(cause) === "EADDRINUSE"
     ? failed(
         `port ${port} is in use`,
         "Another debugger may be running. Give --port 8687, or --port 0 for any free one"

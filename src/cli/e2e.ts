@@ -16,8 +16,8 @@ import * as Analytics from "../Analytics.ts"
 import { types } from "../Call.ts"
 import * as Observer from "../Observer.ts"
 import * as Outcome from "../Outcome.ts"
-import { optional } from "./internal/Flags.ts"
 import { Failure } from "./internal/Exit.ts"
+import { optional } from "./internal/Flags.ts"
 import * as Proxy from "./internal/Proxy.ts"
 
 const Count = Schema.Int.check(Schema.isGreaterThanOrEqualTo(0))

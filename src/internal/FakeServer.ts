@@ -9,7 +9,7 @@ import type * as Outcome from "../Outcome.ts"
 
 /**
  * What a request is answered with: a status; more of an answer; a connection that breaks; no answer at all.
- * `after` is in milliseconds.
+ * `delay`, before the answer, is in milliseconds.
  */
 export type Answer =
   | number
@@ -17,7 +17,7 @@ export type Answer =
       readonly status: number
       readonly headers?: Readonly<Record<string, string>> | undefined
       readonly body?: string | undefined
-      readonly after?: number | undefined
+      readonly delay?: number | undefined
     }
   | "network error"
   | "never"

@@ -299,7 +299,8 @@ export const make = <const D extends Definition>(definition: D): Plan<D> => {
       ),
     violations: (message) => bare.violations(message as Message.Wire),
     problem: (policies) => new PlanCheck(rules, policies, Context.empty()).problem,
-    over: (service, makeCall) => callsOf(plannedCall(service, makeCall)) as unknown as AllCalls<D, ReturnType<typeof makeCall>>
+    over: (service, makeCall) =>
+      callsOf(plannedCall(service, makeCall)) as unknown as AllCalls<D, ReturnType<typeof makeCall>>
   }
 }
 

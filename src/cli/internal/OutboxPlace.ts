@@ -15,8 +15,8 @@ import type * as Scope from "effect/Scope"
 import * as SqlClient from "effect/sql/SqlClient"
 import * as Observer from "../../Observer.ts"
 import * as SqlOutbox from "../../SqlOutbox.ts"
-import { optional } from "./Flags.ts"
 import { type CommandError, failed, usage } from "./Exit.ts"
+import { optional } from "./Flags.ts"
 
 export const flags = {
   outbox: optional(

@@ -3,8 +3,8 @@ import * as Command from "effect/cli/Command"
 import * as Effect from "effect/Effect"
 import * as Stdio from "effect/Stdio"
 import * as Stream from "effect/Stream"
-import { toggle } from "../internal/Flags.ts"
 import { failed } from "../internal/Exit.ts"
+import { toggle } from "../internal/Flags.ts"
 import * as OutboxPlace from "../internal/OutboxPlace.ts"
 
 const config = {
