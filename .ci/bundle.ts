@@ -108,3 +108,5 @@ await bundle("esm", ".js")
 await bundle("cjs", ".cjs")
 await bundleTypes()
 writeLicenses()
+// Nobody imports it but by its bundle.
+for (const name of ["compat", "compat.js", "compat.d.ts"]) rmSync(path.join(dist, name), { recursive: true })

@@ -55,6 +55,33 @@ export const main = async (): Promise<void> => {
 /** What plain programs import. */
 const plainEntries = ["plain", "compat", "plainTest", "sqlite", "jsonPlan", "RequestContext"]
 
+const compatProgram = `
+import Default, { Analytics, type AnalyticsSettings, type Context, FetchHTTPClient, type HTTPClient, type Plugin } from "effect-analytics/compat"
+
+const plugin: Plugin = {
+  name: "Upper",
+  type: "enrichment",
+  isLoaded: () => true,
+  load: async () => {},
+  track: (ctx: Context) => {
+    ctx.updateEvent("properties.upper", String(ctx.event.event).toUpperCase())
+    return ctx
+  }
+}
+export const compat = async (): Promise<void> => {
+  const httpClient: HTTPClient = new FetchHTTPClient()
+  const settings: AnalyticsSettings = { writeKey: "key", flushAt: 5, httpClient }
+  settings.disable = true
+  const analytics: Analytics = new Default(settings)
+  analytics.on("error", ({ code, ctx, reason }) => void [code, ctx?.event.type, reason]).on("drained", () => {})
+  await analytics.register(plugin)
+  analytics.track({ userId: "u1", event: "Signed Up" }, (error, ctx) => void [error, ctx?.failedDelivery()])
+  // @ts-expect-error no identity
+  analytics.track({ event: "Signed Up" })
+  await analytics.closeAndFlush({ timeout: 500 })
+}
+`
+
 const plainProgram = `
 import { type AsyncClient, type Client, createAnalytics, drop, type Failure, withContext } from "effect-analytics/plain"
 import { createTestAnalytics } from "effect-analytics/plainTest"
@@ -134,6 +161,12 @@ const checkPlain = (cwd, tarball) => {
   const mebibytes = sizeOf(folder) / 2 ** 20
   assert.ok(mebibytes <= 2, `the package is ${mebibytes.toFixed(2)} MiB, and may be 2`)
   assert.match(readFileSync(join(folder, "dist/bundled/licenses.txt"), "utf8"), /^effect .*MIT/m)
+  for (const file of readdirSync(join(folder, "dist"), { recursive: true }).filter((name) =>
+    /\.(c?js|ts|cts)$/.test(name)
+  )) {
+    const text = readFileSync(join(folder, "dist", file), "utf8")
+    assert.ok(!/^\/\/[#@] sourceMappingURL=/m.test(text), `${file} points to a source map, and there is none`)
+  }
 
   const { contents } = buildSync({
     stdin: { contents: smallest, resolveDir: cwd },
@@ -164,9 +197,13 @@ const checkPlain = (cwd, tarball) => {
     writeFileSync(join(cwd, "package.json"), JSON.stringify({ name: "plain", private: true, type }))
     writeFileSync(
       join(cwd, "tsconfig.json"),
-      JSON.stringify({ compilerOptions: { ...compilerOptions, ...options, skipLibCheck: false }, files: ["plain.ts"] })
+      JSON.stringify({
+        compilerOptions: { ...compilerOptions, ...options, skipLibCheck: false },
+        files: ["plain.ts", "compat.ts"]
+      })
     )
     writeFileSync(join(cwd, "plain.ts"), plainProgram)
+    writeFileSync(join(cwd, "compat.ts"), compatProgram)
     const { status, stdout } = tsc()
     assert.equal(status, 0, `${type}, ${JSON.stringify(options)}:\n${stdout}`)
   }

@@ -139,16 +139,18 @@ export const make = (options: Options): Transport.Auth => ({
       return token
     }).pipe(semaphore.withPermits(1))
 
-    return {
-      header: Effect.map(current, ({ text }) => `Bearer ${text}`),
-      answered: (result, header) => {
-        const { status = 0 } = result as { readonly status?: number }
-        if (!forgets.has(status)) return result
-        if (token !== undefined && header === `Bearer ${token.text}`) token = undefined
-        // The API refuses the token, not the client: there will be another.
-        return status === 400 ? result : Transport.SendResult.Transient({ status })
-      }
-    }
+    return (batch, send) =>
+      Effect.matchEffect(current, {
+        onFailure: Effect.succeed,
+        onSuccess: (used) =>
+          Effect.map(send(HttpClientRequest.setHeader(batch, "authorization", `Bearer ${used.text}`)), (result) => {
+            const { status = 0 } = result as { readonly status?: number }
+            if (!forgets.has(status)) return result
+            if (token?.text === used.text) token = undefined
+            // The API refuses the token, not the client: there will be another.
+            return status === 400 ? result : Transport.SendResult.Transient({ status })
+          })
+      })
   })
 })
 

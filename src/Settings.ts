@@ -268,14 +268,8 @@ export const millis = (
   min: number,
   known: { readonly [Name in NumberSetting]?: number } = defaults
 ): number => {
-  const given = value ?? known[setting]
-  const time =
-    typeof given === "number"
-      ? given
-      : given === undefined
-        ? Number.NaN
-        : Duration.toMillis(Option.getOrElse(Duration.fromInput(given as Duration.Input), () => Duration.infinity))
-  return Number.isFinite(time) && time >= min
+  const time = toMillis(value ?? known[setting] ?? Number.NaN)
+  return time >= min
     ? time
     : invalid(setting, `must be a length of time of at least ${min} ms: milliseconds or a string such as "10 seconds"`)
 }

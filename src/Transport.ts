@@ -77,16 +77,17 @@ export interface Auth {
   readonly start: (client: {
     readonly endpoint: string
     readonly requestTimeout: number
-  }) => Effect.Effect<Authorization, InvalidSetting, HttpClient.HttpClient>
+  }) => Effect.Effect<Authorize, InvalidSetting, HttpClient.HttpClient>
 }
 
-/** The authorization of the requests of one client. */
-export interface Authorization {
-  /** The header of the next request; without one, the end of the attempt. */
-  readonly header: Effect.Effect<string, SendResult>
-  /** Learns the end of an attempt with this header, and may know better what it means. */
-  readonly answered: (result: SendResult, header: string) => SendResult
-}
+/**
+ * Sends a request in the way that is given, with another `authorization` than the key. It may know better what the end of the
+ * attempt means; without an authorization it is the end.
+ */
+export type Authorize = (
+  request: HttpClientRequest.HttpClientRequest,
+  send: (request: HttpClientRequest.HttpClientRequest) => Effect.Effect<SendResult>
+) => Effect.Effect<SendResult>
 
 /** The options but the key. */
 export interface EndpointOptions {
@@ -120,12 +121,12 @@ export const make = /* @__PURE__ */ Effect.fnUntraced(function* (
     endpoint: Settings.endpoint({ ...address, region: options.region }),
     writeKey: Settings.writeKey(options.writeKey)
   }))
-  const authorization = yield* options.auth?.start({ endpoint, requestTimeout: Settings.toMillis(requestTimeout) }) ??
+  const authorize = yield* options.auth?.start({ endpoint, requestTimeout: Settings.toMillis(requestTimeout) }) ??
     Effect.undefined
   const post = HttpClientRequest.post(endpoint, {
     headers: {
       ...headers,
-      ...(authorization === undefined ? { authorization: `Basic ${btoa(`${writeKey}:`)}` } : {}),
+      authorization: `Basic ${btoa(`${writeKey}:`)}`,
       "user-agent": `${library.name}/${library.version}`
     }
   })
@@ -139,11 +140,8 @@ export const make = /* @__PURE__ */ Effect.fnUntraced(function* (
     const plain = HttpClientRequest.bodyText(post, json, "application/json")
     const counted = attempt === 0 ? plain : HttpClientRequest.setHeader(plain, "x-retry-count", String(attempt))
     const request = gzip ? yield* HttpClientRequest.compressBody(counted, "gzip", { minSize: 0 }) : counted
-    if (authorization === undefined) return yield* execute(request, clock)
-    const header = yield* Effect.result(authorization.header)
-    if (Result.isFailure(header)) return header.failure
-    const authorized = HttpClientRequest.setHeader(request, "authorization", header.success)
-    return authorization.answered(yield* execute(authorized, clock), header.success)
+    const sendWith = (authorized: HttpClientRequest.HttpClientRequest) => execute(authorized, clock)
+    return yield* authorize === undefined ? sendWith(request) : authorize(request, sendWith)
   })
 
   const execute = (request: HttpClientRequest.HttpClientRequest, clock: Clock.Clock): Effect.Effect<SendResult> => {
@@ -254,7 +252,7 @@ const isHtml = (contentType: string | undefined, body: string) =>
 
 /** Whether a body says that nothing of the batch was taken: `success: false`, or in Jitsu's words `ok: false, okEvents: 0`. */
 const isSuccessFalse = (body: string): boolean => {
-  if (!body.includes("success") && !body.includes("okEvents")) return false
+  if (!/success|okEvents/.test(body)) return false
   try {
     const { ok, okEvents, success } = JSON.parse(body) ?? {}
     return success === false || (ok === false && okEvents === 0)

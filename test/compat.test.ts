@@ -1,6 +1,9 @@
+import { execFile } from "node:child_process"
+import { fileURLToPath } from "node:url"
+import { promisify } from "node:util"
 import { assert, describe, it, vi } from "@effect/vitest"
 import type { Analytics, AnalyticsSettings, Context, HTTPClientRequest, Plugin } from "@segment/analytics-node"
-import { different, next, runHere, same, type Tools } from "./compat/both.ts"
+import { different, next, Peer, runHere, same, type Tools } from "./compat/both.ts"
 
 const user = { userId: "u1" } as const
 const time = new Date("2026-01-02T03:04:05.678Z")
@@ -866,6 +869,18 @@ describe("compat: flush and close", () => {
 
 // ---------------------------------------------------------------------------------------------------------------------
 
+describe("compat: the process", () => {
+  it("lives until its events are delivered, and then ends by itself", async () => {
+    const peer = await new Peer().start()
+    const program = fileURLToPath(new URL("programs/endsCompat.ts", import.meta.url))
+    await promisify(execFile)(process.execPath, [program, peer.host], { timeout: 20_000 })
+    peer.stop()
+    assert.deepStrictEqual(peer.batchSizes, [1])
+  })
+})
+
+// ---------------------------------------------------------------------------------------------------------------------
+
 describe("compat: what @segment/analytics-node loses in silence is told here", () => {
   /** Whether an event counts as delivered, and whether the peer has it. */
   const endOf =
@@ -901,6 +916,25 @@ describe("compat: what @segment/analytics-node loses in silence is told here", (
     })
     const { here, there } = await different(redirected)
     assert.deepStrictEqual([there.delivered, here.delivered], [true, false])
+  })
+
+  it("the batch of an event that the API refuses: the others are delivered", async () => {
+    const { here, there } = await different(async ({ make, peer }) => {
+      const analytics = make({ flushAt: 2 })
+      // The batch; then, here, each of its halves.
+      peer.answers.push(400, 400, 200)
+      const ends = ["refused", "good"].map((event) =>
+        called((callback) => analytics.track({ ...user, event }, callback))
+      )
+      return (await Promise.all(ends)).map(({ error }) => error === undefined)
+    })
+    assert.deepStrictEqual(
+      [there, here],
+      [
+        [false, false],
+        [false, true]
+      ]
+    )
   })
 
   it("a call after the close, by its callback", async () => {
