@@ -10,7 +10,7 @@ export type Sdk = typeof Incumbent
 /** What the peer answers to a request: a status, or all of it. */
 export type Answer =
   | number
-  | { readonly status: number; readonly headers?: Record<string, string>; readonly after?: number }
+  | { readonly status: number; readonly headers?: Record<string, string>; readonly delay?: number }
 
 interface Received {
   readonly path: string
@@ -30,8 +30,8 @@ export class Peer {
       const body = JSON.parse(Buffer.concat(chunks).toString())
       this.requests.push({ path: request.url ?? "", headers: request.headers, body })
       const answer = this.answers.shift() ?? 200
-      const { after = 0, headers = {}, status } = typeof answer === "number" ? { status: answer } : answer
-      setTimeout(() => response.writeHead(status, headers).end(`{"success":${status === 200}}`), after)
+      const { delay = 0, headers = {}, status } = typeof answer === "number" ? { status: answer } : answer
+      setTimeout(() => response.writeHead(status, headers).end(`{"success":${status === 200}}`), delay)
     })
   })
 
