@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
 import * as MemoryOutbox from "../src/MemoryOutbox.ts"
 import * as Message from "../src/Message.ts"
 import * as Outbox from "../src/Outbox.ts"
@@ -11,6 +12,11 @@ import { breathe, message, messages } from "./support.ts"
 outboxSuite("memory", MemoryOutbox.layer)
 
 describe("MemoryOutbox.layer", () => {
+  const settle = (batch: Outcome.Delivered["messages"]) =>
+    Outbox.Outbox.use((outbox) =>
+      outbox.settle(Outcome.Outcome.Delivered({ messages: batch, status: 200, attempts: 1 }))
+    )
+
   it.effect("holds 10,000 messages, if nothing else is said", () =>
     Effect.gen(function* () {
       const outbox = yield* Outbox.Outbox
@@ -48,8 +54,6 @@ describe("MemoryOutbox.layer", () => {
     Effect.gen(function* () {
       const outbox = yield* Outbox.Outbox
       const oldest = Effect.map(outbox.counts, (counts) => counts.oldestPendingAt)
-      const settle = (batch: Outcome.Delivered["messages"]) =>
-        outbox.settle(Outcome.Outcome.Delivered({ messages: batch, status: 200, attempts: 1 }))
       for (const madeAt of [1_000, 2_000]) {
         yield* outbox.offer(new Message.Message("track", `id ${madeAt}`, "{}", 2, 0, madeAt))
       }
@@ -64,5 +68,58 @@ describe("MemoryOutbox.layer", () => {
       yield* outbox.offer(message("first"))
       assert.notProperty(yield* outbox.counts, "oldestPendingAt")
     }).pipe(Effect.provide(MemoryOutbox.layer()))
+  )
+
+  it.effect(
+    "drop-oldest uses the bytes that are not taken to the last one, and has them back when they are settled",
+    () =>
+      Effect.gen(function* () {
+        const outbox = yield* Outbox.Outbox
+        const half = (event: string) => outbox.offer(message(event, 20_000))
+        yield* half("first")
+        yield* half("second")
+        const first = yield* outbox.take(1)
+        yield* half("third")
+        assert.strictEqual((yield* outbox.counts).dropped, 1)
+        yield* settle(first)
+        yield* half("fourth")
+        yield* half("fifth")
+        assert.include(yield* outbox.counts, { dropped: 2, pending: 2, pendingBytes: 40_000 })
+      }).pipe(Effect.provide(MemoryOutbox.layer({ maxQueueBytes: 40_000, overflow: "drop-oldest" })))
+  )
+
+  it.effect(
+    "a flush waits for the messages before it, if the first of them is evicted and a later one is settled",
+    () =>
+      Effect.gen(function* () {
+        const outbox = yield* Outbox.Outbox
+        yield* outbox.offer(message("first"))
+        yield* outbox.offer(message("second"))
+        const flush = yield* Effect.forkChild(outbox.flush)
+        yield* breathe
+        yield* outbox.offer(message("third"))
+        const [second] = yield* outbox.take(1)
+        const third = yield* outbox.take(1)
+        yield* settle(third)
+        yield* breathe
+        assert.isUndefined(flush.pollUnsafe())
+        yield* settle([second])
+        assert.deepStrictEqual(yield* Fiber.join(flush), { delivered: 1, dropped: 1 })
+      }).pipe(Effect.provide(MemoryOutbox.layer({ maxQueueSize: 2, overflow: "drop-oldest" })))
+  )
+
+  it.effect.each([
+    ["maxQueueSize", { maxQueueSize: 1 }],
+    ["maxQueueBytes", { maxQueueBytes: 32_768 }]
+  ] as const)(
+    "a call that would overtake those that wait is refused by the bound that they wait for: %s",
+    ([bound, options]) =>
+      Effect.gen(function* () {
+        const outbox = yield* Outbox.Outbox
+        yield* outbox.offer(message("first", 32_768))
+        yield* Effect.forkChild(outbox.offer(message("second", 32_768), "wait"))
+        yield* breathe
+        assert.include({ ...outbox.offerUnsafe(message("third")) }, { _tag: "QueueFull", bound })
+      }).pipe(Effect.provide(MemoryOutbox.layer(options)))
   )
 })

@@ -334,14 +334,16 @@ describe("Transport: the answer", () => {
     ["a text", "secret", "network"],
     ["null", nested(1, null), "network"],
     ["itself", cyclic, "network"]
-  ])("a failed connection is told by its code, not by its text: %s", ([, cause, detail]) =>
-    Effect.gen(function* () {
-      const failing = over(
-        (request) =>
-          new HttpClientError.HttpClientError({ reason: new HttpClientError.TransportError({ request, cause }) })
-      )
-      assert.deepStrictEqual(yield* Effect.provide(send(), failing), Transport.SendResult.Transient({ detail }))
-    })
+  ] as ReadonlyArray<readonly [string, unknown, string]>)(
+    "a failed connection is told by its code, not by its text: %s",
+    ([, cause, detail]) =>
+      Effect.gen(function* () {
+        const failing = over(
+          (request) =>
+            new HttpClientError.HttpClientError({ reason: new HttpClientError.TransportError({ request, cause }) })
+        )
+        assert.deepStrictEqual(yield* Effect.provide(send(), failing), Transport.SendResult.Transient({ detail }))
+      })
   )
 })
 
@@ -363,7 +365,7 @@ describe("Transport.layerFetch", () => {
   it.effect.each<[boolean, string]>([
     [false, "string"],
     [true, "object"]
-  ])("with gzip %s gives fetch a body that is a %s", ([gzip, type]) =>
+  ] as const)("with gzip %s gives fetch a body that is a %s", ([gzip, type]) =>
     Effect.gen(function* () {
       const bodies: Array<unknown> = []
       const fetch: typeof globalThis.fetch = async (_, init) => {
