@@ -105,22 +105,9 @@ export interface Options {
   readonly allowProduction?: boolean | undefined
 }
 
-const defaults = { maxMessages: 10_000, maxBytes: 64 * 1024 * 1024 } as const
+const defaults = { port: 0, maxMessages: 10_000, maxBytes: 64 * 1024 * 1024 } as const
 
 const loopback = /^(localhost|127(\.\d{1,3}){3}|::1)$/
-
-const wholeNumber = (
-  setting: string,
-  value: number | undefined,
-  fallback: number,
-  min: number,
-  max: number
-): number => {
-  const given = value ?? fallback
-  return Number.isInteger(given) && given >= min && given <= max
-    ? given
-    : Settings.invalid(setting, `must be a whole number from ${min} to ${max}`)
-}
 
 /** @internal The options with their defaults. */
 export interface Checked {
@@ -149,10 +136,10 @@ export const check = (options: Options): Effect.Effect<Checked, InvalidSetting> 
       }
       return {
         host,
-        port: wholeNumber("port", options.port, 0, 0, 65_535),
+        port: Settings.integer("port", options.port, 0, 65_535, defaults),
         token: options.token ?? Redacted.make(randomBytes(24).toString("base64url")),
-        maxMessages: wholeNumber("maxMessages", options.maxMessages, defaults.maxMessages, 1, 1_000_000),
-        maxBytes: wholeNumber("maxBytes", options.maxBytes, defaults.maxBytes, 1, 4 * 1024 ** 3),
+        maxMessages: Settings.integer("maxMessages", options.maxMessages, 1, 1_000_000, defaults),
+        maxBytes: Settings.integer("maxBytes", options.maxBytes, 1, 4 * 1024 ** 3, defaults),
         options
       }
     })

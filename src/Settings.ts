@@ -82,9 +82,18 @@ export type Region = keyof typeof regions
 // Schema
 // ---------------------------------------------------------------------------------------------------------------------
 
+/** The words for what settings take, in every error the same. */
+const expected = {
+  wholeNumber: (minimum: number, maximum: number) => `a whole number from ${minimum} to ${maximum}`,
+  lengthOfTime: (minimum: number) =>
+    `a length of time of at least ${minimum} ms: milliseconds or a string such as "10 seconds"`,
+  oneOf: (words: ReadonlyArray<string>) => `one of ${words.map((word) => `"${word}"`).join(", ")}`,
+  flag: "true or false"
+}
+
 const wholeNumber = (minimum: number, maximum: number = Number.MAX_SAFE_INTEGER) =>
   Schema.Int.check(Schema.isBetween({ minimum, maximum })).annotate({
-    expected: `a whole number from ${minimum} to ${maximum}`
+    expected: expected.wholeNumber(minimum, maximum)
   })
 
 const lengthOfTime = (minimum: number) =>
@@ -94,14 +103,12 @@ const lengthOfTime = (minimum: number) =>
     >
   )
     .check(Schema.makeFilter((given) => toMillis(given) >= minimum))
-    .annotate({
-      expected: `a length of time of at least ${minimum} ms: milliseconds or a string such as "10 seconds"`
-    })
+    .annotate({ expected: expected.lengthOfTime(minimum) })
 
 const oneOfWords = <const Words extends ReadonlyArray<string>>(words: Words) =>
-  Schema.Literals(words).annotate({ expected: `one of ${words.map((word) => `"${word}"`).join(", ")}` })
+  Schema.Literals(words).annotate({ expected: expected.oneOf(words) })
 
-const Flag = Schema.Boolean.annotate({ expected: "true or false" })
+const Flag = Schema.Boolean.annotate({ expected: expected.flag })
 const Text = Schema.String.annotate({ expected: "a string" })
 
 /** The headers that the transport sets itself. */
@@ -177,8 +184,11 @@ export const decode = <S extends Schema.Struct.Fields>(
     )
     const decoded = SchemaParser.decodeUnknownResult(schema as unknown as Schema.Codec<object>)(given)
     if (Result.isFailure(decoded)) {
-      const { expected, path, value } = firstProblem(decoded.failure, given)
-      return new InvalidSetting({ setting: String(path[0]), problem: `must be ${expected}; it is ${typeOf(value)}` })
+      const { path, value, ...problem } = firstProblem(decoded.failure, given)
+      return new InvalidSetting({
+        setting: String(path[0]),
+        problem: `must be ${problem.expected}; it is ${typeOf(value)}`
+      })
     }
     const complete = { ...given }
     for (const name in complete) complete[name] ??= (defaults as Record<string, unknown>)[name]
@@ -205,8 +215,8 @@ export const fromVariables = (environment: Readonly<Record<string, string | unde
   }
   const decoded = SchemaParser.decodeUnknownResult(Settings)(settings)
   if (Result.isSuccess(decoded)) return decoded.success
-  const { expected, path, value } = firstProblem(decoded.failure, settings)
-  return invalid(variableOf(String(path[0])), `must be ${expected}; it is ${typeOf(value)}`)
+  const problem = firstProblem(decoded.failure, settings)
+  return invalid(variableOf(String(problem.path[0])), `must be ${problem.expected}; it is ${typeOf(problem.value)}`)
 }
 
 /** The settings in the environment: `ANALYTICS_HOST`, `ANALYTICS_BATCH_SIZE`, …, each only if it is set. */
@@ -245,38 +255,35 @@ export const invalid = (setting: string, problem: string): never => {
 
 /** The settings that are numbers when they are left out. */
 type Numbers<D> = { [Name in keyof D]: D[Name] extends number ? Name : never }[keyof D] & string
-type NumberSetting = Numbers<typeof defaults> | Numbers<typeof durableDefaults> | "timeout"
 
 /** A whole number within bounds. */
-export const integer = (
-  setting: NumberSetting,
+export const integer = <Known = typeof defaults>(
+  setting: Numbers<Known>,
   value: number | undefined,
   min: number,
   max: number = Number.MAX_SAFE_INTEGER,
-  known: { readonly [Name in NumberSetting]?: number } = defaults
+  known: Known = defaults as Known
 ): number => {
   const given: unknown = value ?? known[setting]
   return Number.isInteger(given) && (given as number) >= min && (given as number) <= max
     ? (given as number)
-    : invalid(setting, `must be a whole number from ${min} to ${max}`)
+    : invalid(setting, `must be ${expected.wholeNumber(min, max)}`)
 }
 
 /** A length of time, as milliseconds. */
-export const millis = (
-  setting: NumberSetting,
+export const millis = <Known = typeof defaults & { readonly timeout: number }>(
+  setting: Numbers<Known>,
   value: DurationInput | undefined,
   min: number,
-  known: { readonly [Name in NumberSetting]?: number } = defaults
+  known: Known = defaults as Known
 ): number => {
   const time = toMillis(value ?? known[setting] ?? Number.NaN)
-  return time >= min
-    ? time
-    : invalid(setting, `must be a length of time of at least ${min} ms: milliseconds or a string such as "10 seconds"`)
+  return time >= min ? time : invalid(setting, `must be ${expected.lengthOfTime(min)}`)
 }
 
 /** A switch. */
 export const flag = (setting: string, value: boolean | undefined): boolean =>
-  value === undefined || typeof value === "boolean" ? value === true : invalid(setting, "must be true or false")
+  value === undefined || typeof value === "boolean" ? value === true : invalid(setting, `must be ${expected.flag}`)
 
 /** The names of destinations: at least one, none twice. */
 export const names = (given: ReadonlyArray<string>): ReadonlyArray<string> => {
@@ -297,9 +304,7 @@ export const oneOf = <const Word extends string>(
   fallback: NoInfer<Word>,
   words: ReadonlyArray<Word>
 ): Word =>
-  words.includes(value ?? fallback)
-    ? (value ?? fallback)
-    : invalid(setting, `must be one of ${words.map((word) => `"${word}"`).join(", ")}`)
+  words.includes(value ?? fallback) ? (value ?? fallback) : invalid(setting, `must be ${expected.oneOf(words)}`)
 
 /** The value of a `Redacted`. Each copy of effect keeps the values of its own. */
 export const secret = <A>(setting: string, redacted: Redacted.Redacted<A>): A => {
