@@ -283,8 +283,6 @@ export class SqliteFile implements Source {
       if (isEmpty) database.exec("PRAGMA auto_vacuum = INCREMENTAL")
       database.exec("PRAGMA journal_mode = WAL")
       database.exec(`PRAGMA synchronous = ${synchronous === "full" ? "FULL" : "NORMAL"}`)
-      // What is deleted is overwritten: it costs no more than the noise of a drain.
-      database.exec("PRAGMA secure_delete = ON")
       return database
     } catch (cause) {
       database.close()
