@@ -107,23 +107,10 @@ export const make = Effect.fnUntraced(function* (
 
   const full = (bound: "maxQueueSize" | "maxQueueBytes") => new QueueFull({ bound, limit: capacity.bound[bound] })
 
-  // The only part of a call that takes time, and the only one that can be interrupted.
-  const waitForRoom = (message: Message) =>
-    Effect.callback<void, Closed>((resume) => {
-      const giveUp = capacity.wait(message, {
-        admit: () => {
-          accept(message)
-          resume(Effect.void)
-        },
-        refuse: () => resume(Effect.fail(new Closed()))
-      })
-      return Effect.sync(giveUp)
-    }).pipe(Effect.interruptible)
-
   const offer: Outbox.Outbox["Service"]["offer"] = (message, onFull = overflow) =>
     Effect.suspend(() => {
       const mustWait = capacity.hasWaiters || capacity.excess(message) !== undefined
-      if (onFull === "wait" && !closed && mustWait) return waitForRoom(message)
+      if (onFull === "wait" && !closed && mustWait) return capacity.awaitRoom(message, () => accept(message))
       const answer = offerUnsafe(message)
       if (answer === undefined) return Effect.void
       return answer._tag === "Dropped" ? notify(answer) : Effect.fail(answer)
@@ -163,7 +150,10 @@ export const make = Effect.fnUntraced(function* (
         takenBytes -= bytes
         counts[end] += messages.length
         capacity.remove(messages.length, bytes)
-        return Effect.ensuring(notify({ ...outcome, messages }), Effect.sync(() => countDown(waiting, ended, end)))
+        return Effect.ensuring(
+          notify({ ...outcome, messages }),
+          Effect.sync(() => countDown(waiting, ended, end))
+        )
       })
     )
 
