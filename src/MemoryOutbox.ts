@@ -118,23 +118,10 @@ export const make = Effect.fnUntraced(function* (
   const full = (bound: "maxQueueSize" | "maxQueueBytes") =>
     refused(new QueueFull({ bound, limit: capacity.bound[bound] }))
 
-  // The only part of a call that takes time, and the only one that can be interrupted.
-  const waitForRoom = (message: Message) =>
-    Effect.callback<void, Closed>((resume) => {
-      const giveUp = capacity.wait(message, {
-        admit: () => {
-          accept(message)
-          resume(Effect.void)
-        },
-        refuse: () => resume(Effect.fail(new Closed()))
-      })
-      return Effect.sync(giveUp)
-    }).pipe(Effect.interruptible)
-
   const offer: Outbox.Outbox["Service"]["offer"] = (message, onFull = overflow) =>
     Effect.suspend(() => {
       const mustWait = capacity.hasWaiters || capacity.excess(message) !== undefined
-      if (onFull === "wait" && !closed && mustWait) return waitForRoom(message)
+      if (onFull === "wait" && !closed && mustWait) return capacity.awaitRoom(message, () => accept(message))
       const { error, notification = Effect.void } = offerUnsafe(message) ?? {}
       return error === undefined ? notification : Effect.andThen(notification, Effect.fail(error))
     })

@@ -277,7 +277,7 @@ export const millis = <Known = typeof defaults & { readonly timeout: number }>(
   min: number,
   known: Known = defaults as Known
 ): number => {
-  const time = toMillis(value ?? known[setting] ?? Number.NaN)
+  const time = toMillis(value ?? (known[setting] as DurationInput | undefined) ?? Number.NaN)
   return time >= min ? time : invalid(setting, `must be ${expected.lengthOfTime(min)}`)
 }
 

@@ -1,4 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
 import { type Bound, Capacity } from "../src/internal/Capacity.ts"
 import { message } from "./support.ts"
 
@@ -13,13 +14,13 @@ const waiting = (capacity: Capacity) => {
   const ends: Array<string> = []
   const wait = (name: string, size = bytes) => {
     const waiter = message(name, size)
-    return capacity.wait(waiter, {
-      admit: () => {
-        capacity.add(1, size)
-        ends.push(`${name} is admitted`)
-      },
-      refuse: () => void ends.push(`${name} is refused`)
-    })
+    const admit = () => {
+      capacity.add(1, size)
+      ends.push(`${name} is admitted`)
+    }
+    const refused = Effect.sync(() => void ends.push(`${name} is refused`))
+    const fiber = Effect.runFork(Effect.catch(capacity.awaitRoom(waiter, admit), () => refused))
+    return () => fiber.interruptUnsafe()
   }
   return { ends, wait }
 }

@@ -119,7 +119,7 @@ describe("MemoryOutbox.layer", () => {
         yield* outbox.offer(message("first", 32_768))
         yield* Effect.forkChild(outbox.offer(message("second", 32_768), "wait"))
         yield* breathe
-        assert.include({ ...outbox.offerUnsafe(message("third")) }, { _tag: "QueueFull", bound })
+        assert.include({ ...outbox.offerUnsafe(message("third"))?.error }, { _tag: "QueueFull", bound })
       }).pipe(Effect.provide(MemoryOutbox.layer(options)))
   )
 })

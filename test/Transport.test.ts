@@ -324,7 +324,7 @@ describe("Transport: the answer", () => {
   const cyclic: { cause?: unknown } = {}
   cyclic.cause = cyclic
 
-  it.effect.each<[string, unknown, string]>([
+  it.effect.each([
     ["its code", nested(1, { code: "CERT_HAS_EXPIRED" }), "CERT_HAS_EXPIRED"],
     ["a code four errors deep", nested(4, { code: "ECONNRESET" }), "ECONNRESET"],
     ["a code deeper than anybody nests", nested(5, { code: "ECONNRESET" }), "network"],

@@ -34,7 +34,12 @@ export interface DatabaseSource {
   readonly startsAtOnce: boolean
   /** Called once, when the tables are there. */
   readonly started: () => void
-  /** After an erasure: overwrites what is left of deleted messages on the disk, as far as that is up to the outbox. */
+  /**
+   * Begins, or ends, to overwrite what is deleted. Only for an erasure: it takes as much of the log as is deleted, which a disk
+   * that is full does not have.
+   */
+  readonly overwrite: (isOn: boolean) => Effect.Effect<unknown, SqlError>
+  /** After an erasure: removes copies of what was deleted from the disk, as far as that is up to the outbox. */
   readonly scrub: Effect.Effect<void, SqlError>
   /** Gives unused space back. */
   readonly maintain: () => void

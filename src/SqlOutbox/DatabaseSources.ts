@@ -34,6 +34,7 @@ export const ofClient = (client: SqlClient, table: string): DatabaseSource => {
     isFull: () => false,
     startsAtOnce: false,
     started: () => {},
+    overwrite: () => Effect.void,
     scrub: Effect.void,
     maintain: () => {},
     ...(hasNotifications(client)
@@ -67,13 +68,14 @@ export const ofFile = Effect.fnUntraced(function* (
     isFull: () => file.isFull(),
     startsAtOnce: settings.startsAtOnce,
     started: () => file.started(),
+    overwrite: (isOn) => client.unsafe(`PRAGMA secure_delete = ${isOn ? "ON" : "OFF"}`),
     scrub: scrub(client, file),
     maintain: () => file.maintain(),
     listen: (callback) => watch(settings.file, () => file.hasChanged() && callback())
   }
 })
 
-/** SQLite overwrites what it deletes, but not the copies that it made of it in its log, and when it moved it between pages. */
+/** Copies are in SQLite's log, and in the file from when messages were moved between pages, or delivered. */
 const scrub = Effect.fnUntraced(function* (client: SqlClient, file: SqliteFile.SqliteFile) {
   if (file.isRewritable()) yield* client`VACUUM`
   const [log] = yield* client<{ busy: number }>`PRAGMA wal_checkpoint(TRUNCATE)`

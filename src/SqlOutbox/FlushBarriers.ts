@@ -56,10 +56,6 @@ export class FlushBarriers {
     this.isLeader = isLeader
   }
 
-  get size(): number {
-    return this.barriers.size
-  }
-
   /** Resolves while a flush is under way, else as soon as one begins. */
   readonly flushRequested: Effect.Effect<void> = Effect.suspend(() => this.requested.await)
 

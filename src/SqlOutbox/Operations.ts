@@ -5,6 +5,7 @@ import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
+import * as Semaphore from "effect/Semaphore"
 import * as Stream from "effect/Stream"
 import type { Wire } from "../Message.ts"
 import type { Database, SqlOutboxError } from "./Database.ts"
@@ -90,6 +91,10 @@ const pages = <A, Place, E>(
 
 export const makeOperations = (database: Database, service: SqlOutboxService): Operations => {
   const { run, source, tables } = database
+  const turn = Semaphore.makeUnsafe(1)
+  /** One erasure after the other. */
+  const erasing = <A>(erasure: Effect.Effect<A, SqlOutboxError>) =>
+    turn.withPermits(1)(Effect.ensuring(erasure, Effect.ignore(run(source.overwrite(false)))))
   const stats = Effect.gen(function* () {
     const { bytes, count } = yield* run(tables.countPending)
     const oldest = yield* run(tables.oldest)
@@ -138,6 +143,7 @@ export const makeOperations = (database: Database, service: SqlOutboxService): O
 
     purgeUser: Effect.fnUntraced(function* (userId: string | number) {
       const id = String(userId)
+      yield* run(source.overwrite(true))
       let pending = 0
       let dead = 0
       for (let after = 0; ; ) {
@@ -163,7 +169,7 @@ export const makeOperations = (database: Database, service: SqlOutboxService): O
       }
       yield* run(source.scrub)
       return { pending, dead }
-    }),
+    }, erasing),
 
     pendingMessages: pages(
       0,

@@ -29,11 +29,6 @@ export class Reader {
     this.groups = groups
   }
 
-  /** Messages that are read and not handed out. */
-  get size(): number {
-    return this.ahead.length
-  }
-
   /** The next messages, at most so many; none if there are none. */
   readonly next = Effect.fnUntraced({ self: this }, function* (max: number): Effect.fn.Return<
     ReadonlyArray<Entry>,

@@ -62,6 +62,9 @@ export interface SqlOutboxService {
 const BackoffState = Schema.fromJsonString(Schema.Struct({ retries: Schema.Int, resumeAt: Schema.Finite }))
 const readBackoff = Schema.decodeUnknownOption(BackoffState)
 
+/** The key of the backoff in the stored state. */
+const backoffKey = "trouble"
+
 /** Messages that are settled and could not be deleted: with more, nothing more is read. */
 const maxPendingDeletes = 1_000
 
@@ -307,9 +310,9 @@ export const make = Effect.fnUntraced(function* (
             return new DeliveryError(status === undefined ? facts : { ...facts, status })
           }),
         saveBackoff: (state) =>
-          Effect.ignore(run(tables.set("trouble", state === undefined ? undefined : JSON.stringify(state)))),
+          Effect.ignore(run(tables.set(backoffKey, state === undefined ? undefined : JSON.stringify(state)))),
         loadBackoff: Effect.map(
-          Effect.orElseSucceed(run(tables.get("trouble")), () => undefined),
+          Effect.orElseSucceed(run(tables.get(backoffKey)), () => undefined),
           (text) => Option.getOrUndefined(readBackoff(text))
         )
       }

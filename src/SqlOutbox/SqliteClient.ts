@@ -14,6 +14,7 @@ import * as SqlClient from "effect/sql/SqlClient"
 import type { Connection } from "effect/sql/SqlConnection"
 import { classifySqliteError, SqlError } from "effect/sql/SqlError"
 import * as Statement from "effect/sql/Statement"
+import { OutboxUnavailable } from "../AnalyticsError.ts"
 
 /** The database behind the client. It may be replaced by another at any time: `open` is asked for each statement. */
 export interface Source {
@@ -27,6 +28,14 @@ export const codeOf = (cause: unknown): number | undefined =>
   typeof cause === "object" && cause !== null && "errcode" in cause && typeof cause.errcode === "number"
     ? cause.errcode
     : undefined
+
+/** Opens a file. A statement waits for its lock for so many milliseconds, and the process with it. */
+export const connect = (file: string, timeout: number): DatabaseSync => {
+  // Not imported: where it is missing, the outbox in PostgreSQL works all the same.
+  const sqlite = process.getBuiltinModule("node:sqlite")
+  if (sqlite === undefined) throw new OutboxUnavailable({ problem: "needs node:sqlite, which is not here" })
+  return new sqlite.DatabaseSync(file, { timeout })
+}
 
 const maxStatements = 256
 

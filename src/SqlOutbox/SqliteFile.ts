@@ -7,7 +7,9 @@ import * as Fs from "node:fs"
 import * as Path from "node:path"
 import type { DatabaseSync, StatementSync } from "node:sqlite"
 import { OutboxFull, OutboxUnavailable } from "../AnalyticsError.ts"
-import { codeOf, type Source } from "./SqliteClient.ts"
+import * as FileLock from "./FileLock.ts"
+import { Reserve } from "./Reserve.ts"
+import { codeOf, connect, type Source } from "./SqliteClient.ts"
 
 export interface Settings {
   /** An absolute path. */
@@ -34,12 +36,6 @@ const busyMillis = 10
 /** The same for the start of a program that can't wait otherwise. */
 const startMillis = 5_000
 
-/**
- * Space in reserve: on a disk that is full, not even a delivered message can be deleted without some. It is as much as
- * SQLite's log takes until its pages go to the file, so that they can go there.
- */
-const reserveBytes = 5 * 1024 * 1024
-
 /** A larger file is not written anew after an erasure: that would stop the process for too long. */
 const maxRewriteBytes = 16 * 1024 * 1024
 
@@ -59,7 +55,7 @@ export class SqliteFile implements Source {
   private version = 0
   private versionQuery: StatementSync | undefined
   private problem: string | undefined
-  private isDiskFull = false
+  private readonly reserve: Reserve
   private hasStarted: boolean
   private hasEnded = false
 
@@ -67,6 +63,7 @@ export class SqliteFile implements Source {
   constructor(settings: Settings, report: (line: string) => void) {
     this.settings = settings
     this.report = report
+    this.reserve = new Reserve(`${settings.file}-reserve`)
     this.hasStarted = !settings.startsAtOnce
   }
 
@@ -86,13 +83,13 @@ export class SqliteFile implements Source {
 
   failed(code: number): void {
     this.problem ??= problemOf(code)
-    if (isFull(code) && this.free() < reserveBytes) this.dropReserve()
+    // At once, before something else takes the room.
+    if (isFull(code) && this.reserve.dropIfNeeded() && this.database !== undefined) checkpoint(this.database)
   }
 
   /** Whether the disk is full, and what is left is kept for removing what is delivered: nothing new is to be written. */
   isFull(): boolean {
-    if (this.isDiskFull) this.keepReserve()
-    return this.isDiskFull
+    return this.reserve.isGone
   }
 
   /**
@@ -121,18 +118,11 @@ export class SqliteFile implements Source {
     return true
   }
 
-  /**
-   * Holds the lock of a file that is always empty; answers with its end, or with nothing if another process, or another client
-   * of this one, holds it. The lock is SQLite's, since it ends with the process, however that ends.
-   */
+  /** Takes the lock of a file beside it; answers with its end, or with nothing if another process, or client, has it. */
   hold(lock: string): (() => void) | undefined {
-    this.make(lock)
-    const guard = connect(lock, 0)
     try {
-      guard.exec("BEGIN EXCLUSIVE")
-      return () => guard.close()
+      return FileLock.take(lock, 0)
     } catch (cause) {
-      guard.close()
       const code = codeOf(cause)
       if (isLocked(code)) return undefined
       // On a disk that is full a lock takes room as well.
@@ -177,49 +167,14 @@ export class SqliteFile implements Source {
   maintain(): void {
     const database = this.open()
     database.exec("PRAGMA incremental_vacuum(256)")
-    if (this.isDiskFull) checkpoint(database)
-    this.keepReserve()
+    if (this.reserve.isGone) checkpoint(database)
+    this.reserve.keep()
   }
 
   /** Whether the file can be written anew, quickly and without filling the disk. */
   isRewritable(): boolean {
     const { size = 0 } = statOf(this.settings.file) ?? {}
-    return size <= maxRewriteBytes && !this.isDiskFull && this.free() > 2 * size + reserveBytes
-  }
-
-  private get reserve(): string {
-    return `${this.settings.file}-reserve`
-  }
-
-  private keepReserve(): void {
-    if (!Fs.existsSync(this.reserve)) {
-      this.isDiskFull = this.free() < 1.2 * reserveBytes
-      if (this.isDiskFull) return
-      try {
-        Fs.writeFileSync(this.reserve, new Uint8Array(reserveBytes), { mode: 0o600 })
-      } catch {
-        // Half a reserve would look like a whole one.
-        Fs.rmSync(this.reserve, { force: true })
-      }
-    }
-    this.isDiskFull = false
-  }
-
-  private dropReserve(): void {
-    this.isDiskFull = true
-    Fs.rmSync(this.reserve, { force: true })
-    // At once, before something else takes the room.
-    if (this.database !== undefined) checkpoint(this.database)
-  }
-
-  /** Bytes that are left on the disk. */
-  private free(): number {
-    try {
-      const { bavail, bsize } = Fs.statfsSync(Path.dirname(this.settings.file))
-      return bavail * bsize
-    } catch {
-      return Number.POSITIVE_INFINITY
-    }
+    return size <= maxRewriteBytes && this.reserve.hasRoom(2 * size)
   }
 
   private openOrReplace(): DatabaseSync {
@@ -239,32 +194,23 @@ export class SqliteFile implements Source {
     }
   }
 
-  /**
-   * One at a time, of all processes: none opens the file while it is set aside, and none sets aside a new one. The
-   * lock is SQLite's, on a file that is always empty, since it ends with the process, however that ends.
-   */
-  exclusively<A>(body: () => A): A {
-    const lock = `${this.settings.file}-lock`
-    this.make(lock)
-    const guard = connect(lock, this.hasStarted ? busyMillis : startMillis)
+  /** One at a time, of all processes: none opens the file while it is set aside, and none sets aside a new one. */
+  private exclusively<A>(body: () => A): A {
+    const end = this.takeLock(`${this.settings.file}-lock`)
     try {
-      begin(lock, guard)
       return body()
     } finally {
-      guard.close()
+      end()
     }
   }
 
-  /**
-   * Makes sure that the file is there. Its maker decides on its permissions: for this user only. One that is
-   * there is not even opened: closing it would end the locks that this process has on it.
-   */
-  private make(file: string): void {
-    const stats = Fs.lstatSync(file, { throwIfNoEntry: false })
-    if (stats === undefined) return create(file)
-    if (stats.isFile()) return
-    const kind = stats.isSymbolicLink() ? "a symbolic link" : stats.isDirectory() ? "a directory" : "not a file"
-    throw new OutboxUnavailable({ problem: `could not be opened: ${file} is ${kind}` })
+  private takeLock(lock: string): () => void {
+    try {
+      return FileLock.take(lock, this.hasStarted ? busyMillis : startMillis)
+    } catch (cause) {
+      // It is not the outbox that is broken.
+      throw faultOf(lock, cause)
+    }
   }
 
   private openOnce(): DatabaseSync {
@@ -272,8 +218,8 @@ export class SqliteFile implements Source {
     // SQLite takes an empty file for a new one, and would throw the log away.
     const isEmpty = (statOf(file)?.size ?? 0) === 0
     const log = (statOf(`${file}-wal`)?.size ?? 0) > 0
-    const isTruncated = isEmpty && (log || (Fs.existsSync(file) && Fs.existsSync(this.reserve)))
-    this.make(file)
+    const isTruncated = isEmpty && (log || (Fs.existsSync(file) && this.reserve.isThere))
+    FileLock.makeFile(file)
     this.inode = statOf(file)?.ino ?? -1
     if (isTruncated) throw new Damage("it is empty, and was not")
     // SQLite would open it, and fail at the first message.
@@ -283,8 +229,6 @@ export class SqliteFile implements Source {
       if (isEmpty) database.exec("PRAGMA auto_vacuum = INCREMENTAL")
       database.exec("PRAGMA journal_mode = WAL")
       database.exec(`PRAGMA synchronous = ${synchronous === "full" ? "FULL" : "NORMAL"}`)
-      // What is deleted is overwritten: it costs no more than the noise of a drain.
-      database.exec("PRAGMA secure_delete = ON")
       return database
     } catch (cause) {
       database.close()
@@ -303,7 +247,7 @@ export class SqliteFile implements Source {
       database.close()
       throw cause
     }
-    this.keepReserve()
+    this.reserve.keep()
     for (const suffix of ["", ...companions]) keepToUser(file + suffix)
     this.problem = undefined
     return database
@@ -325,7 +269,7 @@ export class SqliteFile implements Source {
       keepToUser(file + suffix)
       Fs.renameSync(file + suffix, aside + suffix)
     }
-    Fs.rmSync(this.reserve, { force: true })
+    this.reserve.remove()
     this.report(
       `the outbox ${file} was broken (${problem}) and is set aside as ${aside} (${bytes} bytes): what waited in it is not delivered`
     )
@@ -341,32 +285,6 @@ const statOf = (file: string) => {
     // What can't be seen is not there for us.
     return undefined
   }
-}
-
-const create = (file: string): void => {
-  try {
-    Fs.closeSync(Fs.openSync(file, "ax", 0o600))
-  } catch (cause) {
-    // Another process was faster.
-    if ((cause as { readonly code?: unknown }).code !== "EEXIST") throw cause
-  }
-}
-
-/** Takes the lock of a file, until the connection is closed. */
-const begin = (lock: string, guard: DatabaseSync): void => {
-  try {
-    guard.exec("BEGIN EXCLUSIVE")
-  } catch (cause) {
-    // It is not the outbox that is broken.
-    throw faultOf(lock, cause)
-  }
-}
-
-const connect = (file: string, timeout: number): DatabaseSync => {
-  // Not imported: where it is missing, the outbox in PostgreSQL works all the same.
-  const sqlite = process.getBuiltinModule("node:sqlite")
-  if (sqlite === undefined) throw new OutboxUnavailable({ problem: "needs node:sqlite, which is not here" })
-  return new sqlite.DatabaseSync(file, { timeout })
 }
 
 /** Gives the room of the log back, if it can be had. */

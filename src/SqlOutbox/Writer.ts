@@ -92,16 +92,6 @@ export const make = Effect.fnUntraced(function* (
     }
   })
 
-  // The only part of an offer that may be interrupted: after it the message may be there.
-  const waitForRoom = (message: Message.Message) =>
-    Effect.callback<() => void, Closed>((resume) => {
-      const giveUp = capacity.wait(message, {
-        admit: () => resume(Effect.succeed(capacity.reserve(message))),
-        refuse: () => resume(Effect.fail(new Closed()))
-      })
-      return Effect.sync(giveUp)
-    }).pipe(Effect.interruptible)
-
   /** Not in a transaction: what is evicted there is there again if it is rolled back. */
   const makeRoom = (
     message: Message.Message,
@@ -122,7 +112,8 @@ export const make = Effect.fnUntraced(function* (
       const isInTransaction = transaction !== undefined
       // A call in a transaction never waits: it would hold locks.
       if (overflow === "wait" && !isInTransaction && (capacity.hasWaiters || capacity.excess(message) !== undefined)) {
-        return Effect.flatMap(waitForRoom(message), (release) => write(message, false, release))
+        const room = capacity.awaitRoom(message, () => capacity.reserve(message))
+        return Effect.flatMap(room, (release) => write(message, false, release))
       }
       return Effect.flatMap(makeRoom(message, overflow, isInTransaction), () => {
         const excess = capacity.excess(message)

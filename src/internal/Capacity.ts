@@ -1,6 +1,8 @@
 /**
  * The bound of an outbox, by messages and by bytes: what is accepted and not settled, and the calls that wait for room.
  */
+import * as Effect from "effect/Effect"
+import { Closed } from "../AnalyticsError.ts"
 import type { Message } from "../Message.ts"
 
 export interface Bound {
@@ -8,8 +10,9 @@ export interface Bound {
   readonly maxQueueBytes: number
 }
 
-/** A call that waits for room. It reserves room as soon as it is admitted. */
-export interface Waiter {
+/** A call that waits for room. It takes the room as soon as it is admitted. */
+interface Waiter {
+  readonly message: Message
   readonly admit: () => void
   readonly refuse: () => void
 }
@@ -23,7 +26,7 @@ export class Capacity {
   /** Messages that are being written. */
   private reserved = { count: 0, bytes: 0 }
   /** Messages that wait for room, in their order. */
-  private readonly waiters = new Set<{ readonly message: Message; readonly waiter: Waiter }>()
+  private readonly waiters = new Set<Waiter>()
 
   constructor(bound: Bound) {
     this.bound = bound
@@ -82,26 +85,35 @@ export class Capacity {
     return this.waiters.size > 0
   }
 
-  /** Admits a message in its turn, as soon as there is room; answers with the way to give up. */
-  wait(message: Message, waiter: Waiter): () => void {
-    const one = { message, waiter }
-    this.waiters.add(one)
-    return () => {
-      this.waiters.delete(one)
-      this.admitWaiters()
-    }
+  /**
+   * Waits in turn until there is room for a message, and takes it at once by `admit`. It is the only part of an offer that can be
+   * interrupted: after it the message may be there.
+   */
+  awaitRoom<A>(message: Message, admit: () => A): Effect.Effect<A, Closed> {
+    return Effect.callback<A, Closed>((resume) => {
+      const waiter = {
+        message,
+        admit: () => resume(Effect.succeed(admit())),
+        refuse: () => resume(Effect.fail(new Closed()))
+      }
+      this.waiters.add(waiter)
+      return Effect.sync(() => {
+        this.waiters.delete(waiter)
+        this.admitWaiters()
+      })
+    }).pipe(Effect.interruptible)
   }
 
   refuseWaiters(): void {
-    for (const { waiter } of this.waiters) waiter.refuse()
+    for (const waiter of this.waiters) waiter.refuse()
     this.waiters.clear()
   }
 
   private admitWaiters(): void {
-    for (const one of this.waiters) {
-      if (this.excess(one.message) !== undefined) return
-      this.waiters.delete(one)
-      one.waiter.admit()
+    for (const waiter of this.waiters) {
+      if (this.excess(waiter.message) !== undefined) return
+      this.waiters.delete(waiter)
+      waiter.admit()
     }
   }
 }
