@@ -48,7 +48,21 @@ import type * as TrackingPlan from "./TrackingPlan.ts"
 import * as Transport from "./Transport.ts"
 
 export type { Summary } from "./Analytics.ts"
-export type { Alias, Data, Group, Id, Identify, Integrations, Page, Screen, Track, Wire } from "./CallTypes.ts"
+export type {
+  Alias,
+  ContextFields,
+  Data,
+  Group,
+  GroupTraits,
+  Id,
+  Identify,
+  Integrations,
+  Page,
+  Screen,
+  Track,
+  UserTraits,
+  Wire
+} from "./CallTypes.ts"
 export type { Identity } from "./Enrichment.ts"
 export type { Stats } from "./Outcome.ts"
 export type * from "./plain/Outcome.ts"
@@ -540,7 +554,7 @@ export const logTo = (logger: Log | undefined): Layer.Layer<never> => {
  * Gives every call inside this context, of every client and also after an `await`. Nested contexts add up, key by key at the
  * top level; the context of the call itself wins.
  */
-export const withContext = <A>(context: CallTypes.Data, body: () => A): A =>
+export const withContext = <A>(context: CallTypes.ContextFields, body: () => A): A =>
   CallStorage.run((outer) => ({ ...outer, context: Enrichment.mergeContext(outer.context, context) }), body)
 
 /**

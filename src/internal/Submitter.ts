@@ -37,7 +37,7 @@ export interface Options {
   /** May change or drop every message before it is encoded. See `Transform.Transform`. */
   readonly transform?: Transform.Transform | undefined
   /** The context under every call, key by key at the top level: `{ app: { name: "shop" } }`. */
-  readonly context?: CallTypes.Data | undefined
+  readonly context?: CallTypes.ContextFields | undefined
   /** The integrations under every call, key by key: `{ All: false, Mixpanel: true }`. */
   readonly integrations?: CallTypes.Integrations | undefined
 }
