@@ -16,6 +16,7 @@ import * as Delivery from "./Delivery.ts"
 import type { CurrentIdentity } from "./Enrichment.ts"
 import "./internal/compiled.ts"
 import * as Submitter from "./internal/Submitter.ts"
+import * as Verification from "./internal/Verification.ts"
 import * as MemoryOutbox from "./MemoryOutbox.ts"
 import type * as Outbox from "./Outbox.ts"
 import type * as Outcome from "./Outcome.ts"
@@ -28,6 +29,9 @@ import * as Transport from "./Transport.ts"
 
 /** The answer to a flush or a close: `{ delivered, dropped, rejected, pending }`. */
 export type Summary = Submitter.Summary
+
+/** The answer to `verify`. */
+export type { Proxy, Verification } from "./internal/Verification.ts"
 
 /** The six calls. Each resolves when the message is accepted, not when it is delivered. */
 export interface Calls<R = never> {
@@ -87,7 +91,11 @@ export const make = Effect.fnUntraced(function* (
   const delivery = yield* Delivery.make(options)
   const { stats, ...submitter } = yield* Submitter.make(options, delivery)
   const calls: Calls = Call.byType((type) => (call: unknown) => submitter.submit(type, call))
-  return Submitter.attach({ ...calls, flush: submitter.flush(), close: submitter.close(), stats }, submitter)
+  const verify = Verification.verify(yield* Transport.Transport)
+  return Submitter.attach(
+    { ...calls, flush: submitter.flush(), close: submitter.close(), stats },
+    { ...submitter, verify }
+  )
 })
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -139,6 +147,18 @@ export const flushWithin = (timeout: Settings.DurationInput) => within("flush", 
 
 /** A close that takes no longer than this, instead of `closeTimeout`. */
 export const closeWithin = (timeout: Settings.DurationInput) => within("close", timeout)
+
+/**
+ * Sends one message, track "effect-analytics check", to the API at once, past the outbox, and answers how it went: status, host,
+ * region, clock skew, proxy. For readiness checks, and for "no events". Takes no longer than `requestTimeout`; no retry. The
+ * message counts in no flush and no `stats`. A client of the program's own, such as a mock, has no API: `ok` is false there.
+ */
+export const verify: Effect.Effect<Verification.Verification, never, Analytics> = /* @__PURE__ */ Effect.flatMap(
+  Analytics,
+  (analytics) =>
+    Submitter.of(analytics)?.verify ??
+    Effect.succeed({ ok: false, detail: "the client has no transport", messageId: "" })
+)
 
 /**
  * Makes every call of a stream, and waits for room: a history of any length runs in constant memory. A call that is not valid

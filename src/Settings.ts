@@ -77,6 +77,10 @@ const regions = {
 } as const
 export type Region = keyof typeof regions
 
+/** The region of an address, if it is one of Segment's. */
+export const regionOf = ({ origin }: URL): Region | undefined =>
+  (Object.keys(regions) as ReadonlyArray<Region>).find((region) => regions[region] === origin)
+
 // ---------------------------------------------------------------------------------------------------------------------
 // Schema
 // ---------------------------------------------------------------------------------------------------------------------

@@ -47,7 +47,7 @@ import {
 import type * as TrackingPlan from "./TrackingPlan.ts"
 import * as Transport from "./Transport.ts"
 
-export type { Summary } from "./Analytics.ts"
+export type { Proxy, Summary, Verification } from "./Analytics.ts"
 export type {
   Alias,
   ContextFields,
@@ -214,6 +214,12 @@ export interface Client<Answer = boolean> extends Calls<Answer> {
    * rest; a durable outbox keeps it. Idempotent.
    */
   readonly close: (deadline?: Deadline) => Promise<Analytics.Summary>
+  /**
+   * Sends one message, track "effect-analytics check", to the API at once, past the outbox, and answers how it went: status,
+   * host, region, clock skew, proxy. For readiness checks, and for "no events". Takes no longer than `requestTimeout`, without
+   * a retry, and never rejects. The message counts in no flush and no `stats`.
+   */
+  readonly verify: () => Promise<Analytics.Verification>
   /** Counts since the client was made. */
   readonly stats: () => Stats
   readonly [Symbol.asyncDispose]: () => Promise<void>
@@ -369,6 +375,7 @@ export const createInside = (outer: Layer.Layer<never>, settings: AnySettings): 
     confirmed: Call.byType(confirm),
     flush: async (options?: Deadline) => run(submitter.flush(deadline(options))),
     close,
+    verify: () => run(Effect.provideService(Analytics.verify, Analytics.Analytics, analytics)),
     stats,
     [Symbol.asyncDispose]: async () => void (await close())
   }

@@ -32,6 +32,7 @@ import * as Json from "./Json.ts"
 import { isLogging, log } from "./Log.ts"
 import * as Notifier from "./Notifier.ts"
 import * as Time from "./Time.ts"
+import type { Verification } from "./Verification.ts"
 
 export interface Options {
   /** May change or drop every message before it is encoded. See `Transform.Transform`. */
@@ -90,6 +91,8 @@ export interface Submitter {
   readonly flush: (timeout?: number | undefined) => Effect.Effect<Summary>
   /** Ends the client, at most in `timeout` milliseconds instead of `closeTimeout`. */
   readonly close: (timeout?: number | undefined) => Effect.Effect<Summary>
+  /** Sends one message past the outbox. Absent for a service of the program's own. */
+  readonly verify?: Effect.Effect<Verification>
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
