@@ -27,7 +27,16 @@ const order = [
     "internal/MessageEnds",
     "internal/Notifier"
   ],
-  ...["internal/Capacity", "Outbox", "MemoryOutbox", "Transport", "OAuth", "Delivery", "SqlOutbox"],
+  ...[
+    "internal/Capacity",
+    "Outbox",
+    "MemoryOutbox",
+    "Transport",
+    "internal/Verification",
+    "OAuth",
+    "Delivery",
+    "SqlOutbox"
+  ],
   ...["Destination", "internal/Submitter", "internal/FanOut", "internal/compiled", "Analytics", "TrackingPlan", "spec"],
   ...[
     "internal/CallStorage",

@@ -18,6 +18,7 @@ import "./internal/compiled.ts"
 import * as FanOut from "./internal/FanOut.ts"
 import type { Summary } from "./internal/Submitter.ts"
 import * as Submitter from "./internal/Submitter.ts"
+import * as Verification from "./internal/Verification.ts"
 import * as MemoryOutbox from "./MemoryOutbox.ts"
 import type * as Outbox from "./Outbox.ts"
 import type * as Outcome from "./Outcome.ts"
@@ -28,6 +29,8 @@ import * as Transport from "./Transport.ts"
 // Service interface
 // ---------------------------------------------------------------------------------------------------------------------
 
+/** The answer to `verify`. */
+export type { Proxy, Verification } from "./internal/Verification.ts"
 /** The answer to a flush or a close: `{ delivered, dropped, rejected, pending }`. */
 export type { Summary }
 
@@ -91,7 +94,11 @@ export const make = Effect.fnUntraced(function* (
   const delivery = yield* Delivery.make(options)
   const { stats, ...submitter } = yield* Submitter.make(options, delivery)
   const calls: Calls = Call.byType((type) => (call: unknown) => submitter.submit(type, call))
-  return Submitter.attach({ ...calls, flush: submitter.flush(), close: submitter.close(), stats }, submitter)
+  const verify = Verification.verify(yield* Transport.Transport)
+  return Submitter.attach(
+    { ...calls, flush: submitter.flush(), close: submitter.close(), stats },
+    { ...submitter, verify }
+  )
 })
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -154,6 +161,18 @@ export const flushWithin = (timeout: Settings.DurationInput) => within("flush", 
 
 /** A close that takes no longer than this, instead of `closeTimeout`. */
 export const closeWithin = (timeout: Settings.DurationInput) => within("close", timeout)
+
+/**
+ * Sends one message, track "effect-analytics check", to the API at once, past the outbox, and answers how it went: status, host,
+ * region, clock skew, proxy. For readiness checks, and for "no events". Takes no longer than `requestTimeout`; no retry. The
+ * message counts in no flush and no `stats`. A client of the program's own, such as a mock, has no API: `ok` is false there.
+ */
+export const verify: Effect.Effect<Verification.Verification, never, Analytics> = /* @__PURE__ */ Effect.flatMap(
+  Analytics,
+  (analytics) =>
+    Submitter.of(analytics)?.verify ??
+    Effect.succeed({ ok: false, detail: "the client has no transport", messageId: "" })
+)
 
 /**
  * Makes every call of a stream, and waits for room: a history of any length runs in constant memory. A call that is not valid

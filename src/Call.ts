@@ -19,7 +19,9 @@ export type {
   Any,
   Calls,
   CommonFields,
+  ContextFields,
   GroupFields,
+  GroupTraits,
   IdentifyFields,
   NamedViewFields,
   PageFields,
@@ -28,6 +30,7 @@ export type {
   UncategorizedViewFields,
   UserIdentity,
   UserIdOrAnonymousId,
+  UserTraits,
   VisitorIdentity,
   WithOptionalIdentity
 } from "./CallTypes.ts"

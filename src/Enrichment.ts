@@ -6,7 +6,7 @@
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import { dual } from "effect/Function"
-import type { Id, Integrations } from "./CallTypes.ts"
+import type { ContextFields, Id, Integrations } from "./CallTypes.ts"
 import * as Json from "./internal/Json.ts"
 
 /** The user or visitor that calls are about. */
@@ -38,11 +38,11 @@ export const mergeContext = (outer: Json.Data | Json.JsonError, inner: Json.Data
  * the context of the call itself wins. A context that cannot be sent makes the calls inside fail, not the program.
  */
 export const withContext: {
-  (context: Json.Data): <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
-  <A, E, R>(self: Effect.Effect<A, E, R>, context: Json.Data): Effect.Effect<A, E, R>
+  (context: ContextFields): <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
+  <A, E, R>(self: Effect.Effect<A, E, R>, context: ContextFields): Effect.Effect<A, E, R>
 } = dual(
   2,
-  <A, E, R>(self: Effect.Effect<A, E, R>, context: Json.Data): Effect.Effect<A, E, R> =>
+  <A, E, R>(self: Effect.Effect<A, E, R>, context: ContextFields): Effect.Effect<A, E, R> =>
     Effect.updateService(self, CurrentContext, (outer) => mergeContext(outer, context))
 )
 

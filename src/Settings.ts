@@ -78,6 +78,10 @@ const regions = {
 /** Where a workspace is. */
 export type Region = keyof typeof regions
 
+/** The region of an address, if it is one of Segment's. */
+export const regionOf = ({ origin }: URL): Region | undefined =>
+  (Object.keys(regions) as ReadonlyArray<Region>).find((region) => regions[region] === origin)
+
 // ---------------------------------------------------------------------------------------------------------------------
 // Schema
 // ---------------------------------------------------------------------------------------------------------------------

@@ -59,6 +59,12 @@ export class Transport extends Context.Service<
   }
 >()("effect-analytics/Transport") {}
 
+/** @internal Receives the header `Date` of an answer. */
+export const OnDate = /* @__PURE__ */ Context.Reference<((header: string | undefined) => void) | undefined>(
+  "effect-analytics/Transport/OnDate",
+  { defaultValue: () => undefined }
+)
+
 // ---------------------------------------------------------------------------------------------------------------------
 // Options
 // ---------------------------------------------------------------------------------------------------------------------
@@ -155,6 +161,7 @@ export const make = /* @__PURE__ */ Effect.fnUntraced(function* (
         response = answered
         return Effect.orElseSucceed(readBody(answered), () => "")
       }),
+      Effect.tap(() => Effect.map(OnDate, (onDate) => onDate?.(response?.headers.date))),
       Effect.timeoutOrElse({ duration: requestTimeout, orElse: () => Effect.fail("timeout") }),
       manualRedirect,
       // The span is the batch's; one for each attempt would repeat it.

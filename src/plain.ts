@@ -47,8 +47,22 @@ import {
 import type * as TrackingPlan from "./TrackingPlan.ts"
 import * as Transport from "./Transport.ts"
 
-export type { Summary } from "./Analytics.ts"
-export type { Alias, Data, Group, Id, Identify, Integrations, Page, Screen, Track, Wire } from "./CallTypes.ts"
+export type { Proxy, Summary, Verification } from "./Analytics.ts"
+export type {
+  Alias,
+  ContextFields,
+  Data,
+  Group,
+  GroupTraits,
+  Id,
+  Identify,
+  Integrations,
+  Page,
+  Screen,
+  Track,
+  UserTraits,
+  Wire
+} from "./CallTypes.ts"
 export type { Identity } from "./Enrichment.ts"
 export type { Stats } from "./Outcome.ts"
 export type * from "./plain/Outcome.ts"
@@ -204,6 +218,12 @@ export interface Client<Answer = boolean> extends Calls<Answer> {
    * rest; a durable outbox keeps it. Idempotent.
    */
   readonly close: (deadline?: Deadline) => Promise<Analytics.Summary>
+  /**
+   * Sends one message, track "effect-analytics check", to the API at once, past the outbox, and answers how it went: status,
+   * host, region, clock skew, proxy. For readiness checks, and for "no events". Takes no longer than `requestTimeout`, without
+   * a retry, and never rejects. The message counts in no flush and no `stats`.
+   */
+  readonly verify: () => Promise<Analytics.Verification>
   /** Counts since the client was made. */
   readonly stats: () => Stats
   /** Closes the client: `await using analytics = createAnalytics()`. */
@@ -360,6 +380,7 @@ export const createInside = (outer: Layer.Layer<never>, settings: AnySettings): 
     confirmed: Call.byType(confirm),
     flush: async (options?: Deadline) => run(submitter.flush(deadline(options))),
     close,
+    verify: () => run(Effect.provideService(Analytics.verify, Analytics.Analytics, analytics)),
     stats,
     [Symbol.asyncDispose]: async () => void (await close())
   }
@@ -545,7 +566,7 @@ export const logTo = (logger: Log | undefined): Layer.Layer<never> => {
  * Gives every call inside this context, of every client and also after an `await`. Nested contexts add up, key by key at the
  * top level; the context of the call itself wins.
  */
-export const withContext = <A>(context: CallTypes.Data, body: () => A): A =>
+export const withContext = <A>(context: CallTypes.ContextFields, body: () => A): A =>
   CallStorage.run((outer) => ({ ...outer, context: Enrichment.mergeContext(outer.context, context) }), body)
 
 /**

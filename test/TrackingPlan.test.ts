@@ -322,7 +322,7 @@ describe("TrackingPlan: calls that know nothing of the plan", () => {
       const tag = (call: Effect.Effect<void, { readonly _tag: string }>) =>
         Effect.match(call, { onFailure: ({ _tag }) => _tag, onSuccess: () => "accepted" })
       const who = { userId: "u1" }
-      assert.strictEqual(yield* tag(analytics.identify({ ...who, traits: { name: 1 } })), "PlanViolation")
+      assert.strictEqual(yield* tag(analytics.identify({ ...who, traits: { name: 1 as never } })), "PlanViolation")
       assert.strictEqual(yield* tag(analytics.identify({ ...who, traits: { name: "P" } })), "accepted")
       assert.strictEqual(yield* tag(analytics.group({ ...who, groupId: "g", traits: {} })), "PlanViolation")
       assert.strictEqual(yield* tag(analytics.page({ ...who, name: "Pricing", properties: {} })), "PlanViolation")
@@ -335,7 +335,7 @@ describe("TrackingPlan: calls that know nothing of the plan", () => {
       assert.strictEqual(yield* tag(analytics.alias({ ...who, previousId: "a1" })), "accepted")
       const callContext = { identity: undefined, context: {} }
       const submitter = Submitter.over(analytics)
-      const call = { ...who, traits: { name: 1 } }
+      const call = { ...who, traits: { name: 1 as never } }
       const plain = submitter.submitUnsafe("identify", call, callContext, false, submitter.checks)
       assert.strictEqual(plain?.error?._tag, "PlanViolation")
     }).pipe(Effect.provide(Layer.provide(plan.layer({ hashKey: "k" }), Analytics.layerStub())))
@@ -766,7 +766,7 @@ describe("TrackingPlan: policies", () => {
       const who = { userId: "u1" }
       yield* analytics.page({ ...who, name: "Pricing", properties: {} })
       yield* analytics.screen({ ...who, name: "Home", properties: {} })
-      yield* analytics.identify({ ...who, traits: { name: 1 } })
+      yield* analytics.identify({ ...who, traits: { name: 1 as never } })
       const error = yield* Effect.flip(analytics.group({ ...who, groupId: "g1", traits: {} }))
       assert.deepInclude(error, { call: "group", path: ["traits", "employees"] })
       assert.strictEqual((yield* Effect.flip(untyped("Cart Viewed", {})))._tag, "PlanViolation")

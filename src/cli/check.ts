@@ -7,16 +7,13 @@ import * as Context from "effect/Context"
 import * as Command from "effect/cli/Command"
 import * as Effect from "effect/Effect"
 import * as FetchHttpClient from "effect/http/FetchHttpClient"
-import * as HttpClient from "effect/http/HttpClient"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
-import * as Analytics from "../Analytics.ts"
 import * as Time from "../internal/Time.ts"
-import type * as Outcome from "../Outcome.ts"
+import * as Verification from "../internal/Verification.ts"
 import * as Transport from "../Transport.ts"
 import { adviceOn } from "./internal/Advice.ts"
-import { outcomeOf } from "./internal/Client.ts"
 import * as Connection from "./internal/Connection.ts"
 import { Findings } from "./internal/Exit.ts"
 import * as Flags from "./internal/Flags.ts"
@@ -55,7 +52,7 @@ const run = Effect.fnUntraced(function* ({ connection, send }: Command.Command.C
   const settings = yield* Connection.read(connection)
   const url = new URL(settings.endpoint)
   yield* Proxy.use
-  const proxy = yield* Proxy.hostFor(url)
+  const proxy = Verification.proxyOf(url)
   const isProxied = proxy !== undefined && (yield* Proxy.isUsed)
   const findings: Array<Finding> = [
     keyFinding(settings.writeKey),
@@ -224,31 +221,17 @@ const problem = (name: string, host: string, code: string): Finding => ({
 const apiFindings = Effect.fnUntraced(
   function* (settings: Connection.Connection, send: boolean) {
     const writeKey = settings.writeKey ?? Redacted.make("none")
-    let serverTime: number | undefined
-    const client = HttpClient.tap(yield* HttpClient.HttpClient, (response) =>
-      Effect.sync(() => {
-        serverTime = Date.parse(response.headers.date ?? "")
-      })
+    const transport = yield* Layer.build(Transport.layer({ ...settings, writeKey })).pipe(
+      Effect.mapError(({ problem, setting }) => Connection.usageOf(setting, problem))
     )
-    const transport = yield* Layer.build(
-      Layer.provide(Transport.layer({ ...settings, writeKey }), Layer.succeed(HttpClient.HttpClient, client))
-    ).pipe(Effect.mapError(({ problem, setting }) => Connection.usageOf(setting, problem)))
-    const messages = send ? [yield* testMessage] : []
-    const before = yield* Clock.currentTimeMillis
-    const answer = yield* Context.get(transport, Transport.Transport).send(messages, 0)
-    const now = ((yield* Clock.currentTimeMillis) + before) / 2
-    const findings: Array<Finding> = [answerFinding(answer, settings, messages[0]?.messageId)]
-    if (serverTime !== undefined && !Number.isNaN(serverTime)) findings.push(clockFinding(serverTime - now))
+    const messages = send ? [yield* Verification.testMessage] : []
+    const { clockSkew, result } = yield* Verification.attempt(Context.get(transport, Transport.Transport), messages)
+    const findings: Array<Finding> = [answerFinding(result, settings, messages[0]?.messageId)]
+    if (clockSkew !== undefined) findings.push(clockFinding(clockSkew))
     return findings
   },
   Effect.provide(FetchHttpClient.layer),
   Effect.scoped
-)
-
-const testMessage = Effect.map(
-  outcomeOf("track", { event: "effect-analytics check", anonymousId: "effect-analytics-check" }, Analytics.layerStub()),
-  // The call is valid, and a stub answers with success.
-  (outcome) => (outcome as Outcome.Delivered).messages[0]
 )
 
 const answerFinding = (

@@ -32,12 +32,13 @@ import * as Json from "./Json.ts"
 import { isLogging, log } from "./Log.ts"
 import * as Notifier from "./Notifier.ts"
 import * as Time from "./Time.ts"
+import type { Verification } from "./Verification.ts"
 
 export interface Options {
   /** May change or drop every message before it is encoded. See `Transform.Transform`. */
   readonly transform?: Transform.Transform | undefined
   /** The context under every call, key by key at the top level: `{ app: { name: "shop" } }`. */
-  readonly context?: CallTypes.Data | undefined
+  readonly context?: CallTypes.ContextFields | undefined
   /** The integrations under every call, key by key: `{ All: false, Mixpanel: true }`. */
   readonly integrations?: CallTypes.Integrations | undefined
 }
@@ -92,6 +93,8 @@ export interface Submitter {
   readonly flush: (timeout?: number | undefined) => Effect.Effect<Summary>
   /** Ends the client, at most in `timeout` milliseconds instead of `closeTimeout`. */
   readonly close: (timeout?: number | undefined) => Effect.Effect<Summary>
+  /** Sends one message past the outbox. Absent for a service of the program's own. */
+  readonly verify?: Effect.Effect<Verification>
 }
 
 // ---------------------------------------------------------------------------------------------------------------------

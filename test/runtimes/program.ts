@@ -343,7 +343,7 @@ export const program = async (peer: string, run: string, runtime: Runtime): Prom
         withContext({ ip: user, locale: "de" }, () =>
           withIdentity({ userId: user }, async () => {
             await new Promise((resolve) => setTimeout(resolve, pause))
-            client.identified.track({ event: "Seen", context: { page: user } })
+            client.identified.track({ event: "Seen", context: { page: { path: user } } })
           })
         )
       await Promise.all([request("u1", 40), request("u2", 20), request("u3", 5)])
@@ -351,7 +351,11 @@ export const program = async (peer: string, run: string, runtime: Runtime): Prom
       await client.flush()
       for (const { context, event, userId } of messagesOf(await book.arrivals())) {
         const { library: _, ...said } = context
-        same(`the context of ${userId}`, said, event === "Outside" ? {} : { ip: userId, locale: "de", page: userId })
+        same(
+          `the context of ${userId}`,
+          said,
+          event === "Outside" ? {} : { ip: userId, locale: "de", page: { path: userId } }
+        )
       }
     })
   } else {
@@ -436,7 +440,9 @@ export const program = async (peer: string, run: string, runtime: Runtime): Prom
     Effect.fnUntraced(function* (analytics) {
       const request = (user: string, pause: number) =>
         Effect.sleep(pause).pipe(
-          Effect.andThen(Analytics.identifiedCalls(analytics).track({ event: "Seen", context: { page: user } })),
+          Effect.andThen(
+            Analytics.identifiedCalls(analytics).track({ event: "Seen", context: { page: { path: user } } })
+          ),
           Enrichment.withIdentity({ userId: user }),
           Enrichment.withContext({ ip: user })
         )
@@ -450,7 +456,7 @@ export const program = async (peer: string, run: string, runtime: Runtime): Prom
         ["u3", "u2", "u1"]
       )
       for (const { context, userId } of messages) {
-        same(`the context of ${userId}`, [context.ip, context.page], [userId, userId])
+        same(`the context of ${userId}`, [context.ip, context.page], [userId, { path: userId }])
       }
     }
   )

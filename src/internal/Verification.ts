@@ -1,0 +1,107 @@
+/**
+ * One message sent straight to the API, past the outbox, and what its answer tells: the way of it, the clock of this machine,
+ * and the proxy in the environment. `verify` of both faces and the command `check` ask here.
+ */
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import type * as Call from "../Call.ts"
+import * as Message from "../Message.ts"
+import { MessageIds } from "../MessageId.ts"
+import { type Region, regionOf } from "../Settings.ts"
+import * as Transport from "../Transport.ts"
+import * as Time from "./Time.ts"
+
+/** The answer to `verify`. */
+export interface Verification {
+  /** Whether the API has answered 2xx for the message. A key of another region, or a wrong one of the right form, is too. */
+  readonly ok: boolean
+  /** The HTTP status, if there was an answer. */
+  readonly status?: number
+  /** What went wrong, such as `ENOTFOUND` or `timeout`. */
+  readonly detail?: string
+  /** The host that was asked; absent in a stub. */
+  readonly host?: string
+  /** The region of the host, if it is Segment's. */
+  readonly region?: Region
+  /** Milliseconds that the API's clock is ahead of this machine's, by the header `Date`: about a second exact. */
+  readonly clockSkew?: number
+  /** The proxy that the environment has for the host, without its password. */
+  readonly proxy?: Proxy
+  /** The message that was sent: track "effect-analytics check". */
+  readonly messageId: string
+}
+
+export interface Proxy {
+  /** Host and port. */
+  readonly host: string
+  /** Whether `fetch` of Node uses it: with `NODE_USE_ENV_PROXY=1`. */
+  readonly isUsed: boolean
+}
+
+/** The result of an attempt, and the milliseconds that the API's clock is ahead of this machine's. */
+export const attempt = Effect.fnUntraced(function* (
+  { send }: Transport.Transport["Service"],
+  messages: ReadonlyArray<Message.Message>
+) {
+  let date: string | undefined
+  const before = yield* Clock.currentTimeMillis
+  const result = yield* Effect.provideService(send(messages, 0), Transport.OnDate, (header) => {
+    date = header
+  })
+  const skew = Date.parse(date ?? "") - ((yield* Clock.currentTimeMillis) + before) / 2
+  return { result, clockSkew: Number.isNaN(skew) ? undefined : skew }
+})
+
+/** A message to look for in the debugger of the source. */
+export const testMessage = Effect.gen(function* () {
+  const now = yield* Clock.currentTimeMillis
+  const call: Call.Data = { event: "effect-analytics check", anonymousId: "effect-analytics-check" }
+  // It is far below the limit of a message.
+  return Message.encode(Message.stamp("track", call, now, Time.makeIso(), yield* MessageIds), now) as Message.Message
+})
+
+/** Sends one message, which no flush and no count knows. */
+export const verify = Effect.fnUntraced(function* (
+  transport: Transport.Transport["Service"]
+): Effect.fn.Return<Verification> {
+  const message = yield* testMessage
+  const { clockSkew, result } = yield* attempt(transport, [message])
+  const url = transport.destination === undefined ? undefined : new URL(transport.destination)
+  const proxy = url && proxyOf(url)
+  const region = url && regionOf(url)
+  return {
+    ok: result._tag === "Delivered",
+    ...(result.status === undefined ? {} : { status: result.status }),
+    ...("detail" in result && result.detail !== undefined ? { detail: result.detail } : {}),
+    ...(url === undefined ? {} : { host: url.host }),
+    ...(region === undefined ? {} : { region }),
+    ...(clockSkew === undefined ? {} : { clockSkew }),
+    ...(proxy === undefined ? {} : { proxy: { host: proxy, isUsed: variable("NODE_USE_ENV_PROXY") === "1" } }),
+    messageId: message.messageId
+  }
+})
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Proxy
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** A variable of the environment, in a runtime that has one. */
+const variable = (name: string): string | undefined =>
+  (globalThis as { readonly process?: { readonly env?: Readonly<Record<string, string>> } }).process?.env?.[name]
+
+/** The host of the proxy that the environment has for this address; the name of the variable where it is no URL: a password may be in it. */
+export const proxyOf = (url: URL): string | undefined => {
+  const excluded = (variable("no_proxy") ?? variable("NO_PROXY") ?? "").split(/[\s,]+/)
+  const isExcluded = excluded.some(
+    (name) => name === "*" || name === url.hostname || (name.startsWith(".") && url.hostname.endsWith(name))
+  )
+  if (isExcluded) return undefined
+  const lower = `${url.protocol.slice(0, -1)}_proxy`
+  const name = [lower, lower.toUpperCase()].find((one) => (variable(one) ?? "") !== "")
+  if (name === undefined) return undefined
+  const value = variable(name) ?? ""
+  return isProxy(value) ? new URL(value).host : `the value of ${name}`
+}
+
+/** Whether a value is the URL of a proxy. */
+export const isProxy = (value: string): boolean => URL.canParse(value) && /^https?:$/.test(new URL(value).protocol)
