@@ -395,7 +395,11 @@ describe("Delivery: a close", () => {
   it.effect("by the end of a layer that may not wait logs no warning", () => {
     const lines: Array<Line> = []
     return Effect.gen(function* () {
-      const client = AnalyticsTest.layer({ flushInterval: "1 hour" }).pipe(Layer.provide(layerLog(lines)))
+      const state = { name: "", answers: [], messages: 3, delivered: 0, dropped: 3 }
+      const client = Layer.provide(
+        unattended({ ...state, options: { flushInterval: "1 hour", closeTimeout: 0 } }),
+        layerLog(lines)
+      )
       yield* Effect.provide(trackMany(1, 3), client)
       assert.isFalse(lines.some(({ text }) => text.startsWith("the end of a layer waited")))
     })
