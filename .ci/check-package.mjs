@@ -159,7 +159,7 @@ const checkPlain = (cwd, tarball) => {
   assert.deepEqual(installed, ["effect-analytics"], "one package is all that is installed")
   const folder = join(cwd, "node_modules", "effect-analytics")
   const mebibytes = sizeOf(folder) / 2 ** 20
-  assert.ok(mebibytes <= 2, `the package is ${mebibytes.toFixed(2)} MiB, and may be 2`)
+  assert.ok(mebibytes <= 2.25, `the package is ${mebibytes.toFixed(2)} MiB, and may be 2.25`)
   assert.match(readFileSync(join(folder, "dist/bundled/licenses.txt"), "utf8"), /^effect .*MIT/m)
   for (const file of readdirSync(join(folder, "dist"), { recursive: true }).filter((name) =>
     /\.(c?js|ts|cts)$/.test(name)

@@ -9,11 +9,15 @@ import * as Build from "effect/schema/SchemaAOTCompiler/Build"
 const [out = "dist"] = process.argv.slice(2)
 const root = new URL(`${out}/`, new URL("../", import.meta.url))
 
+/** The Schemas that calls are checked with; the others cost as much room, and are seldom run. */
+const copies = (exports: object) =>
+  Object.fromEntries(Object.entries(exports).filter(([name]) => name.endsWith("Copy")))
+
 Build.build({
-  modules: { "./Call.js": () => import(new URL("Call.js", root).href) },
+  modules: { "./Call.js": async () => copies(await import(new URL("Call.js", root).href)) },
   baseUrl: root,
   outFile: new URL("internal/compiled.js", root).pathname,
-  operations: ["decode"]
+  operations: ["is"]
 }).pipe(
   Effect.tap(({ schemas }) => Effect.log(`compiled ${schemas} Schemas`)),
   Effect.provide(NodeServices.layer),

@@ -2,8 +2,11 @@
  * The six calls, as Schemas. They are the only rules about a call: the client, the test layers, the collector and the
  * command line check calls with them, and the types that a program sees are held to them.
  */
+
+import * as Record from "effect/Record"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
+import * as SchemaAST from "effect/SchemaAST"
 import type * as SchemaIssue from "effect/SchemaIssue"
 import * as SchemaParser from "effect/SchemaParser"
 import { InvalidCall } from "./AnalyticsError.ts"
@@ -172,39 +175,69 @@ const alternatives = {
   alias: [aliasUser]
 } as const
 
-/** For a copy that `Json.copy` made: a time is a text there. Without declarations each is compiled to one function. */
-const ofCopies = <Alternatives extends ReadonlyArray<{ readonly fields: Schema.Struct.Fields }>>(all: Alternatives) =>
-  Schema.Union(all.map(({ fields }) => Schema.Struct({ ...fields, timestamp: optional(Iso) })))
+type OptionalField = ReturnType<typeof optional<Schema.Top>>
+
+/**
+ * For a copy that `Json.copy` made, without nulls: times are texts there, and what is absent has no key. So the compiler makes
+ * one short function of it.
+ */
+const ofCopy = ({ fields }: { readonly fields: Schema.Struct.Fields }) =>
+  Schema.Struct({
+    ...Record.map(fields as Readonly<Record<string, Schema.Top>>, (field) =>
+      SchemaAST.isOptional(field.ast)
+        ? Schema.optionalKey((field as OptionalField).schema.members[0].members[0])
+        : field
+    ),
+    timestamp: Schema.optionalKey(Iso)
+  })
 
 // Exported for the compiler alone: it finds Schemas by their export.
 /** @internal */
-export const IdentifyCopy = ofCopies(alternatives.identify)
+export const IdentifyUserCopy = ofCopy(identifyUser)
 /** @internal */
-export const TrackCopy = ofCopies(alternatives.track)
+export const IdentifyVisitorCopy = ofCopy(identifyVisitor)
 /** @internal */
-export const PageCopy = ofCopies(alternatives.page)
+export const TrackUserCopy = ofCopy(trackUser)
 /** @internal */
-export const GroupCopy = ofCopies(alternatives.group)
+export const TrackVisitorCopy = ofCopy(trackVisitor)
 /** @internal */
-export const AliasCopy = ofCopies(alternatives.alias)
-const copies = {
-  identify: IdentifyCopy,
-  track: TrackCopy,
-  page: PageCopy,
-  screen: PageCopy,
-  group: GroupCopy,
-  alias: AliasCopy
+export const ViewUserCopy = ofCopy(viewUser)
+/** @internal */
+export const ViewVisitorCopy = ofCopy(viewVisitor)
+/** @internal */
+export const CategorizedViewUserCopy = ofCopy(categorizedViewUser)
+/** @internal */
+export const CategorizedViewVisitorCopy = ofCopy(categorizedViewVisitor)
+/** @internal */
+export const GroupUserCopy = ofCopy(groupUser)
+/** @internal */
+export const GroupVisitorCopy = ofCopy(groupVisitor)
+/** @internal */
+export const AliasCopy = ofCopy(aliasUser)
+
+const viewCopies = [ViewUserCopy, ViewVisitorCopy, CategorizedViewUserCopy, CategorizedViewVisitorCopy]
+/** @internal What calls are checked with: the alternatives of each call, for copies. */
+export const copies: { readonly [T in Type]: ReadonlyArray<Schema.Top> } = {
+  identify: [IdentifyUserCopy, IdentifyVisitorCopy],
+  track: [TrackUserCopy, TrackVisitorCopy],
+  page: viewCopies,
+  screen: viewCopies,
+  group: [GroupUserCopy, GroupVisitorCopy],
+  alias: [AliasCopy]
 }
 
 // Made when the first call is checked: by then the compiled Schemas of the published package are installed.
-const decoders = byType((type) => {
-  let made: ReadonlyArray<ReturnType<typeof decoder>> | undefined
+const parsers = byType((type) => {
+  let made: ReadonlyArray<ReturnType<typeof parser>> | undefined
   return () => {
-    made ??= copies[type].members.map(decoder)
+    made ??= copies[type].map(parser)
     return made
   }
 })
-const decoder = (schema: Schema.Top) => SchemaParser.decodeUnknownResult(schema as Schema.Codec<unknown>)
+const parser = (schema: Schema.Top) => ({
+  isValid: SchemaParser.is(schema as Schema.Codec<unknown>),
+  decode: SchemaParser.decodeUnknownResult(schema as Schema.Codec<unknown>)
+})
 
 const optionalFields = new Set([
   "userId",
@@ -219,29 +252,33 @@ const optionalFields = new Set([
   "category"
 ])
 
-/** Removes optional fields that are `null`: they mean the same as absent ones. `data` is a copy made by `Json.copy`. */
-export const removeNulls = (data: Record<string, unknown>): void => {
-  for (const name in data) if (data[name] === null && optionalFields.has(name)) delete data[name]
+/** Data without the optional fields that are `null`: they mean the same as absent ones. The same object if there are none. */
+export const withoutNulls = (data: Data): Data => {
+  for (const name in data) {
+    if (data[name] !== null || !optionalFields.has(name)) continue
+    return Object.fromEntries(
+      Object.entries(data).filter(([field, value]) => value !== null || !optionalFields.has(field))
+    )
+  }
+  return data
 }
 
 /** The alternative that a call means, by the fields that are there: the error is about that one. */
 const alternativeOf = (type: Type, data: Data): number => {
-  const visitor = data.userId === undefined || data.userId === null ? 1 : 0
+  const visitor = data.userId === undefined ? 1 : 0
   if (type === "alias") return 0
-  return (type === "page" || type === "screen") && data.category !== undefined && data.category !== null
-    ? visitor + 2
-    : visitor
+  return (type === "page" || type === "screen") && data.category !== undefined ? visitor + 2 : visitor
 }
 
 /**
- * Finds the first thing that is wrong with a call. `data` is a copy made by `Json.copy`. The error names the field and the
+ * Finds the first thing that is wrong with a call. `data` is a copy made by `Json.copy`, without nulls (`withoutNulls`). The error names the field and the
  * type of its value, never the value.
  */
 export const check = (type: Type, data: Data): InvalidCall | undefined => {
-  const result = decoders[type]()[alternativeOf(type, data)]?.(data)
-  return result === undefined || Result.isSuccess(result)
-    ? undefined
-    : refuse(type, errorOf(result.failure, data), data)
+  const alternative = parsers[type]()[alternativeOf(type, data)]
+  if (alternative === undefined || alternative.isValid(data)) return undefined
+  const result = alternative.decode(data)
+  return Result.isSuccess(result) ? undefined : refuse(type, errorOf(result.failure, data), data)
 }
 
 /** The error of a call that cannot be sent. */

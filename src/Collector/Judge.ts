@@ -23,7 +23,7 @@ export const judge = (message: unknown, size?: number): ReadonlyArray<Problem> =
     const problem = `makes the message ${bytes} bytes large; the limit is ${limits.messageBytes}`
     found.push({ rule: "message-bytes", path: largestPath(message), problem })
   }
-  const broken = Call.check(type, message)
+  const broken = Call.check(type, Call.withoutNulls(message))
   if (broken !== undefined) found.push({ rule: "call", path: formatPath(broken.path), problem: broken.problem })
   return found
 }

@@ -81,7 +81,7 @@ const scrub = Effect.fnUntraced(function* (client: SqlClient, file: SqliteFile.S
   const [log] = yield* client<{ busy: number }>`PRAGMA wal_checkpoint(TRUNCATE)`
   if (log?.busy === 0) return
   // Another process reads: tried again, as any statement that waits for a lock.
-  yield* new SqlError({ reason: new LockTimeoutError({ cause: undefined, operation: "checkpoint" }) })
+  return yield* new SqlError({ reason: new LockTimeoutError({ cause: undefined, operation: "checkpoint" }) })
 })
 
 /** Milliseconds between looks after a write to SQLite's log: the commit is visible once the log is on the disk. */

@@ -154,10 +154,10 @@ export const make = Effect.fnUntraced(function* (
     checks: ReadonlyArray<Check.Check>,
     caller: Context.Context<never>
   ): Message.Message | InvalidCall | PlanViolation | Transform.Drop => {
-    const data = Json.copy(call)
-    if (Json.isJsonError(data)) return Call.refuse(type, data, nameOf(call))
-    if (!Json.isData(data)) return Call.refuse(type, Call.notAnObject(type, data))
-    Call.removeNulls(data)
+    const copied = Json.copy(call)
+    if (Json.isJsonError(copied)) return Call.refuse(type, copied, nameOf(call))
+    if (!Json.isData(copied)) return Call.refuse(type, Call.notAnObject(type, copied))
+    const data = Call.withoutNulls(copied)
     const fault = Enrichment.applyContext(data, callContext, defaults)
     if (fault !== undefined) return Call.refuse(type, fault, data)
     for (const slip of Call.slipsOf(type, data)) warnOnce(slip)
@@ -172,8 +172,7 @@ export const make = Effect.fnUntraced(function* (
     isTransforming = false
     if (Transform.isDrop(transformed)) return transformed
     if (Json.isJsonError(transformed)) return Call.refuse(type, transformed, data)
-    Call.removeNulls(transformed)
-    const changed = validate(type, transformed)
+    const changed = validate(type, Call.withoutNulls(transformed))
     return isInvalidCall(changed) ? changed : Message.encode(changed, clock.currentTimeMillisUnsafe())
   }
 
@@ -368,10 +367,10 @@ export const over = (service: Service): Submitter => {
     checks: [],
     submit: (type, call, { checks = [] } = {}) =>
       Effect.withFiber<void, CallError>((fiber) => {
-        const data = Json.copy(call)
-        if (Json.isJsonError(data)) return Effect.fail(Call.refuse(type, data, nameOf(call)))
-        if (!Json.isData(data)) return Effect.fail(Call.refuse(type, Call.notAnObject(type, data)))
-        Call.removeNulls(data)
+        const copied = Json.copy(call)
+        if (Json.isJsonError(copied)) return Effect.fail(Call.refuse(type, copied, nameOf(call)))
+        if (!Json.isData(copied)) return Effect.fail(Call.refuse(type, Call.notAnObject(type, copied)))
+        const data = Call.withoutNulls(copied)
         const invalid = Call.check(type, data)
         if (invalid !== undefined) return Effect.fail(invalid)
         const message = Message.stamp(

@@ -34,7 +34,7 @@ export const problemsOf = (type: Call.Type, call: object, first: CallError): Rea
     if (field === undefined) break
     if (repairs[field] === undefined) delete repaired[field]
     else repaired[field] = repairs[field]
-    error = Call.check(type, repaired)
+    error = Call.check(type, Call.withoutNulls(repaired))
   }
   return problems
 }

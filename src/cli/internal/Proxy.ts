@@ -8,7 +8,7 @@ import { type CommandError, usage } from "./Exit.ts"
 
 const variables = ["https_proxy", "HTTPS_PROXY", "http_proxy", "HTTP_PROXY"]
 
-const variable = (name: string): Effect.Effect<string | undefined> =>
+export const variable = (name: string): Effect.Effect<string | undefined> =>
   Effect.map(Effect.orDie(Config.option(Config.String(name))), Option.getOrUndefined)
 
 /** Sends all requests of this process through it. A value that is no URL is never quoted: a password may be in it. */
