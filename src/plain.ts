@@ -262,7 +262,7 @@ export const createAnalytics: {
  */
 export const create = (settings: AnySettings | undefined, callee: (...args: never) => unknown): AnyClient => {
   try {
-    return createInside(Layer.empty, settings ?? fromEnvironment())
+    return createInside(Layer.empty, settings === undefined ? fromEnvironment() : settings)
   } catch (cause) {
     const error = settings === undefined ? ofVariable(cause) : cause
     if (error instanceof Error) Error.captureStackTrace?.(error, callee)
