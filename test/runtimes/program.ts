@@ -351,7 +351,11 @@ export const program = async (peer: string, run: string, runtime: Runtime): Prom
       await client.flush()
       for (const { context, event, userId } of messagesOf(await book.arrivals())) {
         const { library: _, ...said } = context
-        same(`the context of ${userId}`, said, event === "Outside" ? {} : { ip: userId, locale: "de", page: { path: userId } })
+        same(
+          `the context of ${userId}`,
+          said,
+          event === "Outside" ? {} : { ip: userId, locale: "de", page: { path: userId } }
+        )
       }
     })
   } else {
@@ -436,7 +440,9 @@ export const program = async (peer: string, run: string, runtime: Runtime): Prom
     Effect.fnUntraced(function* (analytics) {
       const request = (user: string, pause: number) =>
         Effect.sleep(pause).pipe(
-          Effect.andThen(Analytics.identifiedCalls(analytics).track({ event: "Seen", context: { page: { path: user } } })),
+          Effect.andThen(
+            Analytics.identifiedCalls(analytics).track({ event: "Seen", context: { page: { path: user } } })
+          ),
           Enrichment.withIdentity({ userId: user }),
           Enrichment.withContext({ ip: user })
         )
