@@ -1,10 +1,19 @@
 /**
- * The transcripts in README.md and docs/cli.md: every `console` block is run, command by command, and holds what the commands print.
+ * The transcripts in README.md, docs/cli.md and docs/troubleshooting.md: every `console` block is run, command by command, and holds what the commands print.
  *
  * `npm run cli-docs` writes them anew. The commands run in a directory of their own, with a peer that takes every event.
  */
 import { spawn } from "node:child_process"
-import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import {
+  chmodSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync
+} from "node:fs"
 import { createServer } from "node:http"
 import type { AddressInfo } from "node:net"
 import { tmpdir } from "node:os"
@@ -12,11 +21,55 @@ import { delimiter, join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { gzipSync } from "node:zlib"
 
-export const pages = ["README.md", "docs/cli.md"]
+export const pages = ["README.md", "docs/cli.md", "docs/troubleshooting.md"]
 export const fileOf = (page: string) => new URL(`../${page}`, import.meta.url)
 
+const root = fileURLToPath(new URL("..", import.meta.url))
 const bin = fileURLToPath(new URL("../src/bin.ts", import.meta.url))
 const block = /^```console\n([\s\S]*?)^```$/gm
+
+const client = "const analytics = createAnalytics()"
+
+/** The programs in docs/troubleshooting.md. */
+const mistakes: { readonly [name: string]: ReadonlyArray<string> } = {
+  "no-key": [`createAnalytics({ writeKey: process.env.SEGMENT_KEY ?? "" })`],
+  "other-name": [`createAnalytics({ writeKey: "a-write-key", flushAt: 20 })`],
+  "path-in-host": [`createAnalytics({ writeKey: "a-write-key", host: "https://api.segment.io/v1" })`],
+  environment: [client],
+  invalid: [
+    client,
+    `analytics.track({ userId: "u1", event: "Order Completed", properties: ["o1"] })`,
+    `analytics.track({ user_id: "u1", event: "Order Completed" })`,
+    `analytics.track("u1", "Order Completed")`,
+    `console.log(await analytics.close())`
+  ],
+  slips: [
+    client,
+    `analytics.track({ userId: "u1", event: "Order Completed", propertes: { total: 5 } })`,
+    `analytics.track({ userId: String(undefined), event: "Order Completed" })`,
+    `console.log(await analytics.close())`
+  ],
+  flood: [
+    `const analytics = createAnalytics({ writeKey: "a-write-key", host: process.env.ANALYTICS_HOST, maxQueueSize: 1_000 })`,
+    `for (let n = 0; n < 5_000; n++) analytics.track({ userId: "u1", event: "Clicked" })`,
+    `console.log(await analytics.close())`
+  ],
+  exits: [client, `analytics.track({ userId: "u1", event: "Order Completed" })`, "process.exit(0)"],
+  refused: [
+    `const analytics = createAnalytics({ writeKey: "a-write-key", host: "http://127.0.0.1:65530", maxRetries: 1 })`,
+    `analytics.track({ userId: "u1", event: "Order Completed" })`,
+    `console.log(await analytics.close())`
+  ],
+  throws: [
+    "const analytics = createAnalytics({",
+    `  writeKey: "a-write-key",`,
+    "  host: process.env.ANALYTICS_HOST,",
+    "  transform: ({ context }) => context.user.name",
+    "})",
+    `console.log(analytics.track({ userId: "u1", event: "Order Completed" }))`,
+    "await analytics.close()"
+  ]
+}
 
 /** The files that the commands read. */
 const files = (directory: string) => {
@@ -56,11 +109,24 @@ const files = (directory: string) => {
   const command = join(directory, "effect-analytics")
   writeFileSync(command, `#!/bin/sh\nexec "${process.execPath}" --conditions=effect-analytics-source "${bin}" "$@"\n`)
   chmodSync(command, 0o755)
+  for (const [name, lines] of Object.entries(mistakes)) {
+    writeFileSync(
+      join(directory, `${name}.mjs`),
+      `import { createAnalytics } from "effect-analytics/plain"\n\n${lines.join("\n")}\n`
+    )
+  }
+  mkdirSync(join(directory, "node_modules"))
+  symlinkSync(root, join(directory, "node_modules/effect-analytics"))
 }
 
 /** What differs from run to run. */
-const steady = (output: string, host: string): string =>
+const steady = (output: string, host: string, cwd: string): string =>
   output
+    .replaceAll(cwd, "/app")
+    .replaceAll(root, "/app/node_modules/effect-analytics/")
+    // Frames that are not the program's own: they differ with each version.
+    .replace(/\n +at .*(?:node:internal|node_modules\/effect-analytics).*?(?= \{$|$)/gm, "")
+    .replace(/^\s*Node\.js v.*\n/gm, "")
     .replaceAll(host, "http://127.0.0.1:8686")
     .replaceAll(`port ${new URL(host).port} `, "port 8686 ")
     .replace(/[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f-]{21}/g, "01a2150d-19b1-7fcc-8b8f-98c76c153f61")
@@ -75,6 +141,7 @@ const runIn = (cwd: string, host: string) => (command: string) =>
       PATH: [cwd, process.env.PATH].join(delimiter),
       ANALYTICS_WRITE_KEY: "a-key-of-a-source",
       ANALYTICS_HOST: host,
+      NODE_OPTIONS: "--conditions=effect-analytics-source",
       NODE_COMPILE_CACHE: join(tmpdir(), "effect-analytics-test-cache")
     }
     // Both outputs, as a terminal shows them.
@@ -83,12 +150,12 @@ const runIn = (cwd: string, host: string) => (command: string) =>
     child.stdout.setEncoding("utf8").on("data", (text: string) => {
       output += text
     })
-    child.on("close", (code) => resolve(steady(output, host) + (code === 0 ? "" : `[exit code ${code}]\n`)))
+    child.on("close", (code) => resolve(steady(output, host, cwd) + (code === 0 ? "" : `[exit code ${code}]\n`)))
   })
 
 /** The text with its transcripts as they are now. */
 export const withTranscripts = async (text: string): Promise<string> => {
-  const directory = mkdtempSync(join(tmpdir(), "effect-analytics-docs-"))
+  const directory = realpathSync(mkdtempSync(join(tmpdir(), "effect-analytics-docs-")))
   const peer = createServer((request, response) => {
     request.resume().on("end", () => response.writeHead(200, { "content-type": "application/json" }).end("{}"))
   })
@@ -114,5 +181,7 @@ export const withTranscripts = async (text: string): Promise<string> => {
 }
 
 if (import.meta.main) {
-  for (const page of pages) writeFileSync(fileOf(page), await withTranscripts(readFileSync(fileOf(page), "utf8")))
+  const [, , ...chosen] = process.argv
+  for (const page of chosen.length === 0 ? pages : chosen)
+    writeFileSync(fileOf(page), await withTranscripts(readFileSync(fileOf(page), "utf8")))
 }

@@ -2,8 +2,10 @@
  * For servers of `effect/http`: every call inside of a request carries the context of that request.
  */
 import * as Effect from "effect/Effect"
+import * as HttpRouter from "effect/http/HttpRouter"
 import * as HttpServerRequest from "effect/http/HttpServerRequest"
 import type * as HttpServerResponse from "effect/http/HttpServerResponse"
+import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Enrichment from "./Enrichment.ts"
 import * as RequestContext from "./RequestContext.ts"
@@ -24,6 +26,13 @@ export const make = (options?: RequestContext.Options) => {
       Enrichment.withContext(app, contextOf(factsOf(request)))
     )
 }
+
+/**
+ * The same around every route of an `HttpRouter`: `Layer.provide(routes, RequestMiddleware.layer())`. Dies with an
+ * `InvalidSetting` when it can't be made.
+ */
+export const layer = (options?: RequestContext.Options) =>
+  Layer.suspend(() => HttpRouter.middleware(make(options), { global: true }))
 
 const factsOf = ({
   headers,

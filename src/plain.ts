@@ -13,7 +13,7 @@ import * as Redacted from "effect/Redacted"
 import * as References from "effect/References"
 import * as Scope from "effect/Scope"
 import * as Analytics from "./Analytics.ts"
-import type { LossReason } from "./AnalyticsError.ts"
+import { InvalidSetting, type LossReason } from "./AnalyticsError.ts"
 import * as Call from "./Call.ts"
 import type * as CallTypes from "./CallTypes.ts"
 import type * as Delivery from "./Delivery.ts"
@@ -259,18 +259,26 @@ export const createAnalytics: {
   (): Client
   (settings: DurableSettings | WaitingSettings): AsyncClient
   (settings: Settings & { readonly outbox?: undefined }): Client
-} = (settings?: unknown): never =>
-  create(settings === undefined ? fromEnvironment() : (settings as AnySettings), createAnalytics) as never
+} = (settings?: unknown): never => create(settings as AnySettings | undefined, createAnalytics) as never
 
-/** @internal Makes a client for a function that is called by the program: the stack of an error begins at its caller. */
-export const create = (settings: AnySettings, callee: (...args: never) => unknown): AnyClient => {
+/**
+ * @internal Makes a client for a function that is called by the program: the stack of an error begins at its caller. Without
+ * settings they come from the environment, and an error names the variable.
+ */
+export const create = (settings: AnySettings | undefined, callee: (...args: never) => unknown): AnyClient => {
   try {
-    return createInside(Layer.empty, settings)
-  } catch (error) {
+    return createInside(Layer.empty, settings === undefined ? fromEnvironment() : settings)
+  } catch (cause) {
+    const error = settings === undefined ? ofVariable(cause) : cause
     if (error instanceof Error) Error.captureStackTrace?.(error, callee)
     throw error
   }
 }
+
+const ofVariable = (error: unknown): unknown =>
+  error instanceof InvalidSetting && error.setting in Schema.fields
+    ? new InvalidSetting({ setting: variableOf(error.setting), problem: error.problem })
+    : error
 
 /** The settings in `ANALYTICS_WRITE_KEY`, `ANALYTICS_HOST`, …. */
 const fromEnvironment = (): AnySettings => {

@@ -1,8 +1,10 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as HttpMiddleware from "effect/http/HttpMiddleware"
+import * as HttpRouter from "effect/http/HttpRouter"
 import * as HttpServerRequest from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
+import * as Layer from "effect/Layer"
 import * as IpNetwork from "effect/net/IpNetwork"
 import * as Option from "effect/Option"
 import * as Analytics from "../src/Analytics.ts"
@@ -81,6 +83,16 @@ describe("RequestMiddleware", () => {
       const trusted = HttpMiddleware.xForwardedHeaders({ trustedProxies: [IpNetwork.fromStringUnsafe("10.0.0.0/8")] })
       const context = yield* contextOf(trusted(RequestMiddleware.make()(app)), forwarded)
       assert.strictEqual(context.ip, "198.51.100.7")
+    })
+  )
+
+  it.effect("is around every route of a router, as a layer", () =>
+    Effect.gen(function* () {
+      const routes = Layer.provide(HttpRouter.add("GET", "/cart", app), RequestMiddleware.layer())
+      const handler = Effect.scoped(Effect.flatten(HttpRouter.toHttpEffect(routes)))
+      const { ip, page } = yield* contextOf(handler)
+      assert.strictEqual(ip, "10.0.0.1")
+      assert.strictEqual(page?.path, "/cart")
     })
   )
 })

@@ -1,4 +1,4 @@
-/** README.md and docs/cli.md: their transcripts are what the commands print today. */
+/** README.md, docs/cli.md and docs/troubleshooting.md: their transcripts are what the commands print today. */
 import { readFileSync } from "node:fs"
 import { assert, it } from "@effect/vitest"
 import { fileOf, pages, withTranscripts } from "../.ci/cli-docs.ts"

@@ -250,7 +250,8 @@ export const make = Effect.fnUntraced(function* (
   const flush: Submitter["flush"] = Effect.fnUntraced(function* (timeout) {
     const rejected = takeRejected()
     if (timeout === undefined) return { ...(yield* outbox.flush), rejected, pending: 0 }
-    return { ...(yield* outbox.flushWithin(timeout)), rejected }
+    const { delivered, dropped, pending } = yield* outbox.flushWithin(timeout)
+    return { delivered, dropped, rejected, pending }
   })
 
   let closedRejected: number | undefined
