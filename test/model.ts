@@ -265,7 +265,7 @@ class World {
   private lastEvicted = -1
   private active = 0
   private limitedUntil = 0
-  private smallestRefused = Number.POSITIVE_INFINITY
+  private learntLimit = Number.POSITIVE_INFINITY
   now = () => 0
   stats: () => Outcome.Stats | undefined = () => undefined
   requests = 0
@@ -416,7 +416,7 @@ class World {
       }
     }
     if (maxInFlight === 1 && all.length > 1 && batchSize <= 16) {
-      this.must(bytes <= this.smallestRefused / 2, "413 is answered with half, and remembered")
+      this.must(bytes <= this.learntLimit, "413 is answered with half, and remembered")
     }
     return this.judge(all, bytes)
   }
@@ -445,7 +445,7 @@ class World {
     }
     // A single message that is too large says nothing about how many may go together.
     if (given.status === 413) {
-      this.smallestRefused = all.length === 1 ? Number.POSITIVE_INFINITY : Math.min(this.smallestRefused, bytesOf(text))
+      this.learntLimit = all.length === 1 ? Number.POSITIVE_INFINITY : Math.min(this.learntLimit, largerHalf(text))
     }
     const pause = asked(given.headers?.["retry-after"] ?? "", this.now())
     if (pause !== undefined) {
@@ -539,6 +539,14 @@ class World {
       `a ${waiting.what} sums up what it waited for`
     )
   }
+}
+
+/** Bytes of the larger half of a request, with its envelope. */
+const largerHalf = (text: string): number => {
+  const sizes = (JSON.parse(text) as Message.Request).batch.map((message) => bytesOf(JSON.stringify(message)) + 1)
+  const sum = (part: ReadonlyArray<number>) => part.reduce((total, size) => total + size, 0)
+  const middle = Math.ceil(sizes.length / 2)
+  return bytesOf(text) - sum(sizes) + Math.max(sum(sizes.slice(0, middle)), sum(sizes.slice(middle)))
 }
 
 const isSorted = (numbers: ReadonlyArray<number>) => numbers.every((n, at) => at === 0 || n > (numbers[at - 1] ?? n))
