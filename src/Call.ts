@@ -3,6 +3,7 @@
  * command line check calls with them, and the types that a program sees are held to them.
  */
 
+import * as DateTime from "effect/DateTime"
 import * as Record from "effect/Record"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
@@ -93,8 +94,8 @@ const hasFourDigitYear = Schema.makeFilter(
 const Time = Schema.Union([
   Iso,
   Schema.Date.check(Schema.isBetweenDate({ minimum, maximum })),
-  Schema.DateTimeUtc.check(hasFourDigitYear),
-  Schema.DateTimeZoned.check(hasFourDigitYear)
+  // Not the Schemas of effect: they bring the reading of time zones into every bundle.
+  Schema.declare(DateTime.isDateTime).check(hasFourDigitYear)
 ]).annotate({ expected: time })
 
 /** The Schema of `Data`. It does not look inside: a copy that `Json.copy` made holds nothing but JSON. */
