@@ -10,6 +10,7 @@ import * as Schema from "effect/Schema"
 import * as SchemaAST from "effect/SchemaAST"
 import type * as SchemaIssue from "effect/SchemaIssue"
 import * as SchemaParser from "effect/SchemaParser"
+import * as SchemaTransformation from "effect/SchemaTransformation"
 import { InvalidCall } from "./AnalyticsError.ts"
 import type * as Types from "./CallTypes.ts"
 import type { Type } from "./CallTypes.ts"
@@ -95,7 +96,9 @@ const Time = Schema.Union([
   Iso,
   Schema.Date.check(Schema.isBetweenDate({ minimum, maximum })),
   // Not the Schemas of effect: they bring the reading of time zones into every bundle.
-  Schema.declare(DateTime.isDateTime).check(hasFourDigitYear)
+  Schema.declare(DateTime.isDateTime, {
+    toCodecArbitrary: () => Schema.link<DateTime.DateTime>()(Schema.Never, SchemaTransformation.passthrough() as never)
+  }).check(hasFourDigitYear)
 ]).annotate({ expected: time })
 
 /** The Schema of `Data`. It does not look inside: a copy that `Json.copy` made holds nothing but JSON. */
