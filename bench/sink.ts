@@ -93,9 +93,9 @@ const book = (): Book => {
 }
 
 // All kinds of clients read this, and each finds its own word for success.
-const after = delay === 0 ? undefined : delay
-const success = { status: 200, body: `{"success":true,"status":1,"code":200}`, after }
-const failure = { status: 503, body: `{"code":503}`, after }
+const later = delay === 0 ? {} : { delay }
+const success: Answer = { status: 200, body: `{"success":true,"status":1,"code":200}`, ...later }
+const failure: Answer = { status: 503, body: `{"code":503}`, ...later }
 
 const sink = await FaultSink.start({
   remember: false,
