@@ -8,6 +8,7 @@ import * as Tracer from "effect/Tracer"
 import * as Analytics from "../src/Analytics.ts"
 import * as AnalyticsTest from "../src/AnalyticsTest.ts"
 import * as Observer from "../src/Observer.ts"
+import { reasonOf } from "./errors.ts"
 import { elapse, events, type Line, layerLog, numbered, pass, trackMany } from "./support.ts"
 
 const invalid = { userId: "u1", event: " " } as const
@@ -109,7 +110,7 @@ describe("Observer.Observer", () => {
       const sent = yield* AnalyticsTest.Sent
       yield* sent.respond(200, 401, 200)
       yield* trackMany(1, 30)
-      assert.strictEqual((yield* Effect.flip(analytics.track(invalid)))._tag, "InvalidCall")
+      assert.strictEqual((yield* reasonOf(analytics.track(invalid)))._tag, "InvalidCall")
       assert.deepStrictEqual(yield* analytics.flush, { delivered: 20, dropped: 10, rejected: 1, pending: 0 })
       assert.deepStrictEqual(yield* events, [...numbered(1, 10), ...numbered(21, 30)])
       const told = failures.filter(({ text }) => text.includes("the observer failed"))
@@ -251,19 +252,27 @@ describe("Outcome: spans", () => {
       yield* trackMany(1, 20)
       yield* elapse("1 seconds", 50)
       yield* analytics.flush
-      const told = spans.map(({ attributes, name, status }) => [name, status._tag, Object.fromEntries(attributes)])
+      const told = spans.map(
+        ({ attributes, name, status }) => [name, status._tag, Object.fromEntries(attributes)] as const
+      )
       const bytes = (yield* sent.outcomes).map((outcome) =>
         "messages" in outcome ? outcome.messages.reduce((sum, { bytes }) => sum + bytes, 0) : 0
       )
       const facts = told.map(([name, ended, attributes]) => {
-        const { attempts, bytes, messages, status } = attributes as Record<string, number>
-        return { name, ended, attempts, messages, status, bytes }
+        return {
+          name,
+          ended,
+          retries: attributes["http.request.resend_count"],
+          messages: attributes["messaging.batch.message_count"],
+          status: attributes["http.response.status_code"],
+          bytes: attributes["messaging.message.body.size"]
+        }
       })
       assert.deepStrictEqual(facts, [
         {
           name: "Analytics.deliver",
           ended: "Ended",
-          attempts: 2,
+          retries: 1,
           messages: 10,
           status: 200,
           bytes: (bytes[0] ?? 0) + 9
@@ -271,7 +280,7 @@ describe("Outcome: spans", () => {
         {
           name: "Analytics.deliver",
           ended: "Ended",
-          attempts: 1,
+          retries: 0,
           messages: 10,
           status: 401,
           bytes: (bytes[1] ?? 0) + 9
@@ -300,12 +309,99 @@ describe("Outcome: spans", () => {
         yield* analytics.flush
         const delivery = spans.filter(({ name }) => name === "Analytics.deliver")
         assert.deepStrictEqual(
-          delivery.map(({ attributes, kind, parent }) => [kind, parent._tag, attributes.get("attempts")]),
-          [["client", "None", 4]]
+          delivery.map(({ attributes, kind, parent }) => [
+            kind,
+            parent._tag,
+            attributes.get("http.request.resend_count")
+          ]),
+          [["client", "None", 3]]
         )
       }).pipe(
         Effect.provide(AnalyticsTest.layer({ flushInterval: 10 })),
         Effect.withSpan("the program"),
+        Effect.provideService(Tracer.Tracer, tracer)
+      )
+    }
+  )
+
+  it.effect("links to the sampled spans in which the calls were made, each once and 128 at most", () => {
+    const { spans, tracer } = recording()
+    return Effect.gen(function* () {
+      yield* Effect.withSpan(trackMany(1, 2), "request")
+      yield* Effect.withSpan(trackMany(3, 3), "not sampled", { sampled: false })
+      yield* trackMany(4, 4)
+      yield* Analytics.flush
+      for (let n = 0; n < 200; n++) yield* Effect.withSpan(trackMany(n, n), "one of many")
+      yield* Analytics.flush
+      const linked = spans
+        .filter(({ name }) => name === "Analytics.deliver")
+        .map(({ links }) => links.map(({ span }) => (span._tag === "Span" ? span.name : "")))
+      assert.deepStrictEqual(linked, [["request"], Array(128).fill("one of many")])
+    }).pipe(
+      Effect.provide(AnalyticsTest.layer({ batchSize: 1_000, flushInterval: "1 hour" })),
+      Effect.provideService(Tracer.Tracer, tracer)
+    )
+  })
+
+  it.effect("names the API, by the conventions of OpenTelemetry, and never the key", () => {
+    const { spans, tracer } = recording()
+    return Effect.gen(function* () {
+      yield* trackMany(1, 1)
+      yield* Analytics.flush
+      assert.deepInclude(Object.fromEntries(spans[0]?.attributes ?? []), {
+        "messaging.system": "effect-analytics",
+        "messaging.operation.type": "send",
+        "http.request.method": "POST",
+        "url.full": "https://api.segment.io/v1/batch",
+        "server.address": "api.segment.io"
+      })
+      assert.notInclude(JSON.stringify([...(spans[0]?.attributes ?? [])]), "test-write-key")
+    }).pipe(Effect.provide(AnalyticsTest.layer()), Effect.provideService(Tracer.Tracer, tracer))
+  })
+})
+
+describe("Analytics.withName", () => {
+  it.effect(
+    "names a client in its metrics, its spans and its log lines, beside the attributes that are in scope",
+    () => {
+      const lines: Array<Line> = []
+      const spans: Array<Tracer.NativeSpan> = []
+      const tracer = Tracer.make({
+        span: (options) => {
+          const span = new Tracer.NativeSpan(options)
+          spans.push(span)
+          return span
+        }
+      })
+      const use = Effect.gen(function* () {
+        yield* (yield* AnalyticsTest.Sent).respond(400)
+        yield* trackMany(1, 1)
+        yield* Analytics.flush
+      })
+      const client = (name: string) =>
+        AnalyticsTest.layer().pipe(Analytics.withName(name), Layer.provideMerge(layerLog(lines)))
+      return Effect.gen(function* () {
+        for (const name of ["product", "marketing"]) yield* Effect.provide(use, client(name), { local: true })
+        const metrics = yield* Metric.snapshot
+        const delivered = metrics.filter(({ id }) => id === "analytics_messages_total")
+        assert.deepStrictEqual(
+          delivered.map(({ attributes }) => [attributes?.client, attributes?.app, attributes?.outcome]),
+          [
+            ["product", "shop", "dropped"],
+            ["marketing", "shop", "dropped"]
+          ]
+        )
+        assert.deepStrictEqual(
+          spans.map(({ attributes }) => attributes.get("client")),
+          ["product", "marketing"]
+        )
+        assert.deepStrictEqual(
+          lines.filter(({ level }) => level === "Warn").map(({ annotations }) => annotations.client),
+          ["product", "marketing"]
+        )
+      }).pipe(
+        Effect.provideService(Metric.CurrentMetricAttributes, { app: "shop" }),
+        Effect.provideService(Metric.MetricRegistry, new Map()),
         Effect.provideService(Tracer.Tracer, tracer)
       )
     }

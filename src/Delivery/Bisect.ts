@@ -4,6 +4,7 @@
  */
 import * as Arr from "effect/Array"
 import * as Effect from "effect/Effect"
+import * as SpanLinks from "../internal/SpanLinks.ts"
 import type { Message } from "../Message.ts"
 import * as Settings from "../Settings.ts"
 import * as Transport from "../Transport.ts"
@@ -31,10 +32,25 @@ interface Search {
 }
 
 export const make = Effect.fnUntraced(function* (retry: Retry): Effect.fn.Return<Bisect, never, Transport.Transport> {
-  const { envelopeBytes } = yield* Transport.Transport
+  const { destination, envelopeBytes } = yield* Transport.Transport
   let maxBatchBytes: number = Settings.limits.batchBytes
   /** The last search delivered nothing: the next one is short. */
   let isHopeless = false
+
+  const server =
+    destination === undefined || !URL.canParse(destination)
+      ? {}
+      : { "url.full": destination, "server.address": new URL(destination).hostname }
+  /** By the conventions of OpenTelemetry for messaging and for HTTP. */
+  const attributesOf = (batch: Batch) => ({
+    "messaging.system": "effect-analytics",
+    "messaging.operation.name": "deliver",
+    "messaging.operation.type": "send",
+    "messaging.batch.message_count": batch.length,
+    "messaging.message.body.size": bytesOf(batch),
+    "http.request.method": "POST",
+    ...server
+  })
 
   const requestBytes = (part: Part) => envelopeBytes + bytesOf(part.messages)
 
@@ -87,9 +103,17 @@ export const make = Effect.fnUntraced(function* (retry: Retry): Effect.fn.Return
       }
       // Nothing could be delivered, whatever its size: then no limit was learnt either.
       if (!search.found && (search.isSingleTooLarge || isHopeless)) maxBatchBytes = limitBefore
-      yield* Effect.annotateCurrentSpan({ messages: batch.length, bytes: bytesOf(batch), attempts: requests, status })
+      yield* Effect.annotateCurrentSpan({
+        "http.request.resend_count": requests - 1,
+        "http.response.status_code": status
+      })
     },
-    Effect.withSpan("Analytics.deliver", { kind: "client", root: true }, { captureStackTrace: false })
+    (delivery, batch) =>
+      Effect.withSpan(
+        "Analytics.deliver",
+        { kind: "client", root: true, attributes: attributesOf(batch), links: SpanLinks.linksOf(batch) },
+        { captureStackTrace: false }
+      )(delivery)
   )
 
   return { deliver, maxBatchBytes: () => maxBatchBytes }
