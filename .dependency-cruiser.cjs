@@ -17,7 +17,17 @@ const order = [
     "internal/Log",
     "internal/WeakCollection"
   ],
-  ...["MessageId", "RequestContext", "CallTypes", "Call", "Message", "Transform", "internal/Check", "Enrichment"],
+  ...[
+    "MessageId",
+    "RequestContext",
+    "CallTypes",
+    "Call",
+    "Message",
+    "internal/SpanLinks",
+    "Transform",
+    "internal/Check",
+    "Enrichment"
+  ],
   ...[
     "Outcome",
     "Metrics",
@@ -27,17 +37,17 @@ const order = [
     "internal/MessageEnds",
     "internal/Notifier"
   ],
+  ...["internal/Capacity", "Outbox", "MemoryOutbox", "Transport", "internal/Verification", "OAuth", "Delivery"],
   ...[
-    "internal/Capacity",
-    "Outbox",
-    "MemoryOutbox",
-    "Transport",
-    "internal/Verification",
-    "OAuth",
-    "Delivery",
-    "SqlOutbox"
+    "Destination",
+    "internal/Submitter",
+    "internal/FanOut",
+    "internal/compiled",
+    "Analytics",
+    "SqlOutbox",
+    "TrackingPlan",
+    "spec"
   ],
-  ...["Destination", "internal/Submitter", "internal/FanOut", "internal/compiled", "Analytics", "TrackingPlan", "spec"],
   ...[
     "internal/CallStorage",
     "internal/ExitWarning",

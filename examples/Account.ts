@@ -7,7 +7,7 @@ import * as HttpClient from "effect/http/HttpClient"
 import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
 import * as Analytics from "effect-analytics/Analytics"
-import type { CallError } from "effect-analytics/AnalyticsError"
+import type { AnalyticsError } from "effect-analytics/AnalyticsError"
 import * as Call from "effect-analytics/Call"
 import * as Observer from "effect-analytics/Observer"
 import type * as Outcome from "effect-analytics/Outcome"
@@ -123,7 +123,7 @@ export const layer = <E>(account: Account, client: Layer.Layer<Analytics.Analyti
 const counting = Effect.fnUntraced(function* (account: Account) {
   const analytics = yield* Analytics.Analytics
   const counted =
-    <Call>(type: Call.Type, say: (call: Call) => Effect.Effect<void, CallError>) =>
+    <Call>(type: Call.Type, say: (call: Call) => Effect.Effect<void, AnalyticsError>) =>
     (call: Call) =>
       Effect.uninterruptible(
         Effect.suspend(() => {

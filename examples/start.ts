@@ -109,7 +109,8 @@ const run = Effect.fnUntraced(
   },
   Effect.scoped,
   Effect.provide(FetchHttpClient.layer),
-  Effect.catchTag("InvalidSetting", (cause) => Effect.fail(new CliError.UserError({ cause })))
+  // A setting that cannot work is a defect; here the settings are what somebody has typed.
+  Effect.catchDefect((cause) => Effect.fail(new CliError.UserError({ cause })))
 )
 
 const start = Command.make("npm start --", flags, run).pipe(

@@ -8,9 +8,11 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type * as HttpClient from "effect/http/HttpClient"
 import * as Layer from "effect/Layer"
+import * as Metric from "effect/Metric"
+import * as References from "effect/References"
 import type * as Scope from "effect/Scope"
 import * as Sink from "effect/Sink"
-import { type CallError, type Closed, type DeliveryError, InvalidSetting } from "./AnalyticsError.ts"
+import type { AnalyticsError } from "./AnalyticsError.ts"
 import * as Call from "./Call.ts"
 import * as Delivery from "./Delivery.ts"
 import type { CurrentIdentity } from "./Enrichment.ts"
@@ -37,24 +39,24 @@ export type { Summary }
 /** The six calls. Each resolves when the message is accepted, not when it is delivered. */
 export interface Calls<R = never> {
   /** Records who a user is: `identify({ userId: "u1", traits: { plan: "free" } })`. */
-  readonly identify: (call: Call.Identify) => Effect.Effect<void, CallError, R>
+  readonly identify: (call: Call.Identify) => Effect.Effect<void, AnalyticsError, R>
   /** Records what a user did: `track({ userId: "u1", event: "Signed Up", properties: { plan: "free" } })`. */
-  readonly track: (call: Call.Track) => Effect.Effect<void, CallError, R>
+  readonly track: (call: Call.Track) => Effect.Effect<void, AnalyticsError, R>
   /** Records the page that a user saw: `page({ anonymousId: "v1", name: "Pricing" })`. */
-  readonly page: (call: Call.Page) => Effect.Effect<void, CallError, R>
+  readonly page: (call: Call.Page) => Effect.Effect<void, AnalyticsError, R>
   /** Records the screen of an app that a user saw: `screen({ userId: "u1", name: "Cart" })`. */
-  readonly screen: (call: Call.Screen) => Effect.Effect<void, CallError, R>
+  readonly screen: (call: Call.Screen) => Effect.Effect<void, AnalyticsError, R>
   /** Records the group that a user belongs to: `group({ userId: "u1", groupId: "g1", traits: { employees: 329 } })`. */
-  readonly group: (call: Call.Group) => Effect.Effect<void, CallError, R>
+  readonly group: (call: Call.Group) => Effect.Effect<void, AnalyticsError, R>
   /** Joins two ids of one user: `alias({ previousId: "v1", userId: "u1" })`. */
-  readonly alias: (call: Call.Alias) => Effect.Effect<void, CallError, R>
+  readonly alias: (call: Call.Alias) => Effect.Effect<void, AnalyticsError, R>
 }
 
 /** The six calls where an identity is in scope (`Enrichment.withIdentity`): they may leave it out. */
 export type IdentifiedCalls<R = never> = {
   readonly [Type in Call.Type]: (
     call: Call.WithOptionalIdentity<Call.Calls[Type]>
-  ) => Effect.Effect<void, CallError, R | CurrentIdentity>
+  ) => Effect.Effect<void, AnalyticsError, R | CurrentIdentity>
 }
 
 /** A client: the six calls, flush, close and counts. */
@@ -90,7 +92,7 @@ export interface Options extends CallOptions, Outbox.Options, Delivery.Options, 
 /** A client over the outbox and the transport that are provided. */
 export const make = Effect.fnUntraced(function* (
   options: CallOptions & Delivery.Options = {}
-): Effect.fn.Return<Service, InvalidSetting, Outbox.Outbox | Transport.Transport | Scope.Scope> {
+): Effect.fn.Return<Service, never, Outbox.Outbox | Transport.Transport | Scope.Scope> {
   const delivery = yield* Delivery.make(options)
   const { stats, ...submitter } = yield* Submitter.make(options, delivery)
   const calls: Calls = Call.byType((type) => (call: unknown) => submitter.submit(type, call))
@@ -129,7 +131,7 @@ export const identifiedCalls = (analytics: Service): IdentifiedCalls => analytic
 
 /** The six calls, each of which waits for the end of its message. */
 export type ConfirmedCalls = {
-  readonly [Type in Call.Type]: (call: Call.Calls[Type]) => Effect.Effect<void, CallError | DeliveryError, Analytics>
+  readonly [Type in Call.Type]: (call: Call.Calls[Type]) => Effect.Effect<void, AnalyticsError, Analytics>
 }
 
 /**
@@ -145,13 +147,10 @@ export const confirmed: ConfirmedCalls = Call.byType(
 /** Resolves when everything that was accepted before it is delivered or dropped. */
 export const flush: Effect.Effect<Summary, never, Analytics> = Effect.flatMap(Analytics, (analytics) => analytics.flush)
 
-const within = (
-  way: "flush" | "close",
-  timeout: Settings.DurationInput
-): Effect.Effect<Summary, InvalidSetting, Analytics> =>
+const within = (way: "flush" | "close", timeout: Settings.DurationInput): Effect.Effect<Summary, never, Analytics> =>
   Effect.flatMap(Analytics, (analytics) =>
     Effect.flatMap(
-      Settings.read(() => Settings.millis("timeout", timeout, 0)),
+      Effect.sync(() => Settings.millis("timeout", timeout, 0)),
       (millis) => Submitter.of(analytics)?.[way](millis) ?? analytics[way]
     )
   )
@@ -161,6 +160,20 @@ export const flushWithin = (timeout: Settings.DurationInput) => within("flush", 
 
 /** A close that takes no longer than this, instead of `closeTimeout`. */
 export const closeWithin = (timeout: Settings.DurationInput) => within("close", timeout)
+
+/** The six calls for programs that want no error in their types. */
+export type InfallibleCalls = {
+  readonly [Type in Call.Type]: (call: Call.Calls[Type]) => Effect.Effect<boolean, never, Analytics>
+}
+
+/**
+ * The six calls, each of which answers whether the message is accepted, and never fails: `Analytics.infallible.track({ … })`. A
+ * call that is not accepted is reported to the observer, or logged, as every other is.
+ */
+export const infallible: InfallibleCalls = Call.byType(
+  (type) => (call: unknown) =>
+    Effect.match(calls[type](call as never), { onSuccess: () => true, onFailure: () => false })
+)
 
 /**
  * Sends one message, track "effect-analytics check", to the API at once, past the outbox, and answers how it went: status, host,
@@ -184,12 +197,12 @@ export const sink: Sink.Sink<
   { readonly accepted: number; readonly rejected: number },
   Call.Any,
   never,
-  Closed,
+  AnalyticsError,
   Analytics
 > = Sink.unwrap(
   Effect.map(Analytics, (analytics) => {
     const submitter = Submitter.of(analytics)
-    const submit = (call: Call.Any): Effect.Effect<void, CallError> =>
+    const submit = (call: Call.Any): Effect.Effect<void, AnalyticsError> =>
       submitter?.submit(call.type, call, { checks: submitter.checks, overflow: "wait" }) ??
       analytics[call.type](call as never)
     return Sink.reduceEffect(
@@ -198,7 +211,9 @@ export const sink: Sink.Sink<
         Effect.matchEffect(submit(call), {
           onSuccess: () => Effect.succeed({ ...counts, accepted: counts.accepted + 1 }),
           onFailure: (error) =>
-            error._tag === "Closed" ? Effect.fail(error) : Effect.succeed({ ...counts, rejected: counts.rejected + 1 })
+            error.reason._tag === "Closed"
+              ? Effect.fail(error)
+              : Effect.succeed({ ...counts, rejected: counts.rejected + 1 })
         })
     )
   })
@@ -211,15 +226,36 @@ export const sink: Sink.Sink<
 /** Over the `Outbox` and the `Transport` that are provided. */
 export const layerNoDeps = (
   options?: CallOptions & Delivery.Options
-): Layer.Layer<Analytics, InvalidSetting, Outbox.Outbox | Transport.Transport> => Layer.effect(Analytics, make(options))
+): Layer.Layer<Analytics, never, Outbox.Outbox | Transport.Transport> => Layer.effect(Analytics, make(options))
 
 /** In memory, over the `HttpClient` that is provided. Called twice it makes two clients: keep it in a constant. */
-export const layer = (options: Options): Layer.Layer<Analytics, InvalidSetting, HttpClient.HttpClient> =>
+export const layer = (options: Options): Layer.Layer<Analytics, never, HttpClient.HttpClient> =>
   layerNoDeps(options).pipe(Layer.provide([MemoryOutbox.layer(options), Transport.layer(options)]))
 
 /** In memory, over `fetch`. */
-export const layerFetch = (options: Options): Layer.Layer<Analytics, InvalidSetting> =>
+export const layerFetch = (options: Options): Layer.Layer<Analytics> =>
   Layer.provide(layer(options), Transport.layerHttpClient())
+
+/**
+ * Names the clients of a layer: their metrics, spans and log lines carry the attribute `client`, so that several in one process
+ * can be told apart. `Analytics.layer(options).pipe(Analytics.withName("product"))`
+ */
+export const withName =
+  (client: string) =>
+  <A, E, R>(layer: Layer.Layer<A, E, R>): Layer.Layer<A, E, R> =>
+    Layer.provide(
+      layer,
+      Layer.effectContext(
+        Effect.map(Effect.context<never>(), (context) => {
+          const named = <Annotations extends object>(annotations: Context.Reference<Annotations>) =>
+            Context.make(annotations, { ...Context.get(context, annotations), client })
+          return named(Metric.CurrentMetricAttributes).pipe(
+            Context.merge(named(References.CurrentLogAnnotations)),
+            Context.merge(named(References.TracerSpanAnnotations))
+          )
+        })
+      )
+    )
 
 /**
  * One client over several: each call goes to all destinations that its `integrations` do not switch off. Each has its own queue,
@@ -235,14 +271,17 @@ export const layerFanOut = <E, R>(
     readonly name: string
     readonly layer: Layer.Layer<Analytics, E, R>
   }>
-): Layer.Layer<Analytics, E | InvalidSetting, R> =>
+): Layer.Layer<Analytics, E, R> =>
   Layer.effect(
     Analytics,
     Effect.gen(function* () {
-      yield* Settings.read(() => Settings.names(destinations.map(({ name }) => name)))
+      yield* Effect.sync(() => Settings.names(destinations.map(({ name }) => name)))
       const built = yield* Effect.forEach(destinations, ({ layer, name }) =>
         // Fresh: the same layer for two names is two clients.
-        Effect.map(Layer.build(Layer.fresh(layer)), (context) => ({ name, service: Context.get(context, Analytics) }))
+        Effect.map(Layer.build(withName(name)(Layer.fresh(layer))), (context) => ({
+          name,
+          service: Context.get(context, Analytics)
+        }))
       )
       const { stats, ...submitter } = FanOut.make(
         built.map(({ name, service }) => ({ name, submitter: Submitter.over(service), stats: service.stats }))
@@ -254,66 +293,70 @@ export const layerFanOut = <E, R>(
     })
   )
 
-/** With options that are read from the configuration: `layerConfig({ writeKey: Config.Redacted("SEGMENT_KEY") })`. */
+/**
+ * With options that are read from the configuration: `layerConfig({ writeKey: Config.Redacted("SEGMENT_KEY") })`. One that cannot
+ * work is a `ConfigError`.
+ */
 export const layerConfig = (
   options: Config.Wrap<Options>
-): Layer.Layer<Analytics, Config.ConfigError | InvalidSetting, HttpClient.HttpClient> =>
-  Layer.unwrap(Effect.map(Config.unwrap(options), layer))
+): Layer.Layer<Analytics, Config.ConfigError, HttpClient.HttpClient> => Settings.layerWrapped(options, layer)
 
 /** As `layerConfig`, over an outbox: `SqlOutbox.layerConfig` reads the choice of the outbox from the configuration as well. */
 export const layerConfigOver = <A, E, R>(
   wrapped: Config.Wrap<Omit<Options, keyof Outbox.Options>>,
   outbox: Layer.Layer<A | Outbox.Outbox, E, R>
-): Layer.Layer<Analytics | A | Outbox.Outbox, Config.ConfigError | InvalidSetting | E, HttpClient.HttpClient | R> =>
-  Layer.unwrap(
-    Effect.map(Config.unwrap(wrapped), (options) =>
-      layerNoDeps(options).pipe(Layer.provideMerge(outbox), Layer.provide(Transport.layer(options)))
-    )
+): Layer.Layer<Analytics | A | Outbox.Outbox, Config.ConfigError | E, HttpClient.HttpClient | R> =>
+  Settings.layerWrapped(wrapped, (options) =>
+    layerNoDeps(options).pipe(Layer.provideMerge(outbox), Layer.provide(Transport.layer(options)))
   )
+
+/** The options that configuration cannot hold. */
+export interface CodeOptions extends CallOptions, Pick<Options, "auth" | "headers"> {}
 
 /**
  * With settings from the environment: `ANALYTICS_WRITE_KEY`, and each other setting that is set there: `ANALYTICS_HOST`, `_PATH`,
  * `_REGION`, `_BATCH_SIZE`, `_FLUSH_INTERVAL`, `_MAX_IN_FLIGHT`, `_MAX_QUEUE_SIZE`, `_MAX_QUEUE_BYTES`, `_OVERFLOW`,
  * `_MAX_RETRIES`, `_MAX_RETRY_DURATION`, `_MAX_RATE_LIMIT_DURATION`, `_REQUEST_TIMEOUT`, `_CLOSE_TIMEOUT`, `_GZIP` and
- * `_ALLOW_INSECURE_HOST`. Times are strings such as `10 seconds`. An error names the variable.
+ * `_ALLOW_INSECURE_HOST`. Times are strings such as `10 seconds`. One that cannot work is a `ConfigError` that names the
+ * variable.
  */
-export const layerFromConfig: Layer.Layer<Analytics, Config.ConfigError | InvalidSetting, HttpClient.HttpClient> =
-  /* @__PURE__ */ Layer.suspend(() => fromConfig(layer))
+export const layerFromConfig = (
+  options: CodeOptions = {}
+): Layer.Layer<Analytics, Config.ConfigError, HttpClient.HttpClient> =>
+  fromConfig((settings) => layer({ ...settings, ...options }))
 
 /**
  * As `layerFromConfig`, over an outbox: `layerFromConfigOver(SqlOutbox.layerFromConfig)` reads the choice of the outbox from the
  * environment as well.
  */
 export const layerFromConfigOver = <A, E, R>(
-  outbox: Layer.Layer<A | Outbox.Outbox, E, R>
+  outbox: Layer.Layer<A | Outbox.Outbox, E, R>,
+  options: CodeOptions = {}
 ): Layer.Layer<
   Analytics | A | Outbox.Outbox,
-  Config.ConfigError | InvalidSetting | E,
+  Config.ConfigError | E,
   HttpClient.HttpClient | Exclude<R, A | Outbox.Outbox>
 > =>
   Layer.provideMerge(
-    Layer.suspend(() => fromConfig((options) => Layer.provide(layerNoDeps(options), Transport.layer(options)))),
+    fromConfig((settings) =>
+      Layer.provide(layerNoDeps({ ...settings, ...options }), Transport.layer({ ...settings, ...options }))
+    ),
     outbox
   ) as never
 
-/** A layer with settings from the environment. An error names the variable. */
+/** A layer with settings from the environment. */
 const fromConfig = <A, R>(
-  layerOf: (options: Options) => Layer.Layer<A, InvalidSetting, R>
-): Layer.Layer<A, Config.ConfigError | InvalidSetting, R> =>
+  layerOf: (settings: Options) => Layer.Layer<A, never, R>
+): Layer.Layer<A, Config.ConfigError, R> =>
   Layer.unwrap(
     Effect.map(
       Effect.all([Config.Redacted(Settings.variableOf("writeKey")), Settings.config()]),
-      ([writeKey, settings]) =>
-        Layer.catch(layerOf({ ...settings, writeKey }), ({ problem, setting }) =>
-          Layer.effectContext(Effect.fail(new InvalidSetting({ setting: Settings.variableOf(setting), problem })))
-        )
+      ([writeKey, settings]) => Settings.layerRead(layerOf({ ...settings, writeKey }), Settings.variableOf)
     )
   )
 
 /** Everything but the network: batches count as delivered, and are logged at debug level. */
-export const layerStub = (
-  options: Omit<Options, keyof Transport.Options> = {}
-): Layer.Layer<Analytics, InvalidSetting> =>
+export const layerStub = (options: Omit<Options, keyof Transport.Options> = {}): Layer.Layer<Analytics> =>
   layerNoDeps(options).pipe(Layer.provide([MemoryOutbox.layer(options), Transport.layerStub]))
 
 /** Accepts every call, and does nothing with it. */

@@ -1,11 +1,17 @@
 /**
  * Every failure by name, with the facts that explain it, and which may be tried again.
  *
- * Errors carry paths, sizes, limits and statuses; never the write key and never a payload.
+ * A call fails with one `AnalyticsError`; its `reason` says why: `Effect.catchReason("AnalyticsError", "QueueFull", …)`. These
+ * are Schemas, so that they can be errors of an `HttpApiEndpoint`. They carry paths, sizes, limits and statuses; never the write
+ * key and never a payload.
  */
 import * as Data from "effect/Data"
+import * as Schema from "effect/Schema"
 
-/** A setting that cannot work: thrown or failed with when a client is made, never later. */
+/**
+ * A setting that cannot work, found when a client is made, never later. Written in the program it is a defect; read from the
+ * configuration it is a `ConfigError` with the path of the setting. The plain face throws it.
+ */
 export class InvalidSetting extends Data.TaggedError("InvalidSetting")<{
   /** The name of the setting, as it is written in the options. */
   readonly setting: string
@@ -15,6 +21,8 @@ export class InvalidSetting extends Data.TaggedError("InvalidSetting")<{
     return `effect-analytics: ${this.setting} ${this.problem}`
   }
 }
+
+const Path = Schema.Array(Schema.Union([Schema.String, Schema.Number]))
 
 /** A path as a program would write it: `properties.items[0].name`. `*` stands for any name. */
 export const formatPath = (path: ReadonlyArray<string | number>): string =>
@@ -31,19 +39,19 @@ export const formatPath = (path: ReadonlyArray<string | number>): string =>
  *
  * The API answers 200 to most bad events and then drops them, so its rules are applied here.
  */
-export class InvalidCall extends Data.TaggedError("InvalidCall")<{
+export class InvalidCall extends Schema.TaggedError<InvalidCall>("effect-analytics/InvalidCall")("InvalidCall", {
   /** Which of the six calls it was. */
-  readonly call: string
+  call: Schema.String,
   /** The event of a `track`, if it has one. */
-  readonly event?: string
+  event: Schema.optionalKey(Schema.String),
   /** The path of the field concerned; empty if the problem is the call as a whole. */
-  readonly path: ReadonlyArray<string | number>
+  path: Path,
   /** What is wrong with the field: `must be …; it is …`. It gives the type of a value, never the value. */
-  readonly problem: string
+  problem: Schema.String,
   /** The size in UTF-8 bytes, if the call was too large. */
-  readonly size?: number
-  readonly limit?: number
-}> {
+  size: Schema.optionalKey(Schema.Number),
+  limit: Schema.optionalKey(Schema.Number)
+}) {
   override get message(): string {
     const event = this.event === undefined ? "" : ` ${JSON.stringify(this.event)}`
     const path = formatPath(this.path)
@@ -52,62 +60,68 @@ export class InvalidCall extends Data.TaggedError("InvalidCall")<{
 }
 
 /** The bound is reached: as many messages, or bytes, are accepted and unsettled as the settings allow. */
-export class QueueFull extends Data.TaggedError("QueueFull")<{
+export class QueueFull extends Schema.TaggedError<QueueFull>("effect-analytics/QueueFull")("QueueFull", {
   /** Which bound it was. */
-  readonly bound: "maxQueueSize" | "maxQueueBytes"
-  readonly limit: number
-}> {
+  bound: Schema.Literals(["maxQueueSize", "maxQueueBytes"]),
+  limit: Schema.Number
+}) {
   override get message(): string {
     return `the queue is full (${this.bound} ${this.limit})`
   }
 }
 
 /** A durable outbox is full: as many messages, or bytes, wait as the settings allow, or the disk has no room. */
-export class OutboxFull extends Data.TaggedError("OutboxFull")<{
+export class OutboxFull extends Schema.TaggedError<OutboxFull>("effect-analytics/OutboxFull")("OutboxFull", {
   /** Which bound it was; `"disk"` is the quota of the file, or the disk itself. */
-  readonly bound: "maxQueueSize" | "maxQueueBytes" | "disk"
+  bound: Schema.Literals(["maxQueueSize", "maxQueueBytes", "disk"]),
   /** The bound as it is set; the disk's own is not known. */
-  readonly limit?: number
-}> {
+  limit: Schema.optionalKey(Schema.Number)
+}) {
   override get message(): string {
     return `the outbox is full (${this.bound}${this.limit === undefined ? "" : ` ${this.limit}`})`
   }
 }
 
 /** A durable outbox can't be opened, read or written at the moment. */
-export class OutboxUnavailable extends Data.TaggedError("OutboxUnavailable")<{
-  /** What could not be done, and why, as far as it is known; never a row. */
-  readonly problem: string
-  /** What the database calls it, e.g. `"LockTimeoutError"` or `"SQLITE 14"`. */
-  readonly code?: string
-}> {
+export class OutboxUnavailable extends Schema.TaggedError<OutboxUnavailable>("effect-analytics/OutboxUnavailable")(
+  "OutboxUnavailable",
+  {
+    /** What could not be done, and why, as far as it is known; never a row. */
+    problem: Schema.String,
+    /** What the database calls it, e.g. `"LockTimeoutError"` or `"SQLITE 14"`. */
+    code: Schema.optionalKey(Schema.String)
+  }
+) {
   override get message(): string {
     return `the outbox ${this.problem}${this.code === undefined ? "" : ` (${this.code})`}`
   }
 }
 
 /** The client is closed, or closing: it takes no more calls. */
-export class Closed extends Data.TaggedError("Closed") {
+export class Closed extends Schema.TaggedError<Closed>("effect-analytics/Closed")("Closed", {}) {
   override get message(): string {
     return "the client is closed"
   }
 }
 
 /** A call that breaks the tracking plan, where the policy of the plan is to fail. It never holds the value. */
-export class PlanViolation extends Data.TaggedError("PlanViolation")<{
-  /** Which of the six calls it was. */
-  readonly call: string
-  /** The event, page or screen, where the call has one that is in the plan or that the plan does not know. */
-  readonly event?: string
-  /** What kind of rule is broken. */
-  readonly violation: "required" | "type" | "value" | "unexpected" | "unplanned"
-  /** Where in the call; empty when it is the call as a whole. */
-  readonly path: ReadonlyArray<string | number>
-  /** What the plan expects there. */
-  readonly expected: string
-  /** The version of the event, or of the plan. */
-  readonly version?: string
-}> {
+export class PlanViolation extends Schema.TaggedError<PlanViolation>("effect-analytics/PlanViolation")(
+  "PlanViolation",
+  {
+    /** Which of the six calls it was. */
+    call: Schema.String,
+    /** The event, page or screen, where the call has one that is in the plan or that the plan does not know. */
+    event: Schema.optionalKey(Schema.String),
+    /** What kind of rule is broken. */
+    violation: Schema.Literals(["required", "type", "value", "unexpected", "unplanned"]),
+    /** Where in the call; empty when it is the call as a whole. */
+    path: Path,
+    /** What the plan expects there. */
+    expected: Schema.String,
+    /** The version of the event, or of the plan. */
+    version: Schema.optionalKey(Schema.String)
+  }
+) {
   override get message(): string {
     const event = this.event === undefined ? "" : ` ${JSON.stringify(this.event)}`
     const at = this.path.length === 0 ? "" : ` at ${formatPath(this.path)}`
@@ -117,7 +131,16 @@ export class PlanViolation extends Data.TaggedError("PlanViolation")<{
 }
 
 /** Why a call was not accepted. */
-export type CallError = InvalidCall | PlanViolation | QueueFull | OutboxFull | OutboxUnavailable | Closed
+export const CallError = /* @__PURE__ */ Schema.Union([
+  InvalidCall,
+  PlanViolation,
+  QueueFull,
+  OutboxFull,
+  OutboxUnavailable,
+  Closed
+])
+/** Why a call was not accepted. */
+export type CallError = typeof CallError.Type
 
 /** Why an accepted message was lost, in one word. */
 export type LossReason =
@@ -156,17 +179,20 @@ const explanations: Record<LossReason, string> = {
 }
 
 /** Why accepted messages were lost. One error stands for all messages of a loss. */
-export class DeliveryError extends Data.TaggedError("DeliveryError")<{
-  readonly reason: LossReason
-  /** The last HTTP status, if there was an answer. */
-  readonly status?: number
-  /** What kind of failure the last attempt met, e.g. `"timeout"` or `"ECONNREFUSED"`. */
-  readonly detail?: string
-  /** HTTP attempts made. */
-  readonly attempts: number
-  /** The address that the attempts went to. */
-  readonly destination?: string
-}> {
+export class DeliveryError extends Schema.TaggedError<DeliveryError>("effect-analytics/DeliveryError")(
+  "DeliveryError",
+  {
+    reason: Schema.Literals(Object.keys(explanations) as Array<LossReason>),
+    /** The last HTTP status, if there was an answer. */
+    status: Schema.optionalKey(Schema.Number),
+    /** What kind of failure the last attempt met, e.g. `"timeout"` or `"ECONNREFUSED"`. */
+    detail: Schema.optionalKey(Schema.String),
+    /** HTTP attempts made. */
+    attempts: Schema.Number,
+    /** The address that the attempts went to. */
+    destination: Schema.optionalKey(Schema.String)
+  }
+) {
   /** Whether the same messages could be accepted at another time: nothing is wrong with them. */
   get retryable(): boolean {
     return this.reason !== "rejected"
@@ -180,5 +206,18 @@ export class DeliveryError extends Data.TaggedError("DeliveryError")<{
       ...(this.attempts === 0 ? [] : [`${this.attempts} ${this.attempts === 1 ? "attempt" : "attempts"}`])
     ]
     return facts.length === 0 ? explanations[this.reason] : `${explanations[this.reason]} (${facts.join(", ")})`
+  }
+}
+
+/**
+ * A call was not accepted; the `reason` says why. Of a confirmed call also a `DeliveryError`: it was accepted, and its message
+ * was lost.
+ */
+export class AnalyticsError extends Schema.TaggedError<AnalyticsError>("effect-analytics/AnalyticsError")(
+  "AnalyticsError",
+  { reason: Schema.Union([...CallError.members, DeliveryError]) }
+) {
+  override get message(): string {
+    return this.reason.message
   }
 }

@@ -14,7 +14,6 @@ import * as HttpClientResponse from "effect/http/HttpClientResponse"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import * as Analytics from "./Analytics.ts"
-import type { InvalidSetting } from "./AnalyticsError.ts"
 import * as FakeServer from "./internal/FakeServer.ts"
 import * as MicrotaskScheduler from "./internal/MicrotaskScheduler.ts"
 import * as Notifier from "./internal/Notifier.ts"
@@ -50,7 +49,7 @@ export type Options = Partial<Analytics.Options>
  *
  * The timers of JavaScript may be fake: without `gzip`, a `flushInterval` and a scripted delay the layer needs none.
  */
-export const layer = (options: Options = {}): Layer.Layer<Analytics.Analytics | Sent, InvalidSetting> =>
+export const layer = (options: Options = {}): Layer.Layer<Analytics.Analytics | Sent> =>
   Layer.unwrap(
     Effect.sync(() => {
       const server = new FakeServer.FakeServer()
@@ -77,10 +76,7 @@ export const layer = (options: Options = {}): Layer.Layer<Analytics.Analytics | 
 /** For the tests of programs with a tracking plan. */
 export interface PlanTest<D extends TrackingPlan.Definition> {
   /** The same layer with the plan around the client. There is a `hashKey`, if you give none. */
-  readonly layer: (
-    policies?: TrackingPlan.Policies<D>,
-    options?: Options
-  ) => Layer.Layer<Analytics.Analytics | Sent, InvalidSetting>
+  readonly layer: (policies?: TrackingPlan.Policies<D>, options?: Options) => Layer.Layer<Analytics.Analytics | Sent>
   /**
    * The properties of every delivered event of this name, as the program knows them. Fields that are marked as `pii` are as
    * they were sent: missing, or the hash. Dies if the rest breaks the plan.

@@ -23,7 +23,6 @@ import * as PubSub from "effect/PubSub"
 import * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import type { InvalidSetting } from "./AnalyticsError.ts"
 import type { Answer } from "./Collector/Answer.ts"
 import * as Guard from "./Collector/Guard.ts"
 import { type Change, Journal } from "./Collector/Journal.ts"
@@ -120,9 +119,9 @@ export interface Checked {
 }
 
 /** @internal Fails with the first option that cannot work. */
-export const check = (options: Options): Effect.Effect<Checked, InvalidSetting> =>
+export const check = (options: Options): Effect.Effect<Checked> =>
   Effect.flatMap(Effect.orDie(Config.String("NODE_ENV").pipe(Config.withDefault(""))), (environment) =>
-    Settings.read(() => {
+    Effect.sync(() => {
       if (environment === "production" && options.allowProduction !== true) {
         return Settings.invalid("allowProduction", "must be true to start a collector where NODE_ENV is production")
       }
@@ -251,7 +250,7 @@ export const layerWith = <A>(
  *
  * Fails with an `InvalidSetting`, or with a `ServeError` where the port is taken.
  */
-export const layer = (options: Options = {}): Layer.Layer<Collector, InvalidSetting | HttpServerError.ServeError> =>
+export const layer = (options: Options = {}): Layer.Layer<Collector, HttpServerError.ServeError> =>
   Layer.unwrap(Effect.map(check(options), (checked) => layerWith(checked, () => Layer.empty)))
 
 /** What a test gives its client as host. */

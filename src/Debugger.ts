@@ -8,7 +8,6 @@ import * as Effect from "effect/Effect"
 import type * as HttpServerError from "effect/http/HttpServerError"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
-import type { InvalidSetting } from "./AnalyticsError.ts"
 import * as Collector from "./Collector.ts"
 import * as Routes from "./Debugger/Routes.ts"
 
@@ -24,7 +23,7 @@ export class Debugger extends Context.Service<
 /** A collector and its page, for as long as the scope lasts. Needs `@effect/platform-node` to be installed. */
 export const layer = (
   options: Collector.Options = {}
-): Layer.Layer<Debugger | Collector.Collector, InvalidSetting | HttpServerError.ServeError> =>
+): Layer.Layer<Debugger | Collector.Collector, HttpServerError.ServeError> =>
   Layer.unwrap(
     Effect.map(Collector.check(options), (checked) =>
       Collector.layerWith(checked, ({ token, url }) =>

@@ -13,7 +13,7 @@ import * as Schedule from "effect/Schedule"
 import * as Scope from "effect/Scope"
 import * as Sink from "effect/Sink"
 import * as Stream from "effect/Stream"
-import { DeliveryError, type InvalidSetting } from "./AnalyticsError.ts"
+import { DeliveryError } from "./AnalyticsError.ts"
 import * as Bisect from "./Delivery/Bisect.ts"
 import * as Retry from "./Delivery/Retry.ts"
 import { log } from "./internal/Log.ts"
@@ -82,7 +82,7 @@ export interface Delivery {
 /** Starts the pipeline in this scope. The end of the scope is a close. */
 export const make = Effect.fnUntraced(function* (
   options: DeliveryOptions = {}
-): Effect.fn.Return<Delivery, InvalidSetting, Outbox.Outbox | Transport.Transport | Scope.Scope> {
+): Effect.fn.Return<Delivery, never, Outbox.Outbox | Transport.Transport | Scope.Scope> {
   const { batchSize, maxInFlight, maxRetries, ...times } = yield* Settings.decode(Settings.Delivery, options)
   const flushInterval = Settings.toMillis(times.flushInterval)
   const closeTimeout = Settings.toMillis(times.closeTimeout)

@@ -3,8 +3,10 @@
  *
  * It keeps the tickets of messages that were taken and are not settled, and the barriers of the flushes that wait for them.
  */
+
 import * as Arr from "effect/Array"
 import type * as Cause from "effect/Cause"
+import type * as Config from "effect/Config"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -12,7 +14,7 @@ import * as Latch from "effect/Latch"
 import * as Layer from "effect/Layer"
 import * as Queue from "effect/Queue"
 import type * as Scope from "effect/Scope"
-import { Closed, DeliveryError, type InvalidSetting, QueueFull } from "./AnalyticsError.ts"
+import { Closed, DeliveryError, QueueFull } from "./AnalyticsError.ts"
 import { Capacity } from "./internal/Capacity.ts"
 import * as Notifier from "./internal/Notifier.ts"
 import type { Message } from "./Message.ts"
@@ -34,7 +36,7 @@ interface Barrier {
 /** Makes a bounded queue in memory. */
 export const make = Effect.fnUntraced(function* (
   options: Outbox.Options = {}
-): Effect.fn.Return<Outbox.Outbox["Service"], InvalidSetting, Scope.Scope> {
+): Effect.fn.Return<Outbox.Outbox["Service"], never, Scope.Scope> {
   const { maxQueueBytes, maxQueueSize, overflow } = yield* Settings.decode(Settings.Queue, options)
   const { close: closeNotifier, notify, notifyUnsafe, onEnd } = yield* Notifier.make
   const queue = yield* Queue.bounded<Message, Cause.Done>(maxQueueSize)
@@ -260,5 +262,9 @@ const refused = (error: Outbox.OfferError): Outbox.Offered => ({ error, notifica
 // ---------------------------------------------------------------------------------------------------------------------
 
 /** A bounded queue in memory. Its messages are lost with the process. */
-export const layer = (options?: Outbox.Options): Layer.Layer<Outbox.Outbox, InvalidSetting> =>
+export const layer = (options?: Outbox.Options): Layer.Layer<Outbox.Outbox> =>
   Layer.effect(Outbox.Outbox, make(options))
+
+/** The same, with options that are read from the configuration. One that cannot work is a `ConfigError`. */
+export const layerConfig = (options: Config.Wrap<Outbox.Options>): Layer.Layer<Outbox.Outbox, Config.ConfigError> =>
+  Settings.layerWrapped(options, layer)

@@ -47,7 +47,7 @@ const expiresAfter = 55
 export const make = (options: Options): Transport.Auth => ({
   start: Effect.fnUntraced(function* ({ endpoint, requestTimeout }) {
     const client = yield* HttpClient.HttpClient
-    const { audience, clientId, der, keyId, scope, tokenEndpoint } = yield* Settings.read(() => read(options, endpoint))
+    const { audience, clientId, der, keyId, scope, tokenEndpoint } = yield* Effect.sync(() => read(options, endpoint))
     const jti = makeUuids()
     const semaphore = yield* Semaphore.make(1)
     let key: Awaited<ReturnType<typeof crypto.subtle.importKey>> | undefined

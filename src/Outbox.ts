@@ -10,14 +10,7 @@ import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
 import type * as Layer from "effect/Layer"
 import type * as Redacted from "effect/Redacted"
-import type {
-  Closed,
-  DeliveryError,
-  InvalidSetting,
-  OutboxFull,
-  OutboxUnavailable,
-  QueueFull
-} from "./AnalyticsError.ts"
+import type { Closed, DeliveryError, OutboxFull, OutboxUnavailable, QueueFull } from "./AnalyticsError.ts"
 import type { Message } from "./Message.ts"
 import type * as Outcome from "./Outcome.ts"
 import * as Settings from "./Settings.ts"
@@ -69,7 +62,7 @@ export interface BackoffState {
 /** What an outbox adds whose messages survive the process: they are tried until they are delivered, rejected or too old. */
 export interface Durable {
   /** Makes the outbox one of this destination, an address and a key; fails if it belongs to another one. */
-  readonly bind: (identity: Redacted.Redacted<string>) => Effect.Effect<void, InvalidSetting>
+  readonly bind: (identity: Redacted.Redacted<string>) => Effect.Effect<void>
   /** Drops messages that are older than `maxAge`, and forgets those that were erased. Answers with the others. */
   readonly dropExpired: (messages: ReadonlyArray<Message>) => Effect.Effect<ReadonlyArray<Message>>
   /**
@@ -157,5 +150,5 @@ export const overflow = (options: OutboxOptions): Overflow =>
 
 /** An outbox for `createAnalytics` whose messages survive the process: see `SqlOutbox.sqlite`. */
 export interface DurableSetting {
-  readonly layer: Layer.Layer<Outbox, InvalidSetting | OutboxFull | OutboxUnavailable>
+  readonly layer: Layer.Layer<Outbox, OutboxFull | OutboxUnavailable>
 }

@@ -4,13 +4,16 @@
  *
  * A setting that cannot work is an `InvalidSetting` that names it; nothing is rounded or ignored in silence.
  */
+import * as Cause from "effect/Cause"
 import * as Config from "effect/Config"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
+import * as SchemaIssue from "effect/SchemaIssue"
 import * as SchemaParser from "effect/SchemaParser"
 import { InvalidSetting } from "./AnalyticsError.ts"
 import { firstProblem, typeOf } from "./internal/Issue.ts"
@@ -181,7 +184,7 @@ type Complete<S> = { readonly [Name in keyof S]-?: Name extends keyof Defaults ?
 export const decode = <S extends Schema.Struct.Fields>(
   schema: Schema.Struct<S>,
   options: object
-): Effect.Effect<Complete<Schema.Struct<S>["Type"]>, InvalidSetting> =>
+): Effect.Effect<Complete<Schema.Struct<S>["Type"]>> =>
   Effect.suspend(() => {
     const given = Object.fromEntries(
       Object.keys(schema.fields).map((name) => [name, (options as Record<string, unknown>)[name]])
@@ -189,10 +192,12 @@ export const decode = <S extends Schema.Struct.Fields>(
     const decoded = SchemaParser.decodeUnknownResult(schema as unknown as Schema.Codec<object>)(given)
     if (Result.isFailure(decoded)) {
       const { path, value, ...problem } = firstProblem(decoded.failure, given)
-      return new InvalidSetting({
-        setting: String(path[0]),
-        problem: `must be ${problem.expected}; it is ${typeOf(value)}`
-      })
+      return Effect.die(
+        new InvalidSetting({
+          setting: String(path[0]),
+          problem: `must be ${problem.expected}; it is ${typeOf(value)}`
+        })
+      )
     }
     const complete = { ...given }
     for (const name in complete) complete[name] ??= (defaults as Record<string, unknown>)[name]
@@ -238,21 +243,39 @@ export const config = (): Config.Config<Omit<typeof Settings.Type, "headers">> =
 // Readers
 // ---------------------------------------------------------------------------------------------------------------------
 
-/** Reads settings with the functions below; what they throw becomes the failure. */
-export const read = <A>(settings: () => A): Effect.Effect<A, InvalidSetting> =>
-  Effect.suspend(() => {
-    try {
-      return Effect.succeed(settings())
-    } catch (error) {
-      return isInvalidSetting(error) ? Effect.fail(error) : Effect.die(error)
-    }
-  })
-
 /** By tag: the error may come from another evaluation of its module. */
 const isInvalidSetting = (error: unknown): error is InvalidSetting =>
   (error as { readonly _tag?: unknown } | null | undefined)?._tag === "InvalidSetting"
 
-/** Throws what `read` turns into a failure. */
+/** For settings that the program was given: the defect of one that cannot work becomes a failure. */
+export const catchInvalid =
+  <E2>(failureOf: (error: InvalidSetting) => E2) =>
+  <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E | E2, R> =>
+    Effect.catchDefect(self, (defect) =>
+      isInvalidSetting(defect) ? Effect.fail(failureOf(defect)) : Effect.die(defect)
+    )
+
+/** A layer whose settings were read from the configuration: one that cannot work is a `ConfigError` with its path there. */
+export const layerRead = <A, E, R>(
+  layer: Layer.Layer<A, E, R>,
+  nameOf: (setting: string) => string = (setting) => setting
+): Layer.Layer<A, E | Config.ConfigError, R> =>
+  Layer.catchCause(layer, (cause): Layer.Layer<A, E | Config.ConfigError> => {
+    const error = Cause.squash(cause)
+    if (!isInvalidSetting(error)) return Layer.effectContext(Effect.failCause(cause))
+    const issue = new SchemaIssue.InvalidValue({ message: error.problem })
+    const at = new SchemaIssue.Pointer([nameOf(error.setting)], issue)
+    return Layer.effectContext(Effect.fail(new Config.ConfigError(new Schema.SchemaError(at))))
+  })
+
+/** A layer whose options are read from the configuration. */
+export const layerWrapped = <Options, A, E, R>(
+  wrapped: Config.Wrap<Options>,
+  layerOf: (options: Options) => Layer.Layer<A, E, R>
+): Layer.Layer<A, E | Config.ConfigError, R> =>
+  Layer.unwrap(Effect.map(Config.unwrap(wrapped), (options) => layerRead(layerOf(options))))
+
+/** Throws the defect that names a setting. */
 export const invalid = (setting: string, problem: string): never => {
   throw new InvalidSetting({ setting, problem })
 }

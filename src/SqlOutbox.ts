@@ -16,7 +16,8 @@ import type * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as SqlClient from "effect/sql/SqlClient"
-import { InvalidSetting, type OutboxFull, OutboxUnavailable } from "./AnalyticsError.ts"
+import * as Analytics from "./Analytics.ts"
+import { type OutboxFull, OutboxUnavailable } from "./AnalyticsError.ts"
 import * as Delivery from "./Delivery.ts"
 import { log } from "./internal/Log.ts"
 import * as MemoryOutbox from "./MemoryOutbox.ts"
@@ -102,7 +103,7 @@ export interface SqliteOptions extends CommonOptions {
 type Role = SqlOutboxService.Settings["role"]
 
 const settings = (options: Options & CommonOptions, role: Role) =>
-  Settings.read(() => {
+  Effect.sync(() => {
     const known = Settings.durableDefaults
     const { maxAge } = options
     const table = options.table ?? known.table
@@ -143,7 +144,7 @@ const settings = (options: Options & CommonOptions, role: Role) =>
 // Constructor
 // ---------------------------------------------------------------------------------------------------------------------
 
-type OpenError = InvalidSetting | OutboxFull | OutboxUnavailable
+type OpenError = OutboxFull | OutboxUnavailable
 type Services = Context.Context<Outbox.Outbox | SqlOutbox>
 
 /** The outbox over the database that `source` opens. */
@@ -187,8 +188,8 @@ const noOperations = (error: OutboxUnavailable | OutboxFull): Operations => {
 const sourceOfFile = Effect.fnUntraced(function* (
   options: SqliteOptions,
   startsAtOnce: boolean
-): Effect.fn.Return<Database.DatabaseSource, InvalidSetting, Scope.Scope> {
-  return yield* DatabaseSources.ofFile({ ...(yield* Settings.read(() => fileSettings(options))), startsAtOnce })
+): Effect.fn.Return<Database.DatabaseSource, never, Scope.Scope> {
+  return yield* DatabaseSources.ofFile({ ...(yield* Effect.sync(() => fileSettings(options))), startsAtOnce })
 })
 
 const fileSettings = ({
@@ -225,6 +226,18 @@ export const layerSqlite = (options: SqliteOptions): Layer.Layer<Outbox.Outbox |
 
 const layerFile = (options: SqliteOptions, startsAtOnce: boolean) =>
   Layer.effectContext(make(options, options.role ?? "both", () => sourceOfFile(options, startsAtOnce)))
+
+/**
+ * A whole client over `fetch` with such an outbox: `SqlOutbox.layerSqliteClient({ writeKey, directory: "/var/lib/shop" })`. What
+ * it accepted survives the process.
+ */
+export const layerSqliteClient = (
+  options: SqliteOptions & Omit<Analytics.Options, keyof Outbox.Options>
+): Layer.Layer<Analytics.Analytics | Outbox.Outbox | SqlOutbox, OpenError> =>
+  Analytics.layerNoDeps(options).pipe(
+    Layer.provideMerge(layerSqlite(options)),
+    Layer.provide(Transport.layerFetch(options))
+  )
 
 /** In the database that is provided; this process writes and delivers. */
 export const layer = (options: Options = {}): Layer.Layer<Outbox.Outbox | SqlOutbox, OpenError, SqlClient.SqlClient> =>
@@ -283,8 +296,7 @@ export interface ConfigOptions extends Omit<CommonOptions, "fallback"> {
 /** The outbox that the configuration chooses, with options that are read from it. */
 export const layerConfig = (
   options: Config.Wrap<ConfigOptions>
-): Layer.Layer<Outbox.Outbox | SqlOutbox, Config.ConfigError | OpenError> =>
-  Layer.unwrap(Effect.map(Config.unwrap(options), layerChosen))
+): Layer.Layer<Outbox.Outbox | SqlOutbox, Config.ConfigError | OpenError> => Settings.layerWrapped(options, layerChosen)
 
 const layerChosen = (options: ConfigOptions): Layer.Layer<Outbox.Outbox | SqlOutbox, OpenError> => {
   const { directory, outbox, role, url, ...others } = options
@@ -299,10 +311,11 @@ const layerChosen = (options: ConfigOptions): Layer.Layer<Outbox.Outbox | SqlOut
 /** The client of PostgreSQL: imported when it is chosen, since the package is optional. */
 const postgres = /* @__PURE__ */ Effect.suspend(() =>
   Effect.map(
-    Effect.tryPromise({
-      try: () => import("@effect/sql-pg/PgClient"),
-      catch: () => new InvalidSetting({ setting: "outbox", problem: "postgres needs the package @effect/sql-pg" })
-    }),
+    Effect.promise(() =>
+      import("@effect/sql-pg/PgClient").catch(() =>
+        Settings.invalid("outbox", "postgres needs the package @effect/sql-pg")
+      )
+    ),
     (PgClient) => (url: Redacted.Redacted<string> | undefined) =>
       PgClient.layer({ url }).pipe(
         Layer.catch(() => Layer.effectContext(new OutboxUnavailable({ problem: "has no connection to PostgreSQL" })))

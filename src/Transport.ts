@@ -3,6 +3,7 @@
  * the response: it decides in which of five ways an attempt ends. The consequences are the delivery's.
  */
 import * as Clock from "effect/Clock"
+import type * as Config from "effect/Config"
 import * as Context from "effect/Context"
 import * as Data from "effect/Data"
 import * as Duration from "effect/Duration"
@@ -17,7 +18,6 @@ import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import * as Stream from "effect/Stream"
-import type { InvalidSetting } from "./AnalyticsError.ts"
 import { library, type Message } from "./Message.ts"
 import * as Settings from "./Settings.ts"
 
@@ -83,7 +83,7 @@ export interface Auth {
   readonly start: (client: {
     readonly endpoint: string
     readonly requestTimeout: number
-  }) => Effect.Effect<Authorize, InvalidSetting, HttpClient.HttpClient>
+  }) => Effect.Effect<Authorize, never, HttpClient.HttpClient>
 }
 
 /**
@@ -120,10 +120,10 @@ export interface EndpointOptions {
 /** Sends over the `HttpClient` that is provided. */
 export const make = /* @__PURE__ */ Effect.fnUntraced(function* (
   options: Options
-): Effect.fn.Return<Transport["Service"], InvalidSetting, HttpClient.HttpClient> {
+): Effect.fn.Return<Transport["Service"], never, HttpClient.HttpClient> {
   const client = yield* HttpClient.HttpClient
   const { gzip = false, headers, requestTimeout, ...address } = yield* Settings.decode(Settings.Transport, options)
-  const { endpoint, writeKey } = yield* Settings.read(() => ({
+  const { endpoint, writeKey } = yield* Effect.sync(() => ({
     endpoint: Settings.endpoint({ ...address, region: options.region }),
     writeKey: Settings.writeKey(options.writeKey)
   }))
@@ -279,21 +279,22 @@ export const retryAfterMillis = (header: string | undefined, now: number): numbe
 // ---------------------------------------------------------------------------------------------------------------------
 
 /** Sends over the `HttpClient` that is provided. */
-export const layer = (options: Options): Layer.Layer<Transport, InvalidSetting, HttpClient.HttpClient> =>
+export const layer = (options: Options): Layer.Layer<Transport, never, HttpClient.HttpClient> =>
   Layer.effect(Transport, make(options))
 
+/** The same, with options that are read from the configuration. One that cannot work is a `ConfigError`. */
+export const layerConfig = (
+  options: Config.Wrap<Options>
+): Layer.Layer<Transport, Config.ConfigError, HttpClient.HttpClient> => Settings.layerWrapped(options, layer)
+
 /** Sends over `fetch`: by default `globalThis.fetch` as it is at the time of each request. */
-export const layerFetch = (
-  options: Options,
-  fetch?: typeof globalThis.fetch | undefined
-): Layer.Layer<Transport, InvalidSetting> => Layer.provide(layer(options), layerHttpClient(fetch))
+export const layerFetch = (options: Options, fetch?: typeof globalThis.fetch | undefined): Layer.Layer<Transport> =>
+  Layer.provide(layer(options), layerHttpClient(fetch))
 
 /** An `HttpClient` over a `fetch`, or over `globalThis.fetch` as it is at the time of each request. */
-export const layerHttpClient = (
-  fetch?: typeof globalThis.fetch | undefined
-): Layer.Layer<HttpClient.HttpClient, InvalidSetting> =>
+export const layerHttpClient = (fetch?: typeof globalThis.fetch | undefined): Layer.Layer<HttpClient.HttpClient> =>
   Layer.unwrap(
-    Settings.read(() => {
+    Effect.sync(() => {
       Settings.optionalFunction("fetch", fetch)
       if (fetch === undefined && typeof globalThis.fetch !== "function") {
         return Settings.invalid("fetch", "is missing, and this runtime has none")

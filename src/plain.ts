@@ -13,7 +13,7 @@ import * as Redacted from "effect/Redacted"
 import * as References from "effect/References"
 import * as Scope from "effect/Scope"
 import * as Analytics from "./Analytics.ts"
-import { InvalidSetting, type LossReason } from "./AnalyticsError.ts"
+import { type AnalyticsError, InvalidSetting, type LossReason } from "./AnalyticsError.ts"
 import * as Call from "./Call.ts"
 import type * as CallTypes from "./CallTypes.ts"
 import type * as Delivery from "./Delivery.ts"
@@ -32,7 +32,7 @@ import * as MemoryOutbox from "./MemoryOutbox.ts"
 import * as Observer from "./Observer.ts"
 import type * as Outbox from "./Outbox.ts"
 import { type Outcome as AnyOutcome, failureOf as failureIn, type Stats } from "./Outcome.ts"
-import type { CallError, DeliveryError, Outcome } from "./plain/Outcome.ts"
+import type { CallError, Outcome } from "./plain/Outcome.ts"
 import type { PlanSettings } from "./plain/Plan.ts"
 import {
   type DurationInput,
@@ -326,7 +326,11 @@ export const createInside = (outer: Layer.Layer<never>, settings: AnySettings): 
     return Effect.runPromiseWith(services)(
       submitter
         .submit(type, call, { checks })
-        .pipe(Effect.as(true), strict ? (accepted) => accepted : Effect.orElseSucceed(() => false), inside(callContext))
+        .pipe(
+          Effect.as(true),
+          strict ? Effect.mapError(({ reason }) => reason) : Effect.orElseSucceed(() => false),
+          inside(callContext)
+        )
     )
   }
 
@@ -516,11 +520,11 @@ const observerOf = ({ onError, onOutcome }: AnySettings): CallbackObserver | und
   }
 }
 
-const unconfirmed = (error: CallError | DeliveryError): Confirmation => ({
+const unconfirmed = ({ reason }: AnalyticsError): Confirmation => ({
   delivered: false,
-  reason: error._tag === "DeliveryError" ? error.reason : error._tag,
-  message: error.message,
-  ...(error._tag === "DeliveryError" && error.status !== undefined ? { status: error.status } : {})
+  reason: reason._tag === "DeliveryError" ? reason.reason : reason._tag,
+  message: reason.message,
+  ...(reason._tag === "DeliveryError" && reason.status !== undefined ? { status: reason.status } : {})
 })
 
 const failureOf = (outcome: AnyOutcome): Failure | undefined => {

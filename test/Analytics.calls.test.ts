@@ -11,6 +11,7 @@ import * as AnalyticsTest from "../src/AnalyticsTest.ts"
 import * as Call from "../src/Call.ts"
 import * as Enrichment from "../src/Enrichment.ts"
 import * as TrackingPlan from "../src/TrackingPlan.ts"
+import { invalidSettingOf, reasonOf } from "./errors.ts"
 import { breathe, type Line, layerLog, trackMany } from "./support.ts"
 
 const messages = Effect.flatMap(AnalyticsTest.Sent, (sent) => sent.messages)
@@ -58,10 +59,7 @@ describe("a mock of the service", () => {
     Effect.gen(function* () {
       const plan = TrackingPlan.make({ events: { Ordered: Schema.Struct({ id: Schema.NonEmptyString }) } })
       yield* plan.track("Ordered", { id: "o1" }, { userId: "u1" })
-      assert.strictEqual(
-        (yield* Effect.flip(plan.track("Ordered", { id: "" }, { userId: "u1" })))._tag,
-        "PlanViolation"
-      )
+      assert.strictEqual((yield* reasonOf(plan.track("Ordered", { id: "" }, { userId: "u1" })))._tag, "PlanViolation")
       assert.deepStrictEqual(calls.splice(0), [{ userId: "u1", event: "Ordered", properties: { id: "o1" } }])
     }).pipe(Effect.provide(Mock))
   )
@@ -72,7 +70,7 @@ describe("a planned call over a mock", () => {
     Effect.gen(function* () {
       const plan = TrackingPlan.make({ events: { Ordered: Schema.Struct({ id: Schema.NonEmptyString }) } })
       const call = plan.track("Ordered", { id: "o1" }, { userId: "u1", messageId: 5 as never })
-      assert.deepInclude(yield* Effect.flip(call), { _tag: "InvalidCall", path: ["messageId"] })
+      assert.deepInclude(yield* reasonOf(call), { _tag: "InvalidCall", path: ["messageId"] })
     }).pipe(Effect.provide(Layer.mock(Analytics.Analytics, { track: () => Effect.void })))
   )
 })
@@ -97,12 +95,12 @@ describe("confirmed calls", () => {
   it.effect("fail with the reason why their message is dropped, or not accepted", () =>
     Effect.gen(function* () {
       yield* (yield* AnalyticsTest.Sent).respond(400)
-      assert.deepInclude(yield* Effect.flip(send("Contract Signed")), {
+      assert.deepInclude(yield* reasonOf(send("Contract Signed")), {
         _tag: "DeliveryError",
         reason: "rejected",
         status: 400
       })
-      assert.strictEqual((yield* Effect.flip(send("")))._tag, "InvalidCall")
+      assert.strictEqual((yield* reasonOf(send("")))._tag, "InvalidCall")
     }).pipe(Effect.provide(AnalyticsTest.layer()))
   )
 })
@@ -138,7 +136,7 @@ describe("a flush with a deadline", () => {
 
   it.effect("names a deadline that is no length of time", () =>
     Effect.gen(function* () {
-      const error = yield* Effect.flip(Analytics.flushWithin(Number.NaN))
+      const error = yield* invalidSettingOf(Analytics.flushWithin(Number.NaN))
       assert.deepInclude(error, { _tag: "InvalidSetting", setting: "timeout" })
     }).pipe(Effect.provide(AnalyticsTest.layer()))
   )
@@ -183,7 +181,7 @@ describe("the sink", () => {
   it.effect("fails when the client is closed", () =>
     Effect.gen(function* () {
       yield* Analytics.closeWithin(0)
-      const error = yield* Effect.flip(Stream.run(Stream.make(row(1)), Analytics.sink))
+      const error = yield* reasonOf(Stream.run(Stream.make(row(1)), Analytics.sink))
       assert.strictEqual(error._tag, "Closed")
     }).pipe(Effect.provide(AnalyticsTest.layer()))
   )
@@ -213,7 +211,7 @@ describe("defaults under every call", () => {
     ["integrations", { integrations: "all" }]
   ] as ReadonlyArray<readonly [string, object]>)("a setting %s that is no object is named", ([setting, options]) =>
     Effect.gen(function* () {
-      const error = yield* Effect.flip(Effect.provide(Analytics.flush, AnalyticsTest.layer(options as never)))
+      const error = yield* invalidSettingOf(Effect.provide(Analytics.flush, AnalyticsTest.layer(options as never)))
       assert.deepInclude(error, { _tag: "InvalidSetting", setting })
     })
   )

@@ -19,12 +19,13 @@ import * as AnalyticsTest from "../src/AnalyticsTest.ts"
 import type { Track } from "../src/Call.ts"
 import { toResponse } from "../src/internal/FakeServer.ts"
 import * as MemoryOutbox from "../src/MemoryOutbox.ts"
-import type { Request } from "../src/Message.ts"
+import type { Request, Wire } from "../src/Message.ts"
 import { MessageIds } from "../src/MessageId.ts"
 import * as Observer from "../src/Observer.ts"
 import type * as Outcome from "../src/Outcome.ts"
 import * as Transform from "../src/Transform.ts"
 import * as Transport from "../src/Transport.ts"
+import { invalidSettingOf, reasonOf } from "./errors.ts"
 import {
   breathe,
   chance,
@@ -43,6 +44,7 @@ import {
 
 interface Asked {
   readonly url: string
+  readonly headers: Readonly<Record<string, string | undefined>>
   readonly body: Request
 }
 
@@ -53,7 +55,11 @@ const recording = (requests: Array<Asked>) =>
     HttpClient.make((request, url) =>
       Effect.sync(() => {
         const bytes = request.body._tag === "Uint8Array" ? request.body.body : new Uint8Array()
-        requests.push({ url: url.toString(), body: JSON.parse(new TextDecoder().decode(bytes)) })
+        requests.push({
+          url: url.toString(),
+          headers: request.headers,
+          body: JSON.parse(new TextDecoder().decode(bytes))
+        })
         return HttpClientResponse.fromWeb(request, new Response(null, { status: 200 }))
       })
     )
@@ -145,7 +151,7 @@ describe("Analytics: what others provide", () => {
   it.effect("MessageIds that throw are a refused call, and no defect; who brings an id needs none of them", () =>
     Effect.gen(function* () {
       const analytics = yield* Analytics.Analytics
-      assert.strictEqual((yield* Effect.flip(analytics.track({ userId: "u1", event: "e" })))._tag, "InvalidCall")
+      assert.strictEqual((yield* reasonOf(analytics.track({ userId: "u1", event: "e" })))._tag, "InvalidCall")
       yield* analytics.track({ userId: "u1", event: "event 1", messageId: "m1" })
       yield* flushed
       assert.deepStrictEqual(yield* events, ["event 1"])
@@ -180,7 +186,7 @@ describe("Analytics: what others provide", () => {
       assert.deepStrictEqual(yield* flushed, { delivered: 3, dropped: 0, rejected: 0, pending: 0 })
       yield* trackMany(4, 6)
       assert.deepStrictEqual(yield* flushed, { delivered: 0, dropped: 3, rejected: 0, pending: 0 })
-      const refused = yield* Effect.flip(analytics.track({ userId: "u1", event: "" }))
+      const refused = yield* reasonOf(analytics.track({ userId: "u1", event: "" }))
       assert.strictEqual(refused._tag, "InvalidCall")
       yield* trackMany(7, 9)
       assert.deepStrictEqual(yield* flushed, { delivered: 3, dropped: 0, rejected: 1, pending: 0 })
@@ -286,7 +292,7 @@ describe("Analytics: who interrupts a call", () => {
     const client = AnalyticsTest.layer().pipe(Layer.provide(Observer.layer(() => Effect.never)))
     return Effect.gen(function* () {
       const analytics = yield* Analytics.Analytics
-      const call = yield* Effect.forkChild(Effect.flip(analytics.track({ userId: "u1", event: "" })))
+      const call = yield* Effect.forkChild(reasonOf(analytics.track({ userId: "u1", event: "" })))
       yield* pass(4_999)
       assert.isUndefined(call.pollUnsafe())
       yield* pass(1)
@@ -305,8 +311,8 @@ describe("Analytics: layers", () => {
         Effect.provide(
           Analytics.layer({ writeKey: Redacted.make("key one"), region: "eu" }).pipe(Layer.provide(recording(requests)))
         ),
-        Effect.flip,
-        Effect.map(({ _tag }) => assert.strictEqual(_tag, "InvalidSetting"))
+        invalidSettingOf,
+        Effect.map(({ setting }) => assert.strictEqual(setting, "writeKey"))
       )
       yield* trackMany(1, 3).pipe(
         Effect.provide(
@@ -373,7 +379,7 @@ describe("Analytics: layers", () => {
       yield* trackMany(1, 3)
       return yield* flushed
     }).pipe(
-      Effect.provide(Analytics.layerFromConfig.pipe(Layer.provide(recording(requests)))),
+      Effect.provide(Analytics.layerFromConfig().pipe(Layer.provide(recording(requests)))),
       Effect.provide(ConfigProvider.layer(ConfigProvider.fromUnknown(env)))
     )
 
@@ -410,6 +416,23 @@ describe("Analytics: layers", () => {
     })
   )
 
+  it.effect("layerFromConfig takes what the environment cannot hold from the program", () =>
+    Effect.gen(function* () {
+      const requests: Array<Asked> = []
+      const transform = (message: Wire) => ({ ...message, context: { ...message.context, tenant: "t1" } })
+      yield* Effect.andThen(trackMany(1, 1), flushed).pipe(
+        Effect.provide(
+          Analytics.layerFromConfig({ transform, headers: { "x-tenant": "t1" } }).pipe(
+            Layer.provide(recording(requests)),
+            Layer.provide(ConfigProvider.layer(ConfigProvider.fromUnknown({ ANALYTICS_WRITE_KEY: "k" })))
+          )
+        )
+      )
+      assert.strictEqual(requests[0]?.body.batch[0]?.context.tenant, "t1")
+      assert.strictEqual(requests[0]?.headers["x-tenant"], "t1")
+    })
+  )
+
   it.effect("layerFromConfig allows plain http where ANALYTICS_ALLOW_INSECURE_HOST says so", () =>
     Effect.gen(function* () {
       const env = { ANALYTICS_WRITE_KEY: "k", ANALYTICS_HOST: "http://cdp.internal" }
@@ -417,20 +440,23 @@ describe("Analytics: layers", () => {
       yield* fromEnvironment({ ...env, ANALYTICS_ALLOW_INSECURE_HOST: "true" }, requests)
       assert.strictEqual(requests[0]?.url, "http://cdp.internal/v1/batch")
       const refused = yield* Effect.flip(fromEnvironment({ ...env, ANALYTICS_ALLOW_INSECURE_HOST: "false" }))
-      assert.strictEqual(refused._tag, "InvalidSetting")
+      assert.strictEqual(refused._tag, "ConfigError")
+      assert.include(refused.message, "ANALYTICS_HOST")
     })
   )
 
   it.effect.each([
-    [{}, "ConfigError"],
-    [{ ANALYTICS_WRITE_KEY: " " }, "InvalidSetting"],
-    [{ ANALYTICS_WRITE_KEY: "k", ANALYTICS_REGION: "asia" }, "ConfigError"],
-    [{ ANALYTICS_WRITE_KEY: "k", ANALYTICS_BATCH_SIZE: "many" }, "ConfigError"],
-    [{ ANALYTICS_WRITE_KEY: "k", ANALYTICS_BATCH_SIZE: "0" }, "ConfigError"],
-    [{ ANALYTICS_WRITE_KEY: "k", ANALYTICS_HOST: "http://cdp.example" }, "InvalidSetting"]
-  ] as ReadonlyArray<readonly [Record<string, string>, string]>)("layerFromConfig refuses %j with %s", ([env, tag]) =>
+    [{}, "ANALYTICS_WRITE_KEY"],
+    [{ ANALYTICS_WRITE_KEY: " " }, "ANALYTICS_WRITE_KEY"],
+    [{ ANALYTICS_WRITE_KEY: "k", ANALYTICS_REGION: "asia" }, "ANALYTICS_REGION"],
+    [{ ANALYTICS_WRITE_KEY: "k", ANALYTICS_BATCH_SIZE: "many" }, "ANALYTICS_BATCH_SIZE"],
+    [{ ANALYTICS_WRITE_KEY: "k", ANALYTICS_BATCH_SIZE: "0" }, "ANALYTICS_BATCH_SIZE"],
+    [{ ANALYTICS_WRITE_KEY: "k", ANALYTICS_HOST: "http://cdp.example" }, "ANALYTICS_HOST"]
+  ] as ReadonlyArray<readonly [Record<string, string>, string]>)("layerFromConfig refuses %j by %s", ([env, name]) =>
     Effect.gen(function* () {
-      assert.strictEqual((yield* Effect.flip(fromEnvironment(env)))._tag, tag)
+      const error = yield* Effect.flip(fromEnvironment(env))
+      assert.strictEqual(error._tag, "ConfigError")
+      assert.include(error.message, name)
     })
   )
 
@@ -440,7 +466,7 @@ describe("Analytics: layers", () => {
       yield* trackMany(1, 3)
       assert.deepStrictEqual(yield* flushed, { delivered: 3, dropped: 0, rejected: 0, pending: 0 })
       const analytics = yield* Analytics.Analytics
-      assert.strictEqual((yield* Effect.flip(analytics.track({ userId: "", event: "e" })))._tag, "InvalidCall")
+      assert.strictEqual((yield* reasonOf(analytics.track({ userId: "", event: "e" })))._tag, "InvalidCall")
       assert.isTrue(lines.some(({ level, text }) => level === "Debug" && text.startsWith("stub: ")))
     }).pipe(Effect.provide(Layer.provideMerge(Analytics.layerStub({ flushInterval: 10 }), layerLog(lines))))
   })
@@ -493,7 +519,7 @@ describe("Analytics: several clients", () => {
       yield* marketing.track({ userId: "u1", event: "of marketing" })
       yield* product.close
       yield* marketing.flush
-      assert.strictEqual((yield* Effect.flip(product.track({ userId: "u1", event: "late" })))._tag, "Closed")
+      assert.strictEqual((yield* reasonOf(product.track({ userId: "u1", event: "late" })))._tag, "Closed")
       yield* marketing.track({ userId: "u1", event: "still open" })
       yield* marketing.flush
       assert.deepStrictEqual(

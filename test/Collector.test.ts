@@ -22,6 +22,7 @@ import * as Collector from "effect-analytics/Collector"
 import * as TrackingPlan from "effect-analytics/TrackingPlan"
 import * as PlanJson from "effect-analytics/TrackingPlan/json"
 import { problemsOf } from "../src/cli/internal/Problems.ts"
+import * as Settings from "../src/Settings.ts"
 
 const key = "a-key-for-the-collector"
 const basic = `Basic ${btoa(`${key}:`)}`
@@ -638,7 +639,9 @@ describe("strangers", () => {
   )
 
   const refused = (options: Collector.Options, environment: Record<string, string> = {}) =>
-    Effect.flip(Effect.scoped(Layer.build(Collector.layer(options)))).pipe(
+    Effect.scoped(Layer.build(Collector.layer(options))).pipe(
+      Settings.catchInvalid((error) => error),
+      Effect.flip,
       Effect.provide(ConfigProvider.layer(ConfigProvider.fromUnknown(environment))),
       Effect.map((error) => (error._tag === "InvalidSetting" ? error.setting : error._tag))
     )

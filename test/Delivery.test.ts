@@ -11,6 +11,7 @@ import * as Analytics from "../src/Analytics.ts"
 import * as AnalyticsTest from "../src/AnalyticsTest.ts"
 import { toResponse } from "../src/internal/FakeServer.ts"
 import * as Observer from "../src/Observer.ts"
+import { reasonOf } from "./errors.ts"
 import {
   attemptedAt,
   breathe,
@@ -106,7 +107,7 @@ describe("Delivery", () => {
       yield* pass("2 seconds")
       assert.deepStrictEqual(yield* Fiber.join(close), { delivered: 100, dropped: 150, rejected: 0, pending: 0 })
       assert.deepStrictEqual(yield* analytics.close, { delivered: 100, dropped: 150, rejected: 0, pending: 0 })
-      assert.strictEqual((yield* Effect.flip(analytics.track({ userId: "u1", event: "late" })))._tag, "Closed")
+      assert.strictEqual((yield* reasonOf(analytics.track({ userId: "u1", event: "late" })))._tag, "Closed")
     }).pipe(Effect.provide(AnalyticsTest.layer({ closeTimeout: "2 seconds" })))
   )
 })
@@ -325,7 +326,7 @@ describe("Delivery: a close", () => {
       const first = yield* Effect.forkChild(analytics.close, { startImmediately: true })
       const second = yield* Effect.forkChild(analytics.close, { startImmediately: true })
       yield* breathe
-      assert.strictEqual((yield* Effect.flip(analytics.track({ userId: "u1", event: "late" })))._tag, "Closed")
+      assert.strictEqual((yield* reasonOf(analytics.track({ userId: "u1", event: "late" })))._tag, "Closed")
       yield* elapse("5 seconds", 100)
       const closed = yield* Fiber.join(first)
       assert.deepInclude(closed, { delivered, dropped, pending: 0 })
@@ -359,7 +360,7 @@ describe("Delivery: a close", () => {
           { delivered, dropped, pending },
           { delivered: state.delivered, dropped: state.dropped, pending: 0 }
         )
-        assert.strictEqual((yield* Effect.flip(analytics.track({ userId: "u1", event: "late" })))._tag, "Closed")
+        assert.strictEqual((yield* reasonOf(analytics.track({ userId: "u1", event: "late" })))._tag, "Closed")
       }).pipe(Effect.provide(context))
     })
   )
@@ -430,7 +431,7 @@ describe("Delivery: a close", () => {
       const sent = yield* AnalyticsTest.Sent
       yield* sent.respond({ status: 200, delay: 1_000 })
       yield* trackMany(1, 3)
-      const waiting = yield* Effect.forEach([4, 5, 6], (n) => Effect.forkChild(Effect.flip(trackMany(n, n))))
+      const waiting = yield* Effect.forEach([4, 5, 6], (n) => Effect.forkChild(reasonOf(trackMany(n, n))))
       yield* pass(500)
       const close = yield* Effect.forkChild(analytics.close, { startImmediately: true })
       yield* breathe

@@ -5,13 +5,13 @@ import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import * as TestClock from "effect/testing/TestClock"
 import * as Analytics from "../src/Analytics.ts"
-import type { InvalidSetting } from "../src/AnalyticsError.ts"
 import * as Destination from "../src/Destination.ts"
 import type * as Message from "../src/Message.ts"
 import * as Observer from "../src/Observer.ts"
 import type { Outcome } from "../src/Outcome.ts"
 import * as TrackingPlan from "../src/TrackingPlan.ts"
 import * as Transport from "../src/Transport.ts"
+import { invalidSettingOf, reasonOf } from "./errors.ts"
 import { breathe, eventOf, lossesOf } from "./support.ts"
 
 const writeKey = Redacted.make("test-write-key")
@@ -239,9 +239,9 @@ describe("Analytics.layerFanOut", () => {
     return Effect.gen(function* () {
       yield* track("a")
       yield* track("b")
-      const error = yield* Effect.flip(track("c"))
+      const error = yield* reasonOf(track("c"))
       assert.strictEqual(error._tag, "QueueFull")
-      assert.strictEqual((yield* Effect.flip(track(" ")))._tag, "InvalidCall")
+      assert.strictEqual((yield* reasonOf(track(" ")))._tag, "InvalidCall")
       yield* Analytics.flush
       assert.deepStrictEqual([roomy.events, full.events], [["a", "b"], ["a"]])
       assert.deepStrictEqual(
@@ -257,7 +257,7 @@ describe("Analytics.layerFanOut", () => {
     return Effect.gen(function* () {
       yield* Analytics.confirmed.track({ ...user, event: "e" })
       assert.deepStrictEqual([one.events, two.events], [["e"], ["e"]])
-      const error = yield* Effect.flip(Analytics.confirmed.track({ ...user, event: "refused" }))
+      const error = yield* reasonOf(Analytics.confirmed.track({ ...user, event: "refused" }))
       assert.strictEqual(error._tag === "DeliveryError" && error.reason, "rejected")
       yield* Analytics.confirmed.track({ ...user, event: "refused", integrations: { two: false } })
     }).pipe(Effect.provide(fanOut({ one, two })))
@@ -286,7 +286,7 @@ describe("Analytics.layerFanOut", () => {
     const plan = TrackingPlan.make({ events: { Ordered: Schema.Struct({ total: Schema.Finite }) } })
     return Effect.gen(function* () {
       yield* plan.track("Ordered", { total: 5 }, user)
-      assert.strictEqual((yield* Effect.flip(track("Ordered", { properties: { total: "5" } })))._tag, "PlanViolation")
+      assert.strictEqual((yield* reasonOf(track("Ordered", { properties: { total: "5" } })))._tag, "PlanViolation")
       yield* Analytics.flush
       assert.deepStrictEqual([one.events, two.events], [["Ordered"], ["Ordered"]])
     }).pipe(Effect.provide(Layer.provide(plan.layer(), fanOut({ one, two }))))
@@ -312,7 +312,7 @@ describe("Analytics.layerFanOut", () => {
   it.effect.each([[[]], [["a", "a"]], [[" "]], [["All"]]] as const)("refuses names that mean nothing: %o", ([names]) =>
     Effect.gen(function* () {
       const client = Analytics.layerFanOut(names.map((name) => ({ name, layer: Analytics.layerNoop })))
-      const error: InvalidSetting = yield* Effect.flip(Effect.scoped(Layer.build(client)))
+      const error = yield* invalidSettingOf(Effect.scoped(Layer.build(client)))
       assert.strictEqual(error.setting, "destinations")
     })
   )

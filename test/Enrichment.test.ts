@@ -10,6 +10,7 @@ import * as plain from "../src/plain.ts"
 import { createTestAnalytics } from "../src/plainTest.ts"
 import * as Transform from "../src/Transform.ts"
 import { deepFreeze, refused, say, sent } from "./calls.ts"
+import { reasonOf } from "./errors.ts"
 
 const client = AnalyticsTest.layer()
 const signedUp = { userId: "u1", event: "Signed Up" }
@@ -268,7 +269,7 @@ describe("an id that throws when it is asked for a text", () => {
     Effect.gen(function* () {
       const analytics = yield* Analytics.Analytics
       const call = { event: "Signed Up", ...(userId === undefined ? {} : { userId }) }
-      const error = yield* Effect.flip(Analytics.identifiedCalls(analytics).track(call)).pipe(
+      const error = yield* reasonOf(Analytics.identifiedCalls(analytics).track(call)).pipe(
         Enrichment.withIdentity(around)
       )
       assert.deepStrictEqual([error._tag, "path" in error && error.path], ["InvalidCall", ["userId"]])

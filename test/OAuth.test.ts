@@ -4,12 +4,12 @@ import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import * as TestClock from "effect/testing/TestClock"
 import * as Analytics from "../src/Analytics.ts"
-import type { InvalidSetting } from "../src/AnalyticsError.ts"
 import * as Compat from "../src/compat.ts"
 import * as OAuth from "../src/OAuth.ts"
 import * as Observer from "../src/Observer.ts"
 import type { Outcome } from "../src/Outcome.ts"
 import { AuthServer, clientId, clientKey, keyId } from "./authServer.ts"
+import { invalidSettingOf } from "./errors.ts"
 import { lossesOf } from "./support.ts"
 
 /** A client over real HTTP under a false clock, which the server shares unless it is told otherwise. */
@@ -221,7 +221,7 @@ describe("OAuth", () => {
       for (const [setting, options] of wrong) {
         const auth = OAuth.make({ clientId, keyId, clientKey: Redacted.make(clientKey), ...options })
         const client = Analytics.layerFetch({ writeKey: Redacted.make("test-write-key"), auth })
-        const error: InvalidSetting = yield* Effect.flip(Effect.scoped(Layer.build(client)))
+        const error = yield* invalidSettingOf(Effect.scoped(Layer.build(client)))
         assert.strictEqual(error.setting, setting)
         assert.notInclude(error.message, "c2VjcmV0")
       }

@@ -1,15 +1,16 @@
 /** A client whose outbox is chosen by the environment alone. */
 import { existsSync } from "node:fs"
 import { join } from "node:path"
-import { assert, describe, it } from "@effect/vitest"
+import { assert, describe, it, vi } from "@effect/vitest"
 import * as ConfigProvider from "effect/ConfigProvider"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Redacted from "effect/Redacted"
 import * as Analytics from "../src/Analytics.ts"
 import * as SqlOutbox from "../src/SqlOutbox.ts"
 import { directory, type Wire, wire } from "./durable.ts"
 import { Postgres } from "./Postgres.ts"
-import { numbered, trackMany } from "./support.ts"
+import { breathe, numbered, trackMany } from "./support.ts"
 
 /** A life of a client in this environment. */
 const life = <A, E, R>(env: Record<string, string>, over: Wire, body: Effect.Effect<A, E, R>) =>
@@ -81,7 +82,7 @@ describe("the environment", () => {
 
   it.effect.each([
     ["another database", { ANALYTICS_OUTBOX: "redis" }, "ConfigError"],
-    ["a file without a place", { ANALYTICS_OUTBOX: "sqlite" }, "InvalidSetting"],
+    ["a file without a place", { ANALYTICS_OUTBOX: "sqlite" }, "ConfigError"],
     [
       "a database that is not there",
       { ANALYTICS_OUTBOX: "postgres", ANALYTICS_OUTBOX_URL: "postgres://nobody@127.0.0.1:1/none" },
@@ -92,5 +93,22 @@ describe("the environment", () => {
       const error = yield* Effect.flip(life(env, wire(), flush))
       assert.strictEqual((error as { readonly _tag: string })._tag, tag)
     })
+  )
+})
+
+describe("a whole client in one line", () => {
+  it.effect("keeps in its file what it accepted, and delivers it in its next life", () =>
+    Effect.gen(function* () {
+      const path = yield* directory
+      const layer = SqlOutbox.layerSqliteClient({
+        writeKey: Redacted.make("test-write-key"),
+        directory: path,
+        closeTimeout: 0
+      })
+      vi.stubGlobal("fetch", () => new Promise(() => {}))
+      yield* Effect.provide(Effect.andThen(trackMany(1, 2), breathe), layer, { local: true })
+      vi.stubGlobal("fetch", async () => new Response())
+      assert.deepInclude(yield* Effect.provide(flush, layer, { local: true }), { delivered: 2, pending: 0 })
+    }).pipe(Effect.ensuring(Effect.sync(() => vi.unstubAllGlobals())))
   )
 })

@@ -11,6 +11,7 @@ import * as SqlOutbox from "../src/SqlOutbox.ts"
 import { sqlite } from "../src/sqlite.ts"
 import * as Transport from "../src/Transport.ts"
 import { directory, type Wire, wire } from "./durable.ts"
+import { invalidSettingOf } from "./errors.ts"
 import { Postgres } from "./Postgres.ts"
 import { numbered, trackMany } from "./support.ts"
 
@@ -72,9 +73,9 @@ describe("an outbox", () => {
         )
         for (const [key, host] of [["second-key"], ["first-key", "https://example.com"]] as const) {
           const over = wire()
-          const error = yield* Effect.flip(life(outbox(), key, over, flush, host))
-          assert.include({ ...(error as object) }, { _tag: "InvalidSetting", setting: "writeKey" })
-          assert.include((error as Error).message, refused)
+          const error = yield* invalidSettingOf(life(outbox(), key, over, flush, host))
+          assert.strictEqual(error.setting, "writeKey")
+          assert.include(error.message, refused)
           for (const secret of secrets) assert.notInclude(JSON.stringify(error), secret)
           assert.deepStrictEqual(over.requests, [])
         }
@@ -96,7 +97,7 @@ describe("an outbox", () => {
         const over = wire()
         yield* life(outbox({ adoptDestination: true }), "second-key", over, flush)
         assert.deepStrictEqual(over.taken(), numbered(1, 2))
-        yield* Effect.flip(life(outbox(), "first-key", wire(), flush))
+        yield* invalidSettingOf(life(outbox(), "first-key", wire(), flush))
         yield* life(outbox(), "second-key", wire(), flush)
       })
     )

@@ -4,7 +4,6 @@ import { mkdirSync, readdirSync, readFileSync } from "node:fs"
 import { join } from "node:path"
 import { DatabaseSync } from "node:sqlite"
 import { assert, describe, it } from "@effect/vitest"
-import * as Cause from "effect/Cause"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -22,6 +21,7 @@ import { createAnalytics } from "../src/plain.ts"
 import * as SqlOutbox from "../src/SqlOutbox.ts"
 import { sqlite } from "../src/sqlite.ts"
 import { client, directory, type Wire, wire } from "./durable.ts"
+import { invalidSettingOf, reasonOf } from "./errors.ts"
 import { Postgres } from "./Postgres.ts"
 import {
   breathe,
@@ -101,7 +101,7 @@ describe("a durable client that closes", () => {
       const after = Effect.gen(function* () {
         const analytics = yield* Analytics.Analytics
         assert.deepInclude(yield* analytics.flush, { delivered: 0, dropped: 0, pending: 0 })
-        assert.strictEqual((yield* Effect.flip(track("late")))._tag, "Closed")
+        assert.strictEqual((yield* reasonOf(track("late")))._tag, "Closed")
       })
       yield* Effect.provide(
         Effect.andThen(
@@ -333,7 +333,7 @@ describe.each(shared)("the state of a message in %s", (_, place) => {
         yield* Effect.repeat(pass("1 second"), { until: () => calls.pollUnsafe() !== undefined })
         const [good, bad] = yield* Fiber.join(calls)
         assert.isTrue(Exit.isSuccess(good))
-        assert.deepInclude(Exit.isFailure(bad) ? Cause.squash(bad.cause) : undefined, {
+        assert.deepInclude(yield* reasonOf(bad), {
           reason: "rejected",
           status: 400
         })
@@ -408,7 +408,7 @@ describe("drop-oldest of a durable outbox", () => {
       const body = Effect.gen(function* () {
         yield* trackMany(1, 2)
         const sql = yield* SqlClient.SqlClient
-        const error = yield* Effect.flip(sql.withTransaction(track("event 3")))
+        const error = yield* reasonOf(sql.withTransaction(track("event 3")))
         assert.include({ ...error }, { _tag: "OutboxFull", bound: "maxQueueSize", limit: 2 })
         assert.deepStrictEqual(lossesOf(over.outcomes), [])
       })
@@ -494,8 +494,8 @@ describe("an outbox that can't be opened", () => {
     Effect.gen(function* () {
       const options = { fallback: "memory" } as object
       const layer = Layer.provide(SqlOutbox.layerWriter(options), Layer.fresh(Postgres.layerClient))
-      const error = yield* Effect.flip(Effect.scoped(Layer.build(layer)))
-      assert.include({ ...error }, { _tag: "InvalidSetting", setting: "fallback" })
+      const error = yield* invalidSettingOf(Effect.scoped(Layer.build(layer)))
+      assert.strictEqual(error.setting, "fallback")
     })
   )
 

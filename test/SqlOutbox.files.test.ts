@@ -20,6 +20,7 @@ import { DeliveryError } from "../src/AnalyticsError.ts"
 import * as Outcome from "../src/Outcome.ts"
 import * as SqliteClient from "../src/SqlOutbox/SqliteClient.ts"
 import type * as SqlOutbox from "../src/SqlOutbox.ts"
+import { invalidSettingOf } from "./errors.ts"
 import {
   type Client,
   delivered,
@@ -992,8 +993,7 @@ describe("a setting that can't work", () => {
   for (const [setting, problem, options] of cases) {
     it.effect(`fails by its name, and makes no file: ${JSON.stringify(options)}`, () =>
       Effect.gen(function* () {
-        const error = yield* Effect.flip(open(options))
-        assert(error._tag === "InvalidSetting")
+        const error = yield* invalidSettingOf(open(options))
         assert.strictEqual(error.setting, setting)
         assert.include(error.problem, problem)
         assert.isFalse(Fs.existsSync("/tmp/outbox.db"))

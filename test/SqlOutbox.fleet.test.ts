@@ -14,6 +14,7 @@ import * as SqlClient from "effect/sql/SqlClient"
 import * as Analytics from "../src/Analytics.ts"
 import * as SqlOutbox from "../src/SqlOutbox.ts"
 import * as Transport from "../src/Transport.ts"
+import { reasonOf } from "./errors.ts"
 import { Postgres } from "./Postgres.ts"
 
 /** A wire that holds every request until it is opened, and knows what went over it. */
@@ -169,7 +170,7 @@ describe("a fleet whose server crashes", () => {
         const track = analytics.track({ userId: "ann", event: "Said" })
         yield* track
         yield* Effect.promise(() => server.stop("immediate"))
-        for (const _ of [1, 2]) assert.strictEqual((yield* Effect.flip(track))._tag, "OutboxUnavailable")
+        for (const _ of [1, 2]) assert.strictEqual((yield* reasonOf(track))._tag, "OutboxUnavailable")
         yield* Effect.promise(() => server.resume())
         yield* Effect.retry(track, { schedule: Schedule.spaced("50 millis"), times: 100 })
       }),

@@ -14,6 +14,7 @@ import * as Analytics from "../src/Analytics.ts"
 import * as SqliteClient from "../src/SqlOutbox/SqliteClient.ts"
 import * as SqlOutbox from "../src/SqlOutbox.ts"
 import { client, directory, transport, type Wire, wire } from "./durable.ts"
+import { reasonOf } from "./errors.ts"
 import { outboxSuite } from "./outboxSuite.ts"
 import { Postgres } from "./Postgres.ts"
 import { breathe, elapse, type Line, layerLog, lossesOf, numbered, pass, trackMany } from "./support.ts"
@@ -106,7 +107,7 @@ describe("SqlOutbox: what is accepted", () => {
           const analytics = yield* Analytics.Analytics
           assert.deepStrictEqual(yield* analytics.close, { delivered: 0, dropped: 0, rejected: 0, pending: 3 })
           assert.include(yield* analytics.stats, { offered: 3, pending: 3, dropped: 0, delivered: 0 })
-          assert.strictEqual((yield* Effect.flip(track("late")))._tag, "Closed")
+          assert.strictEqual((yield* reasonOf(track("late")))._tag, "Closed")
         })
       )
       assert.deepStrictEqual(

@@ -12,6 +12,7 @@ import type * as Call from "../src/Call.ts"
 import * as Submitter from "../src/internal/Submitter.ts"
 import type * as Message from "../src/Message.ts"
 import * as TrackingPlan from "../src/TrackingPlan.ts"
+import { reasonOf } from "./errors.ts"
 import { type Line, layerLog } from "./support.ts"
 
 const who = { userId: "u1" }
@@ -120,9 +121,9 @@ describe("TrackingPlan: several plans around a client", () => {
   it.effect("a call has to pass them all", () =>
     Effect.gen(function* () {
       const closed = growth.layer({ unplanned: "fail" })
-      const error = yield* Effect.flip(through(shop.track("Old", {}, who), strictly, closed))
+      const error = yield* reasonOf(through(shop.track("Old", {}, who), strictly, closed))
       assert.deepInclude(error, { _tag: "PlanViolation", event: "Old", violation: "unplanned" })
-      const other = yield* Effect.flip(through(growth.track("Clicked", { at }, who), shop.layer({ unplanned: "fail" })))
+      const other = yield* reasonOf(through(growth.track("Clicked", { at }, who), shop.layer({ unplanned: "fail" })))
       assert.deepInclude(other, { _tag: "PlanViolation", event: "Clicked" })
     })
   )
@@ -135,7 +136,7 @@ describe("TrackingPlan: several plans around a client", () => {
       const messages = yield* through(untyped("Ordered", wrong), strictly, strict.layer())
       assert.deepStrictEqual(flagged(messages), [["properties.total"]])
       const unknown = Analytics.Analytics.use((analytics) => analytics.track({ ...who, event: "E", context: { x: 1 } }))
-      const error = yield* Effect.flip(through(unknown, strict.layer()))
+      const error = yield* reasonOf(through(unknown, strict.layer()))
       assert.deepInclude(error, { violation: "unexpected", path: ["context", "x"] })
     })
   )

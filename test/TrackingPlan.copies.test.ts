@@ -13,6 +13,7 @@ import * as Analytics from "../src/Analytics.ts"
 import * as AnalyticsTest from "../src/AnalyticsTest.ts"
 import { createTestAnalytics } from "../src/plannedTest.ts"
 import * as TrackingPlan from "../src/TrackingPlan.ts"
+import { reasonOf } from "./errors.ts"
 
 const root = path.resolve(import.meta.dirname, "..")
 const cure = "Install effect once: `npm ls effect` shows its copies, `npm dedupe` removes them"
@@ -60,7 +61,7 @@ describe("two copies", () => {
     const [right, wrong] = [plan.track("Order", { id: "o1" }, who), plan.track("Order", { id: "" }, who)]
     await Effect.gen(function* () {
       yield* right
-      const error = yield* Effect.flip(wrong)
+      const error = yield* reasonOf(wrong)
       assert.deepInclude(error, { _tag: "PlanViolation", path: ["properties", "id"] })
       yield* Analytics.Analytics.use((analytics) => analytics.flush)
       assert.lengthOf(yield* (yield* AnalyticsTest.Sent).messages, 1)

@@ -15,6 +15,7 @@ import * as PlanCode from "../src/TrackingPlan/codegen.ts"
 import * as PlanDiff from "../src/TrackingPlan/diff.ts"
 import * as PlanJson from "../src/TrackingPlan/json.ts"
 import * as TrackingPlan from "../src/TrackingPlan.ts"
+import { reasonOf } from "./errors.ts"
 import { type Line, layerLog } from "./support.ts"
 
 const draft07 = "http://json-schema.org/draft-07/schema#"
@@ -209,11 +210,11 @@ describe("PlanJson.fromJson", () => {
         yield* analytics.page({ ...who, name: "About", properties: { path: "/" } })
         yield* analytics.screen({ ...who, properties: { tab: "1" } })
         const errors = yield* Effect.all([
-          Effect.flip(analytics.identify(who)),
-          Effect.flip(analytics.group({ ...who, groupId: "g" })),
-          Effect.flip(analytics.page({ ...who, name: "Pricing", properties: { path: "/" } })),
-          Effect.flip(analytics.page(who)),
-          Effect.flip(analytics.screen({ ...who, name: "Home" }))
+          reasonOf(analytics.identify(who)),
+          reasonOf(analytics.group({ ...who, groupId: "g" })),
+          reasonOf(analytics.page({ ...who, name: "Pricing", properties: { path: "/" } })),
+          reasonOf(analytics.page(who)),
+          reasonOf(analytics.screen({ ...who, name: "Home" }))
         ])
         assert.deepStrictEqual(
           errors.map(({ message }) => message),
@@ -249,7 +250,7 @@ describe("PlanJson.fromJson", () => {
       for (const properties of [{ context: { properties: { traits } } }, { properties: traits }]) {
         const plan = PlanJson.fromJson({ rules: { events: [{ eventType: "identify", rules: { properties } }] } })
         const identify = Analytics.Analytics.use((analytics) => analytics.identify({ userId: "u1" }))
-        const error = yield* Effect.flip(identify).pipe(
+        const error = yield* reasonOf(identify).pipe(
           Effect.provide(Layer.provide(plan.layer(), Analytics.layerStub()), { local: true })
         )
         assert.deepInclude(error, { path: ["traits", "email"] })

@@ -10,6 +10,7 @@ import { createTestAnalytics } from "../src/plannedTest.ts"
 import * as PlanDiff from "../src/TrackingPlan/diff.ts"
 import * as PlanJson from "../src/TrackingPlan/json.ts"
 import * as TrackingPlan from "../src/TrackingPlan.ts"
+import { reasonOf } from "./errors.ts"
 
 const Friend = Schema.Struct({ name: Schema.String, email: Schema.String.annotate({ pii: true }) })
 
@@ -156,7 +157,7 @@ describe("TrackingPlan: what is sent of marked fields keeps the plan as it is ex
     Effect.gen(function* () {
       const { email: _, ...without } = signedUp
       // @ts-expect-error the email is missing
-      const error = yield* Effect.flip(plan.track("Signed Up", without, who))
+      const error = yield* reasonOf(plan.track("Signed Up", without, who))
       assert.deepInclude(error, { violation: "required", path: ["properties", "email"] })
       const again = PlanJson.fromJson(PlanJson.toJson(plan))
       const other = yield* Effect.flip(again.decode("Signed Up", { at: "2026-01-02T03:04:05Z" }))

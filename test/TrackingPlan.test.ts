@@ -10,6 +10,7 @@ import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import * as SchemaTransformation from "effect/SchemaTransformation"
 import * as Analytics from "../src/Analytics.ts"
+import type { AnalyticsError } from "../src/AnalyticsError.ts"
 import * as AnalyticsTest from "../src/AnalyticsTest.ts"
 import type * as Call from "../src/Call.ts"
 import * as Enrichment from "../src/Enrichment.ts"
@@ -19,6 +20,7 @@ import * as Metrics from "../src/Metrics.ts"
 import * as PlanJson from "../src/TrackingPlan/json.ts"
 import * as TrackingPlan from "../src/TrackingPlan.ts"
 import * as Transform from "../src/Transform.ts"
+import { invalidSettingOf, reasonOf } from "./errors.ts"
 import { type Line, layerLog } from "./support.ts"
 
 const OrderId = Schema.NonEmptyString.pipe(Schema.brand("OrderId"))
@@ -156,7 +158,7 @@ describe("TrackingPlan: what the compiler knows", () => {
   it.effect("what the compiler could not see is found when it runs", () =>
     Effect.gen(function* () {
       // @ts-expect-error a value that is not one of the list
-      const error = yield* Effect.flip(plan.track("Signed Up", { plan: "gold" }, { userId: "u1" }))
+      const error = yield* reasonOf(plan.track("Signed Up", { plan: "gold" }, { userId: "u1" }))
       assert.strictEqual(
         error.message,
         `track "Signed Up" breaks the tracking plan (version 7) at properties.plan: Expected "free" | "pro"`
@@ -193,7 +195,7 @@ describe("TrackingPlan: calls that know nothing of the plan", () => {
 
   it.effect("fail with what is wrong, and never with the value", () =>
     Effect.gen(function* () {
-      const error = yield* Effect.flip(untyped("Order Completed", bad))
+      const error = yield* reasonOf(untyped("Order Completed", bad))
       assert.strictEqual(error._tag, "PlanViolation")
       assert.deepInclude(error, { call: "track", event: "Order Completed", version: "3", violation: "value" })
       assert.deepStrictEqual((error as { path?: unknown }).path, ["properties", "orderId"])
@@ -306,7 +308,7 @@ describe("TrackingPlan: calls that know nothing of the plan", () => {
     Effect.gen(function* () {
       yield* untyped("Order Completed", bad)
       yield* untyped("Signed Up", { plan: "gold" })
-      assert.strictEqual((yield* Effect.flip(untyped("Cart Viewed", { items: "1" })))._tag, "PlanViolation")
+      assert.strictEqual((yield* reasonOf(untyped("Cart Viewed", { items: "1" })))._tag, "PlanViolation")
       assert.deepStrictEqual(
         (yield* sent).map(({ event }) => event),
         ["Signed Up"]
@@ -319,8 +321,8 @@ describe("TrackingPlan: calls that know nothing of the plan", () => {
   it.effect("the other calls are checked too", () =>
     Effect.gen(function* () {
       const analytics = yield* Analytics.Analytics
-      const tag = (call: Effect.Effect<void, { readonly _tag: string }>) =>
-        Effect.match(call, { onFailure: ({ _tag }) => _tag, onSuccess: () => "accepted" })
+      const tag = (call: Effect.Effect<void, AnalyticsError>) =>
+        Effect.match(call, { onFailure: ({ reason }) => reason._tag, onSuccess: () => "accepted" })
       const who = { userId: "u1" }
       assert.strictEqual(yield* tag(analytics.identify({ ...who, traits: { name: 1 as never } })), "PlanViolation")
       assert.strictEqual(yield* tag(analytics.identify({ ...who, traits: { name: "P" } })), "accepted")
@@ -346,7 +348,7 @@ describe("TrackingPlan: calls that know nothing of the plan", () => {
       const unplanned = untyped("Something Else", { any: secret })
       const as = (policy: "allow" | "drop" | "fail") =>
         Effect.match(Effect.andThen(unplanned, sent), {
-          onFailure: (error) => [error._tag, (error as { violation?: string }).violation, error.message],
+          onFailure: ({ reason }) => [reason._tag, (reason as { violation?: string }).violation, reason.message],
           onSuccess: (messages) => messages.map(({ event }) => event)
         }).pipe(Effect.provide(around({ unplanned: policy }), { local: true }))
       assert.deepStrictEqual(yield* as("allow"), ["Something Else"])
@@ -361,7 +363,7 @@ describe("TrackingPlan: calls that know nothing of the plan", () => {
 
   it.effect("properties that are not in a strict event are violations", () =>
     Effect.gen(function* () {
-      const error = yield* Effect.flip(untyped("Cart Viewed", { items: 1, itemz: 2 }))
+      const error = yield* reasonOf(untyped("Cart Viewed", { items: 1, itemz: 2 }))
       assert.deepInclude(error, { violation: "unexpected" })
       assert.deepStrictEqual((error as { path?: unknown }).path, ["properties", "itemz"])
       yield* untyped("Cart Viewed", { items: 1 })
@@ -414,9 +416,9 @@ describe("TrackingPlan: calls that know nothing of the plan", () => {
         `track "Seen" breaks the tracking plan at properties: could not be checked: it threw`
       )
       assert.strictEqual(raw.message, planned.message)
-      const late = yield* Effect.flip(broke.track("Slow", { slow: "x" }, { userId: "u1" }))
+      const late = yield* reasonOf(broke.track("Slow", { slow: "x" }, { userId: "u1" }))
       assert.strictEqual(late._tag, "PlanViolation")
-      assert.strictEqual((yield* Effect.flip(untyped("Slow", { slow: "x" })))._tag, "PlanViolation")
+      assert.strictEqual((yield* reasonOf(untyped("Slow", { slow: "x" })))._tag, "PlanViolation")
     }).pipe(Effect.provide(Layer.provideMerge(broke.layer(), AnalyticsTest.layer())))
   })
 
@@ -437,7 +439,7 @@ describe("TrackingPlan: calls that know nothing of the plan", () => {
         const error = yield* Effect.flip(decode({ a: {}, b: [{}, 1] }))
         assert.deepInclude(error, { path: ["properties", "b", 1] })
       }
-      const planned = yield* Effect.flip(empty.track("Seen", { a: 5 }, { userId: "u1" }))
+      const planned = yield* reasonOf(empty.track("Seen", { a: 5 }, { userId: "u1" }))
       assert.deepInclude(planned, { path: ["properties", "a"], expected: "Expected an object" })
       yield* empty.track("Seen", { a: {} }, { userId: "u1" })
     }).pipe(Effect.provide(AnalyticsTest.layer()))
@@ -502,7 +504,7 @@ describe("TrackingPlan: fields that say who someone is", () => {
   it.effect("without a key there is no layer, and no planned call sends what should be hashed", () =>
     Effect.gen(function* () {
       const layer = Layer.provide(plan.layer({}), AnalyticsTest.layer())
-      const error = yield* Effect.flip(Effect.scoped(Layer.build(layer)))
+      const error = yield* invalidSettingOf(Effect.scoped(Layer.build(layer)))
       assert.strictEqual(error.message, "effect-analytics: hashKey is needed to hash what is marked as pii")
       yield* plan.track("Signed Up", who, { userId: "u1" })
       assert.deepStrictEqual((yield* sent)[0]?.properties, { plan: "pro", friends: [{ name: "M" }] })
@@ -630,7 +632,7 @@ describe("TrackingPlan: where marks are found", () => {
     const [event] = PlanJson.toJson(checked).rules.events
     assert.deepInclude(event, { version: 9, labels: { owner: "growth", deprecated: "true" } })
     return Effect.gen(function* () {
-      const error = yield* Effect.flip(untyped("Seen", { plan: "pro", more: 1 }))
+      const error = yield* reasonOf(untyped("Seen", { plan: "pro", more: 1 }))
       assert.deepInclude(error, { violation: "unexpected", version: "9" })
     }).pipe(Effect.provide(Layer.provideMerge(checked.layer(), AnalyticsTest.layer())))
   })
@@ -767,9 +769,9 @@ describe("TrackingPlan: policies", () => {
       yield* analytics.page({ ...who, name: "Pricing", properties: {} })
       yield* analytics.screen({ ...who, name: "Home", properties: {} })
       yield* analytics.identify({ ...who, traits: { name: 1 as never } })
-      const error = yield* Effect.flip(analytics.group({ ...who, groupId: "g1", traits: {} }))
+      const error = yield* reasonOf(analytics.group({ ...who, groupId: "g1", traits: {} }))
       assert.deepInclude(error, { call: "group", path: ["traits", "employees"] })
-      assert.strictEqual((yield* Effect.flip(untyped("Cart Viewed", {})))._tag, "PlanViolation")
+      assert.strictEqual((yield* reasonOf(untyped("Cart Viewed", {})))._tag, "PlanViolation")
       assert.deepStrictEqual(
         (yield* sent).map(({ context, type }) => [type, context.protocols.violations[0].field]),
         [
@@ -922,7 +924,7 @@ describe("TrackingPlan: faces", () => {
     const call = other.track("Clicked", { at: order.at }, { userId: "u1" })
     return Effect.gen(function* () {
       yield* call
-      const error = yield* Effect.flip(Effect.provide(call, plan.layer({ hashKey: "k", unplanned: "fail" })))
+      const error = yield* reasonOf(Effect.provide(call, plan.layer({ hashKey: "k", unplanned: "fail" })))
       assert.deepInclude(error, { event: "Clicked", violation: "unplanned" })
       const analytics = yield* Effect.provide(Analytics.Analytics, plan.layer({ hashKey: "k" }))
       const plain = other.over(

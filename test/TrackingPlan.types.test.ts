@@ -6,6 +6,7 @@ import * as AnalyticsTest from "../src/AnalyticsTest.ts"
 import * as PlanDiff from "../src/TrackingPlan/diff.ts"
 import * as PlanJson from "../src/TrackingPlan/json.ts"
 import * as TrackingPlan from "../src/TrackingPlan.ts"
+import { reasonOf } from "./errors.ts"
 
 const plan = TrackingPlan.make({
   events: {
@@ -154,7 +155,7 @@ describe("TrackingPlan: types", () => {
 
   it.effect("alias passes the plan around the client like the others", () =>
     Effect.gen(function* () {
-      const error = yield* Effect.flip(plan.alias({ ...who, previousId: "a1" }))
+      const error = yield* reasonOf(plan.alias({ ...who, previousId: "a1" }))
       assert.deepInclude(error, { _tag: "PlanViolation", call: "alias", path: ["context", "tenant"] })
       yield* plan.alias({ ...who, previousId: "a1", context: { tenant: "t1" } })
     }).pipe(Effect.provide(AnalyticsTest.layer()))

@@ -29,7 +29,7 @@ export const refused = Effect.fnUntraced(function* (type: Call.Type, call: unkno
   const wire = yield* AnalyticsTest.Sent
   const analytics = yield* Analytics.Analytics
   const before = (yield* wire.requests).length
-  const error = yield* Effect.match(say(type, call), { onFailure: (error) => error, onSuccess: () => "accepted" })
+  const error = yield* Effect.match(say(type, call), { onFailure: ({ reason }) => reason, onSuccess: () => "accepted" })
   assert.instanceOf(error, InvalidCall)
   assert.strictEqual(error.call, type)
   yield* analytics.flush

@@ -8,10 +8,10 @@ import type * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import * as Analytics from "../src/Analytics.ts"
 import {
+  type AnalyticsError,
   type CallError,
   type Closed,
   InvalidCall,
-  type InvalidSetting,
   type OutboxFull,
   type OutboxUnavailable,
   type PlanViolation,
@@ -22,6 +22,7 @@ import type * as Call from "../src/Call.ts"
 import * as Enrichment from "../src/Enrichment.ts"
 import { type Client, createAnalytics, type Settings } from "../src/plain.ts"
 import { createTestAnalytics } from "../src/plainTest.ts"
+import { reasonOf } from "./errors.ts"
 
 /** An interface of somebody's: it has no index signature. */
 interface Order {
@@ -33,7 +34,7 @@ interface Order {
 const order: Order = { id: "o1", total: 39.95, placedAt: new Date(0), lines: [{ sku: "a" }] }
 
 /** What the API would not take, as far as a compiler can see it. Run as well: the client must refuse it all. */
-const wrong = (analytics: Analytics.Calls): ReadonlyArray<Effect.Effect<void, CallError>> => [
+const wrong = (analytics: Analytics.Calls): ReadonlyArray<Effect.Effect<void, AnalyticsError>> => [
   // @ts-expect-error nobody
   analytics.identify({}),
   // @ts-expect-error nobody
@@ -85,7 +86,7 @@ const wrong = (analytics: Analytics.Calls): ReadonlyArray<Effect.Effect<void, Ca
 ]
 
 /** What it takes. Run as well: the client must take it all. */
-const right = (analytics: Analytics.Calls): ReadonlyArray<Effect.Effect<void, CallError>> => [
+const right = (analytics: Analytics.Calls): ReadonlyArray<Effect.Effect<void, AnalyticsError>> => [
   analytics.identify({ userId: "u1" }),
   analytics.identify({ userId: 5, anonymousId: "v1", traits: { plan: "free" } }),
   analytics.identify({ anonymousId: 5 }),
@@ -108,7 +109,7 @@ const right = (analytics: Analytics.Calls): ReadonlyArray<Effect.Effect<void, Ca
 ]
 
 /** A misspelled field is refused by the compiler; at run time it is data that travels along. */
-const misspelled = (analytics: Analytics.Calls): ReadonlyArray<Effect.Effect<void, CallError>> => [
+const misspelled = (analytics: Analytics.Calls): ReadonlyArray<Effect.Effect<void, AnalyticsError>> => [
   // @ts-expect-error propertys
   analytics.track({ userId: "u1", event: "e", propertys: {} }),
   // @ts-expect-error an identify has traits
@@ -139,7 +140,7 @@ describe("types of calls", () => {
   )
 
   it("are effects of nothing, that fail by name and need nothing", () => {
-    expectTypeOf<ReturnType<Analytics.Service[Call.Type]>>().toEqualTypeOf<Effect.Effect<void, CallError, never>>()
+    expectTypeOf<ReturnType<Analytics.Service[Call.Type]>>().toEqualTypeOf<Effect.Effect<void, AnalyticsError, never>>()
     expectTypeOf<CallError>().toEqualTypeOf<
       InvalidCall | PlanViolation | QueueFull | OutboxFull | OutboxUnavailable | Closed
     >()
@@ -149,9 +150,9 @@ describe("types of calls", () => {
 
   it("of layers say what they need and how they fail", () => {
     expectTypeOf(Analytics.layer).returns.toEqualTypeOf<
-      Layer.Layer<Analytics.Analytics, InvalidSetting, HttpClient.HttpClient>
+      Layer.Layer<Analytics.Analytics, never, HttpClient.HttpClient>
     >()
-    expectTypeOf(Analytics.layerFetch).returns.toEqualTypeOf<Layer.Layer<Analytics.Analytics, InvalidSetting>>()
+    expectTypeOf(Analytics.layerFetch).returns.toEqualTypeOf<Layer.Layer<Analytics.Analytics>>()
     expectTypeOf(Analytics.layerNoop).toEqualTypeOf<Layer.Layer<Analytics.Analytics>>()
   })
 })
@@ -163,20 +164,20 @@ describe("types of identified calls", () => {
   it.effect("need an identity around them, and are content with one", () =>
     Effect.gen(function* () {
       expectTypeOf(program).toEqualTypeOf<
-        Effect.Effect<void, CallError, Analytics.Analytics | Enrichment.CurrentIdentity>
+        Effect.Effect<void, AnalyticsError, Analytics.Analytics | Enrichment.CurrentIdentity>
       >()
       const identified = Enrichment.withIdentity(program, { userId: "u1" })
-      expectTypeOf(identified).toEqualTypeOf<Effect.Effect<void, CallError, Analytics.Analytics>>()
+      expectTypeOf(identified).toEqualTypeOf<Effect.Effect<void, AnalyticsError, Analytics.Analytics>>()
       yield* identified
       // What a program that ignores its type gets: the call is refused.
-      const ignored = program as Effect.Effect<void, CallError, Analytics.Analytics>
-      assert.instanceOf(yield* Effect.flip(ignored), InvalidCall)
+      const ignored = program as Effect.Effect<void, AnalyticsError, Analytics.Analytics>
+      assert.instanceOf(yield* reasonOf(ignored), InvalidCall)
     }).pipe(Effect.provide(AnalyticsTest.layer()))
   )
 
   it("do not run without one", () => {
     const runnable = Effect.provide(program, AnalyticsTest.layer())
-    expectTypeOf(runnable).toEqualTypeOf<Effect.Effect<void, CallError | InvalidSetting, Enrichment.CurrentIdentity>>()
+    expectTypeOf(runnable).toEqualTypeOf<Effect.Effect<void, AnalyticsError, Enrichment.CurrentIdentity>>()
     expectTypeOf(runnable).not.toExtend<Parameters<typeof Effect.runPromise>[0]>()
     expectTypeOf(Enrichment.withIdentity(runnable, { userId: "u1" })).toExtend<
       Parameters<typeof Effect.runPromise>[0]

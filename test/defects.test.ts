@@ -14,6 +14,7 @@ import * as Observer from "../src/Observer.ts"
 import * as Outbox from "../src/Outbox.ts"
 import type * as Outcome from "../src/Outcome.ts"
 import * as Transport from "../src/Transport.ts"
+import { reasonOf } from "./errors.ts"
 import { type Line, layerLog, lossesOf, pass, trackMany } from "./support.ts"
 
 type Queue = Outbox.Outbox["Service"]
@@ -99,7 +100,7 @@ describe("a defect that ends a fiber of the pipeline", () => {
         assert.deepStrictEqual(yield* Fiber.join(flushing), { delivered: 0, dropped: 5, rejected: 0, pending: 0 })
         const answer = yield* Fiber.join(waiting)
         assert.strictEqual(answer._tag, "Failure")
-        const late = yield* Effect.flip(analytics.track({ userId: "u1", event: "Late" }))
+        const late = yield* reasonOf(analytics.track({ userId: "u1", event: "Late" }))
         assert.strictEqual(late._tag, "Closed")
         assert.deepInclude(yield* analytics.stats, { offered: 7, delivered: 0, pending: 0, dropped: 5, rejected: 2 })
         assert.deepStrictEqual(lossesOf(outcomes), [["broken", 5]])

@@ -9,7 +9,6 @@ import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
 import * as Analytics from "../src/Analytics.ts"
-import type { InvalidSetting } from "../src/AnalyticsError.ts"
 import type * as Message from "../src/Message.ts"
 import * as Observer from "../src/Observer.ts"
 import type * as Outbox from "../src/Outbox.ts"
@@ -68,7 +67,7 @@ export const wire = (judge: Judge = () => 200): Wire => {
 export const transport = (
   wire: Wire,
   options: Omit<Transport.Options, "writeKey"> = {}
-): Layer.Layer<Transport.Transport, InvalidSetting> =>
+): Layer.Layer<Transport.Transport> =>
   Transport.layer({ ...options, writeKey: Redacted.make("test-write-key") }).pipe(Layer.provide(wire.layer))
 
 /** A client over an outbox and a wire. The end of its layer is the end of a life: nothing is delivered in it any more. */

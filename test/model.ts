@@ -20,7 +20,7 @@ import * as Scheduler from "effect/Scheduler"
 import * as TestClock from "effect/testing/TestClock"
 import * as fc from "fast-check"
 import * as Analytics from "../src/Analytics.ts"
-import type { CallError, LossReason } from "../src/AnalyticsError.ts"
+import type { AnalyticsError, LossReason } from "../src/AnalyticsError.ts"
 import type * as AnalyticsTest from "../src/AnalyticsTest.ts"
 import type * as Call from "../src/Call.ts"
 import * as Submitter from "../src/internal/Submitter.ts"
@@ -316,7 +316,7 @@ class World {
     return known
   }
 
-  answered(known: Known, error: CallError | undefined): void {
+  answered(known: Known, error: AnalyticsError["reason"] | undefined): void {
     known.state = error !== undefined ? "refused" : known.kind === "filtered" ? "filtered" : "accepted"
     const expected = known.kind === "invalid" || known.kind === "too large"
     this.must((error?._tag === "InvalidCall") === expected, `${known.kind} is ${expected ? "not " : ""}valid`)
@@ -600,7 +600,7 @@ const perform = (world: World, turns: Turns, analytics: Analytics.Service) => {
   const say = (known: Known, padding: number) =>
     Effect.suspend(() => analytics[typeOf(known)](call(known, padding))).pipe(
       Effect.matchEffect({
-        onFailure: (error) => Effect.sync(() => world.answered(known, error)),
+        onFailure: ({ reason }) => Effect.sync(() => world.answered(known, reason)),
         onSuccess: () => Effect.sync(() => world.answered(known, undefined))
       }),
       Effect.onInterrupt(() =>

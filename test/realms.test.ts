@@ -11,6 +11,7 @@ import type { InvalidCall } from "../src/AnalyticsError.ts"
 import * as Observer from "../src/Observer.ts"
 import { createAnalytics, type Log, type Settings } from "../src/plain.ts"
 import { createTestAnalytics } from "../src/plainTest.ts"
+import { reasonOf } from "./errors.ts"
 import { patience, run } from "./programs.ts"
 
 /** A value that is made in another realm. */
@@ -189,7 +190,7 @@ describe("ids that are numbers", () => {
 
   it.effect("are refused by the Effect face as well", () =>
     Effect.gen(function* () {
-      const error = yield* Effect.flip(Analytics.track({ userId: 2 ** 53, event: "Signed Up" }))
+      const error = yield* reasonOf(Analytics.track({ userId: 2 ** 53, event: "Signed Up" }))
       assert.deepStrictEqual((error as InvalidCall).path, ["userId"])
     }).pipe(Effect.provide(Analytics.layerStub()))
   )

@@ -205,9 +205,10 @@ describe("the write key is in nothing that is printed or recorded", () => {
       const { print, printed } = recorder()
       const env = { ANALYTICS_WRITE_KEY: key, ANALYTICS_BATCH_SIZE: "many" }
       const exit = yield* Effect.exit(
-        Effect.provide(Analytics.Analytics, Analytics.layerFromConfig.pipe(Layer.provide(FetchHttpClient.layer))).pipe(
-          Effect.provide(ConfigProvider.layer(ConfigProvider.fromUnknown(env)))
-        )
+        Effect.provide(
+          Analytics.Analytics,
+          Analytics.layerFromConfig().pipe(Layer.provide(FetchHttpClient.layer))
+        ).pipe(Effect.provide(ConfigProvider.layer(ConfigProvider.fromUnknown(env))))
       )
       assert(Exit.isFailure(exit))
       print(exit, Cause.pretty(exit.cause), Cause.squash(exit.cause))

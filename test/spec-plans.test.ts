@@ -12,6 +12,7 @@ import * as LiveChat from "../src/spec/LiveChat.ts"
 import * as Video from "../src/spec/Video.ts"
 import * as PlanJson from "../src/TrackingPlan/json.ts"
 import * as TrackingPlan from "../src/TrackingPlan.ts"
+import { reasonOf } from "./errors.ts"
 
 interface Example {
   readonly event: string
@@ -156,7 +157,7 @@ describe("the ready plans", () => {
       const plan = TrackingPlan.make({ events: { "Order Completed": Ecommerce.events["Order Completed"] } })
       yield* plan.track("Order Completed", { order_id: "o1", total: 30, products: [{ sku: "G-32" }] }, { userId: "u1" })
       // @ts-expect-error a total is a number
-      const refused = yield* Effect.flip(plan.track("Order Completed", { total: "30" }, { userId: "u1" }))
+      const refused = yield* reasonOf(plan.track("Order Completed", { total: "30" }, { userId: "u1" }))
       assert.strictEqual(refused._tag, "PlanViolation")
     }).pipe(Effect.provide(AnalyticsTest.layer()))
   )

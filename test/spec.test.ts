@@ -153,7 +153,7 @@ describe("spec: the messages of the documentation", () => {
         nobodies
       )
       for (const at of nobodies) {
-        const error = refused[at]
+        const error = refused[at]?.reason
         assert.instanceOf(error, InvalidCall)
         assert.deepStrictEqual(error.path, [all[at]?.type === "alias" ? "userId" : "anonymousId"])
       }

@@ -13,6 +13,7 @@ import * as AnalyticsTest from "../src/AnalyticsTest.ts"
 import * as Observer from "../src/Observer.ts"
 import type { Client, Settings } from "../src/plain.ts"
 import { createTestAnalytics } from "../src/plainTest.ts"
+import { reasonOf } from "./errors.ts"
 import { breathe, chance, elapse, events, losses, numbered, pass, trackMany } from "./support.ts"
 
 const again = <A>(times: number, answer: A): Array<A> => Array.from({ length: times }, () => answer)
@@ -229,9 +230,7 @@ describe("unload: callers that wait for room", () => {
         const sent = yield* AnalyticsTest.Sent
         yield* sent.respond("never")
         yield* trackMany(1, 3)
-        const [first, ...others] = yield* Effect.forEach([4, 5, 6], (n) =>
-          Effect.forkChild(Effect.flip(trackMany(n, n)))
-        )
+        const [first, ...others] = yield* Effect.forEach([4, 5, 6], (n) => Effect.forkChild(reasonOf(trackMany(n, n))))
         yield* breathe
         first?.interruptUnsafe()
         const ending = yield* Effect.forkChild(end)

@@ -5,8 +5,9 @@
 import { createHash } from "node:crypto"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
-import { InvalidSetting, OutboxUnavailable } from "../AnalyticsError.ts"
+import { OutboxUnavailable } from "../AnalyticsError.ts"
 import type * as Outbox from "../Outbox.ts"
+import * as Settings from "../Settings.ts"
 import type { Database, SqlOutboxError } from "./Database.ts"
 
 const key = "destination"
@@ -29,7 +30,7 @@ export class Destination {
     { self: this },
     function* (
       ...[identity, adopts]: [...Parameters<Outbox.Durable["bind"]>, adopts: boolean]
-    ): Effect.fn.Return<void, InvalidSetting> {
+    ): Effect.fn.Return<void> {
       const { persist, run, runInTransaction, tables } = this.database
       const fingerprint = createHash("sha256").update(Redacted.value(identity)).digest("hex")
       this.fingerprint = fingerprint
@@ -37,7 +38,7 @@ export class Destination {
       // Once: a client that starts at once can't wait for a lock, and the leader does it again.
       yield* Effect.ignore(runInTransaction(tables.setOnce(key, fingerprint)))
       if (!(yield* persist(this.isOurs))) {
-        return yield* new InvalidSetting({ setting: "writeKey", problem: `and host: the outbox ${problem}` })
+        return Settings.invalid("writeKey", `and host: the outbox ${problem}`)
       }
     }
   )

@@ -5,6 +5,7 @@ import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Settings from "../Settings.ts"
 import { usageOf } from "./internal/Connection.ts"
 import { type CommandError, failed } from "./internal/Exit.ts"
 import { optional, toggle } from "./internal/Flags.ts"
@@ -39,10 +40,8 @@ export const debuggerCommand = Command.make("debugger", config, ({ plan, ...opti
     const Collector = yield* Effect.promise(() => import("../Collector.ts"))
     const Debugger = yield* Effect.promise(() => import("../Debugger.ts"))
     const services = yield* Layer.build(Debugger.layer({ ...options, plan: definition })).pipe(
-      Effect.catchTags({
-        InvalidSetting: ({ problem, setting }) => Effect.fail(usageOf(setting === "host" ? "bind" : setting, problem)),
-        ServeError: ({ cause }) => Effect.fail(portError(options.port, cause))
-      })
+      Settings.catchInvalid(({ problem, setting }) => usageOf(setting === "host" ? "bind" : setting, problem)),
+      Effect.catchTag("ServeError", ({ cause }) => Effect.fail(portError(options.port, cause)))
     )
     const { url } = Context.get(services, Debugger.Debugger)
     const { url: host } = Context.get(services, Collector.Collector)

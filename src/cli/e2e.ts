@@ -16,6 +16,7 @@ import * as Analytics from "../Analytics.ts"
 import { types } from "../Call.ts"
 import * as Observer from "../Observer.ts"
 import * as Outcome from "../Outcome.ts"
+import * as Settings from "../Settings.ts"
 import { Failure } from "./internal/Exit.ts"
 import { optional } from "./internal/Flags.ts"
 import * as Proxy from "./internal/Proxy.ts"
@@ -111,7 +112,8 @@ const send = Effect.fnUntraced(function* ({ apiHost, config = {}, sequences, wri
   })
   yield* Proxy.use.pipe(
     Effect.andThen(Effect.provide(all, Layer.provide(client, observer))),
-    Effect.catchTag(["InvalidSetting", "CommandError"], ({ message }) =>
+    Settings.catchInvalid((invalid) => invalid),
+    Effect.catch(({ message }) =>
       Effect.sync(() => {
         error = message
       })

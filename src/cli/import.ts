@@ -2,6 +2,7 @@
  * `effect-analytics import`: a history from a file, or from stdin, in constant memory. It accounts for each line, and goes
  * on after a crash where it was.
  */
+
 import * as Crypto from "node:crypto"
 import * as Console from "effect/Console"
 import * as Command from "effect/cli/Command"
@@ -17,6 +18,7 @@ import type { Type } from "../Call.ts"
 import * as Time from "../internal/Time.ts"
 import * as Observer from "../Observer.ts"
 import type * as Outcome from "../Outcome.ts"
+import * as Settings from "../Settings.ts"
 import { Checkpoint } from "./import/Checkpoint.ts"
 import * as Files from "./import/Files.ts"
 import { config, type Options } from "./import/Flags.ts"
@@ -126,11 +128,11 @@ const run = Effect.fnUntraced(function* (options: Options) {
     ledger.travels(entry, travelsAs)
     const exit = yield* Effect.exit(analytics[type as Type]({ ...call, messageId } as never))
     if (Exit.isSuccess(exit)) return
-    const error = yield* Effect.flip(exit)
-    if (error._tag === "Closed") return
+    const { reason } = yield* Effect.flip(exit)
+    if (reason._tag === "Closed") return
     ledger.stays(travelsAs)
     entry.end = "rejected"
-    entry.problems = problemsOf(type as Type, call, error)
+    entry.problems = problemsOf(type as Type, call, reason)
   })
 
   const pace = options.rate === undefined ? Effect.void : paceOf(options.rate)
@@ -193,7 +195,7 @@ const run = Effect.fnUntraced(function* (options: Options) {
   const observer = Observer.layer((outcome) => Effect.sync(() => onOutcome(outcome)))
   yield* takeAll.pipe(
     Effect.provide(Layer.provide(client, observer)),
-    Effect.catchTag("InvalidSetting", ({ problem, setting }) => Effect.fail(Connection.usageOf(setting, problem))),
+    Settings.catchInvalid(({ problem, setting }) => Connection.usageOf(setting, problem)),
     Effect.raceFirst(Deferred.await(fatal)),
     Effect.raceFirst(every(saveInterval, save)),
     Effect.raceFirst(isDrawn ? every(drawInterval, draw) : Effect.never),

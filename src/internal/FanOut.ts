@@ -4,7 +4,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import type { CallError, DeliveryError } from "../AnalyticsError.ts"
+import type { AnalyticsError } from "../AnalyticsError.ts"
 import type { Integrations } from "../CallTypes.ts"
 import * as Message from "../Message.ts"
 import type * as Outcome from "../Outcome.ts"
@@ -36,7 +36,7 @@ export const make = (
   ]
 
   const submit: Submitter.Submitter["submit"] = (type, call, { checks = [], onMessage, overflow } = {}) => {
-    const submitTo = ({ submitter }: Named, at: number): Effect.Effect<void, CallError | DeliveryError> => {
+    const submitTo = ({ submitter }: Named, at: number): Effect.Effect<void, AnalyticsError> => {
       const all = checksOf(at, call, checks)
       return onMessage === undefined
         ? submitter.submit(type, call, { checks: all, overflow })
@@ -50,9 +50,7 @@ export const make = (
         const failed = exits.filter(Exit.isFailure)
         // Who waits for the end of a message wants all of its ends.
         const [failure] = onMessage !== undefined || failed.length === exits.length ? failed : []
-        // Only `confirm` gives `onMessage`, and it may fail with a `DeliveryError` as well.
-        // @effect-diagnostics-next-line unsafeEffectTypeAssertion:off
-        return (failure ?? Effect.void) as Effect.Effect<void, CallError>
+        return failure ?? Effect.void
       }
     )
   }

@@ -10,6 +10,7 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import {
+  AnalyticsError,
   type CallError,
   type DeliveryError,
   type InvalidCall,
@@ -31,6 +32,7 @@ import * as Check from "./Check.ts"
 import * as Json from "./Json.ts"
 import { isLogging, log } from "./Log.ts"
 import * as Notifier from "./Notifier.ts"
+import * as SpanLinks from "./SpanLinks.ts"
 import * as Time from "./Time.ts"
 import type { Verification } from "./Verification.ts"
 
@@ -77,7 +79,7 @@ export interface Submitter {
       /** Gets the message before it is enqueued. */
       readonly onMessage?: ((message: Message.Message) => void) | undefined
     }
-  ) => Effect.Effect<void, CallError>
+  ) => Effect.Effect<void, AnalyticsError>
   /** The same at once, without a fiber. It never throws and never waits: `overflow: "wait"` refuses here. */
   readonly submitUnsafe: (
     type: Call.Type,
@@ -102,7 +104,7 @@ export interface Submitter {
 // ---------------------------------------------------------------------------------------------------------------------
 
 const settings = ({ context, integrations, transform }: Options) =>
-  Settings.read(() => ({
+  Effect.sync(() => ({
     transform: Settings.optionalFunction("transform", transform),
     defaults: { context: copyOf("context", context), integrations: copyOf("integrations", integrations) }
   }))
@@ -117,7 +119,7 @@ const copyOf = (setting: "context" | "integrations", value: Call.Data | undefine
 export const make = Effect.fnUntraced(function* (
   options: Options,
   delivery: Delivery.Delivery
-): Effect.fn.Return<Submitter & { readonly stats: Effect.Effect<Outcome.Stats> }, InvalidSetting, Outbox.Outbox> {
+): Effect.fn.Return<Submitter & { readonly stats: Effect.Effect<Outcome.Stats> }, never, Outbox.Outbox> {
   const { defaults, transform } = yield* settings(options)
   const outbox = yield* Outbox.Outbox
   const notifier = yield* Notifier.make
@@ -218,18 +220,20 @@ export const make = Effect.fnUntraced(function* (
     notification: notifier.notifyUnsafe(outcome, isNested)
   })
 
-  const fail = (outcome: Outcome.Refused) => Effect.andThen(notifier.notify(outcome), Effect.fail(outcome.error))
+  const fail = (outcome: Outcome.Refused) =>
+    Effect.andThen(notifier.notify(outcome), new AnalyticsError({ reason: outcome.error }))
 
   const submit: Submitter["submit"] = (type, call, { checks = none, onMessage, overflow } = {}) =>
     // Counting and notifying are atomic; only waiting for room can be interrupted.
     Effect.uninterruptible(
-      Effect.withFiber<void, CallError>((fiber) => {
+      Effect.withFiber<void, AnalyticsError>((fiber) => {
         const message = prepare(type, call, Enrichment.currentContext(fiber.context), checks, fiber.context)
         if (!Message.isMessage(message)) {
           const outcome = rejection(type, message)
           return outcome._tag === "Refused" ? fail(outcome) : notifier.notify(outcome)
         }
         if (Notifier.isNested(fiber.context)) Notifier.markNested(message)
+        SpanLinks.remember(message, fiber.context)
         onMessage?.(message)
         // Mostly there is room: then no fiber has to suspend, as it has to for a disk.
         if (outbox.durable === undefined && overflow === undefined) {
@@ -317,14 +321,14 @@ export const confirm = (
   { checks, onEnd, stateOf, submit }: Submitter,
   type: Call.Type,
   call: unknown
-): Effect.Effect<void, CallError | DeliveryError> =>
+): Effect.Effect<void, AnalyticsError> =>
   Effect.suspend(() => {
-    const end = Deferred.makeUnsafe<void, DeliveryError>()
+    const end = Deferred.makeUnsafe<void, AnalyticsError>()
     let giveUp: (() => void) | undefined
     let messageId = ""
     const onMessage = (message: Message.Message) => {
       messageId = message.messageId
-      giveUp = onEnd(message, (error) => Deferred.doneUnsafe(end, error === undefined ? Exit.void : Exit.fail(error)))
+      giveUp = onEnd(message, (error) => Deferred.doneUnsafe(end, error === undefined ? Exit.void : lost(error)))
     }
     return submit(type, call, { checks, onMessage }).pipe(
       Effect.flatMap(() => {
@@ -336,6 +340,8 @@ export const confirm = (
     )
   })
 
+const lost = (reason: DeliveryError): Exit.Exit<never, AnalyticsError> => Exit.fail(new AnalyticsError({ reason }))
+
 /** How often a durable outbox is asked what another process has made of a message. */
 const stateInterval = "1 second"
 
@@ -346,7 +352,7 @@ const settledElsewhere = Effect.fnUntraced(function* (state: ReturnType<Outbox.D
     const found = yield* Effect.orElseSucceed(state, () => "pending" as const)
     if (found === "pending") continue
     yield* Effect.sleep(stateInterval)
-    return yield* found === "gone" ? Effect.void : Effect.fail(found)
+    return yield* found === "gone" ? Exit.void : lost(found)
   }
 })
 
@@ -367,13 +373,14 @@ export const over = (service: Service): Submitter => {
     version,
     checks: [],
     submit: (type, call, { checks = [] } = {}) =>
-      Effect.withFiber<void, CallError>((fiber) => {
+      Effect.withFiber<void, AnalyticsError>((fiber) => {
         const copied = Json.copy(call)
-        if (Json.isJsonError(copied)) return Effect.fail(Call.refuse(type, copied, nameOf(call)))
-        if (!Json.isData(copied)) return Effect.fail(Call.refuse(type, Call.notAnObject(type, copied)))
+        const refuse = (reason: CallError) => new AnalyticsError({ reason })
+        if (Json.isJsonError(copied)) return refuse(Call.refuse(type, copied, nameOf(call)))
+        if (!Json.isData(copied)) return refuse(Call.refuse(type, Call.notAnObject(type, copied)))
         const data = Call.withoutNulls(copied)
         const invalid = Call.check(type, data)
-        if (invalid !== undefined) return Effect.fail(invalid)
+        if (invalid !== undefined) return refuse(invalid)
         const message = Message.stamp(
           type,
           data,
@@ -382,7 +389,7 @@ export const over = (service: Service): Submitter => {
           () => "mock"
         )
         const passed = Check.pass(checks, message, fiber.context)
-        if (Check.isPlanViolation(passed)) return Effect.fail(passed)
+        if (Check.isPlanViolation(passed)) return refuse(passed)
         return Transform.isDrop(passed) ? Effect.void : service[type](call as never)
       }),
     submitUnsafe: () => undefined,
@@ -393,7 +400,7 @@ export const over = (service: Service): Submitter => {
 }
 
 /** What a submitter needs of the `Analytics` service. */
-type Service = { readonly [Type in Call.Type]: (call: never) => Effect.Effect<void, CallError> } & {
+type Service = { readonly [Type in Call.Type]: (call: never) => Effect.Effect<void, AnalyticsError> } & {
   readonly flush: Effect.Effect<Summary>
   readonly close: Effect.Effect<Summary>
 }

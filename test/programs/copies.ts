@@ -43,7 +43,9 @@ const options = { writeKey: Redacted.make("test-write-key") }
 const effects = async () => {
   const dropping = Layer.provide(Analytics.layerFetch({ ...options, transform: () => plain.drop("noise") }), silent)
   const outcomeOf = <E>(exit: Exit.Exit<unknown, E>) =>
-    Exit.isSuccess(exit) ? "accepted" : ((Cause.squash(exit.cause) as { readonly _tag?: string })._tag ?? "defect")
+    Exit.isSuccess(exit)
+      ? "accepted"
+      : ((Cause.squash(exit.cause) as { readonly reason?: { readonly _tag?: string } }).reason?._tag ?? "defect")
   const runtime = ManagedRuntime.make(Layer.provide(Analytics.layerFetch(options), silent))
   const run = async (program: Effect.Effect<unknown, unknown, Analytics.Analytics>) =>
     outcomeOf(await runtime.runPromiseExit(program))

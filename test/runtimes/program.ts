@@ -466,8 +466,8 @@ export const program = async (peer: string, run: string, runtime: Runtime): Prom
     [200],
     {},
     Effect.fnUntraced(function* (analytics) {
-      const error = yield* Effect.flip(analytics.track({ userId: "u1", event: "" }))
-      same("the error", error._tag === "InvalidCall" && [error.call, error.path], ["track", ["event"]])
+      const { reason } = yield* Effect.flip(analytics.track({ userId: "u1", event: "" }))
+      same("the error", reason._tag === "InvalidCall" && [reason.call, reason.path], ["track", ["event"]])
     }),
     (arrivals) => same("the requests", arrivals.length, 0)
   )

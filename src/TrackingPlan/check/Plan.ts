@@ -9,7 +9,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Result from "effect/Result"
 import { Analytics, type Service as AnalyticsService } from "../../Analytics.ts"
-import { type CallError, type InvalidSetting, PlanViolation } from "../../AnalyticsError.ts"
+import { type AnalyticsError, type InvalidSetting, PlanViolation } from "../../AnalyticsError.ts"
 import * as Call from "../../Call.ts"
 import type * as Enrichment from "../../Enrichment.ts"
 import type { Check } from "../../internal/Check.ts"
@@ -113,7 +113,11 @@ export interface AllCalls<D extends Definition, Answer, Identified = Answer> ext
 
 /** The calls of a plan over a client. */
 export interface Planned<D extends Definition>
-  extends AllCalls<D, Effect.Effect<void, CallError>, Effect.Effect<void, CallError, Enrichment.CurrentIdentity>> {}
+  extends AllCalls<
+    D,
+    Effect.Effect<void, AnalyticsError>,
+    Effect.Effect<void, AnalyticsError, Enrichment.CurrentIdentity>
+  > {}
 
 /** How a call is made: `service` is the client, `checks` what the call has to pass. */
 export type CallMaker<Answer> = (
@@ -130,7 +134,7 @@ export type CallMaker<Answer> = (
 export interface AnyPlan {
   readonly definition: Definition
   /** Puts the plan around a client. */
-  readonly layer: (policies?: UnnamedPolicies) => Layer.Layer<Analytics, InvalidSetting, Analytics>
+  readonly layer: (policies?: UnnamedPolicies) => Layer.Layer<Analytics, never, Analytics>
   /** The violations of a message as it is on the wire. A name that is not in the plan is a violation as well. */
   readonly violations: (message: Call.Data) => ReadonlyArray<Violation>
   /** Why the layer could not be made with these policies. */
@@ -143,8 +147,8 @@ export interface Plan<D extends Definition = Definition>
   extends AnyPlan,
     AllCalls<
       D,
-      Effect.Effect<void, CallError, Analytics>,
-      Effect.Effect<void, CallError, Analytics | Enrichment.CurrentIdentity>
+      Effect.Effect<void, AnalyticsError, Analytics>,
+      Effect.Effect<void, AnalyticsError, Analytics | Enrichment.CurrentIdentity>
     > {
   readonly definition: D
   /** Properties that come from elsewhere, as the program knows them. */
@@ -160,7 +164,7 @@ export interface Plan<D extends Definition = Definition>
    *
    * `plan.layer({ onViolation: "flag" }).pipe(Layer.provide(Analytics.layerFetch(options)))`
    */
-  readonly layer: (policies?: Policies<D>) => Layer.Layer<Analytics, InvalidSetting, Analytics>
+  readonly layer: (policies?: Policies<D>) => Layer.Layer<Analytics, never, Analytics>
   /** Why the layer could not be made with these policies. */
   readonly problem: (policies: Policies<D>) => InvalidSetting | undefined
   /**
@@ -174,7 +178,7 @@ export interface Plan<D extends Definition = Definition>
 // Constructor
 // ---------------------------------------------------------------------------------------------------------------------
 
-const submitCall: CallMaker<Effect.Effect<void, CallError>> = (service, type, call, checks) =>
+const submitCall: CallMaker<Effect.Effect<void, AnalyticsError>> = (service, type, call, checks) =>
   Submitter.over(service).submit(type, call, { checks })
 
 /** The same client, with a further check around it. */
@@ -278,13 +282,13 @@ export const make = <const D extends Definition>(definition: D): Plan<D> => {
     })
 
   const calls = callsOf((...call) =>
-    Effect.withFiber<void, CallError, Analytics>((fiber) =>
+    Effect.withFiber<void, AnalyticsError, Analytics>((fiber) =>
       plannedCall(Context.get(fiber.context as Context.Context<Analytics>, Analytics), submitCall)(...call)
     )
   )
 
   return {
-    ...(calls as unknown as AllCalls<D, Effect.Effect<void, CallError, Analytics>>),
+    ...(calls as unknown as AllCalls<D, Effect.Effect<void, AnalyticsError, Analytics>>),
     definition,
     decode: (event, properties) => decode(event, (rule) => rule.decode(properties)),
     decodeSent: (event, properties) => decode(event, (rule) => rule.decodeSent(properties)),
@@ -293,7 +297,7 @@ export const make = <const D extends Definition>(definition: D): Plan<D> => {
         Analytics,
         Effect.gen(function* () {
           const planCheck = new PlanCheck(rules, policies, yield* Effect.context<never>())
-          if (planCheck.problem !== undefined) return yield* planCheck.problem
+          if (planCheck.problem !== undefined) return yield* Effect.die(planCheck.problem)
           return around(yield* Analytics, planCheck)
         })
       ),
@@ -316,7 +320,7 @@ export interface PlanService<Self, Id extends string, D extends Definition>
   extends Context.ServiceClass<Self, Id, Planned<D>> {
   readonly plan: Plan<D>
   /** The planned calls, and the client with the plan around it. */
-  readonly layer: (policies?: Policies<D>) => Layer.Layer<Self | Analytics, InvalidSetting, Analytics>
+  readonly layer: (policies?: Policies<D>) => Layer.Layer<Self | Analytics, never, Analytics>
 }
 
 /**

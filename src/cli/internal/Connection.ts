@@ -74,12 +74,12 @@ export const read = Effect.fnUntraced(function* (given: Flags): Effect.fn.Return
   }
   return yield* Settings.decode(Settings.Transport, options).pipe(
     Effect.andThen(
-      Settings.read(() => {
+      Effect.sync(() => {
         if (options.writeKey !== undefined) Settings.writeKey(options.writeKey)
         return { ...options, endpoint: Settings.endpoint(options) }
       })
     ),
-    Effect.mapError(({ problem, setting }) => usageOf(setting, problem))
+    Settings.catchInvalid(({ problem, setting }) => usageOf(setting, problem))
   )
 })
 

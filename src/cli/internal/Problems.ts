@@ -1,5 +1,5 @@
 /** Every rule that a call breaks, in the words of the client. */
-import { type CallError, formatPath, type InvalidCall } from "../../AnalyticsError.ts"
+import { type AnalyticsError, formatPath, type InvalidCall } from "../../AnalyticsError.ts"
 import * as Call from "../../Call.ts"
 
 export interface Problem {
@@ -22,10 +22,10 @@ const repairs: { readonly [field: string]: string } = {
 const maxProblems = 20
 
 /** The rules that a refused call breaks. The client stops at the first: it is repaired, and the client is asked again. */
-export const problemsOf = (type: Call.Type, call: object, first: CallError): ReadonlyArray<Problem> => {
+export const problemsOf = (type: Call.Type, call: object, first: AnalyticsError["reason"]): ReadonlyArray<Problem> => {
   const problems: Array<Problem> = []
   const repaired: { [field: string]: unknown } = { ...call }
-  let error: CallError | undefined = first
+  let error: AnalyticsError["reason"] | undefined = first
   while (error !== undefined && problems.length < maxProblems) {
     if (error._tag !== "InvalidCall") return [...problems, { path: "", problem: error.message }]
     const { path, problem }: InvalidCall = error

@@ -146,12 +146,12 @@ const checkAll = Effect.fnUntraced(function* (
     const { type, ...rest } = call
     const exit = yield* Effect.exit(analytics[type as Type]({ ...rest, messageId: String(line) } as never))
     if (Exit.isSuccess(exit)) return
-    const error = yield* Effect.flip(exit)
-    if (error._tag === "PlanViolation" && error.violation === "unplanned") {
+    const { reason } = yield* Effect.flip(exit)
+    if (reason._tag === "PlanViolation" && reason.violation === "unplanned") {
       unplanned.set(event, (unplanned.get(event) ?? 0) + 1)
       if (!strict) return
     }
-    violates(line, event, problemsOf(type as Type, rest, error))
+    violates(line, event, problemsOf(type as Type, rest, reason))
   })
 
   yield* Effect.gen(function* () {
@@ -164,10 +164,7 @@ const checkAll = Effect.fnUntraced(function* (
       Effect.forEach(some, (record) => take(analytics, record), { discard: true })
     )
     yield* analytics.flush
-  }).pipe(
-    Effect.provide(client),
-    Effect.catchTag("InvalidSetting", (error) => Effect.die(error))
-  )
+  }).pipe(Effect.provide(client))
   violations.sort((one, other) => one.line - other.line)
   return { lines, violating, violations, total, unplanned, seen }
 })
