@@ -150,5 +150,7 @@ export const overflow = (options: OutboxOptions): Overflow =>
 
 /** An outbox for `createAnalytics` whose messages survive the process: see `SqlOutbox.sqlite`. */
 export interface DurableSetting {
+  /** What an operator does with the outbox, as plain programs call it, over the services of the layer. */
+  readonly operations: (services: Context.Context<never>) => object
   readonly layer: Layer.Layer<Outbox, OutboxFull | OutboxUnavailable>
 }

@@ -25,7 +25,7 @@ import * as Outbox from "./Outbox.ts"
 import * as Settings from "./Settings.ts"
 import * as Database from "./SqlOutbox/Database.ts"
 import * as DatabaseSources from "./SqlOutbox/DatabaseSources.ts"
-import { makeOperations, type Operations } from "./SqlOutbox/Operations.ts"
+import { makeOperations, type Operations, promisesOf } from "./SqlOutbox/Operations.ts"
 import type * as SqliteFile from "./SqlOutbox/SqliteFile.ts"
 import * as SqlOutboxService from "./SqlOutbox/SqlOutboxService.ts"
 import * as Transport from "./Transport.ts"
@@ -273,7 +273,10 @@ const layerOf = (options: Options, role: Role) =>
  * A call of such a client answers a promise: whether the message is committed. Making the client waits for a file that
  * another process has locked, and the program with it, for 5 seconds at the most.
  */
-export const sqlite = (options: SqliteOptions): Outbox.DurableSetting => ({ layer: layerFile(options, true) })
+export const sqlite = (options: SqliteOptions): Outbox.DurableSetting => ({
+  layer: layerFile(options, true),
+  operations: (services) => promisesOf(Context.getUnsafe(services, SqlOutbox))
+})
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Configuration

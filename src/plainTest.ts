@@ -7,7 +7,9 @@ import * as FakeServer from "./internal/FakeServer.ts"
 import * as MicrotaskScheduler from "./internal/MicrotaskScheduler.ts"
 import * as Notifier from "./internal/Notifier.ts"
 import type { Outcome } from "./Outcome.ts"
-import { type AnySettings, type Client, createInside, type Deadline, type Settings } from "./plain.ts"
+import type { Client, Deadline } from "./plain/Client.ts"
+import type { AnySettings, Settings } from "./plain/Settings.ts"
+import { createInside } from "./plain.ts"
 
 export type { Answer, Request } from "./internal/FakeServer.ts"
 

@@ -3,16 +3,10 @@
  * of Schemas is made with `effect`, and so this module needs it; the plain client without one does not.
  */
 import type * as Outbox from "./Outbox.ts"
+import type { AsyncClient, Client, DurableClient } from "./plain/Client.ts"
 import type { PlanSettings as JsonPlanSettings } from "./plain/Plan.ts"
-import {
-  type AnySettings,
-  type AsyncClient,
-  type Client,
-  create,
-  type DurableSettings,
-  type Settings,
-  type WaitingSettings
-} from "./plain.ts"
+import type { AnySettings, DurableSettings, Settings, WaitingSettings } from "./plain/Settings.ts"
+import { create } from "./plain.ts"
 import type * as TrackingPlan from "./TrackingPlan.ts"
 
 /** A tracking plan, and what happens to calls that break it. Calls without the plan's types are checked as well. */
@@ -37,6 +31,11 @@ export interface Planned<D extends TrackingPlan.Definition, Answer = boolean> {
 /** A client with a tracking plan. */
 export interface PlannedClient<D extends TrackingPlan.Definition> extends Client, Planned<D> {}
 
+/** A client with a tracking plan whose messages wait in a durable outbox. */
+export interface DurablePlannedClient<D extends TrackingPlan.Definition>
+  extends DurableClient,
+    Planned<D, Promise<boolean>> {}
+
 /** A client with a tracking plan whose calls take time. */
 export interface AsyncPlannedClient<D extends TrackingPlan.Definition>
   extends AsyncClient,
@@ -44,9 +43,8 @@ export interface AsyncPlannedClient<D extends TrackingPlan.Definition>
 
 /** Makes a client with a plan. Throws an `InvalidSetting` that names a setting that cannot work. */
 export const createAnalytics: {
-  <D extends TrackingPlan.Definition>(
-    settings: (PlannedDurableSettings | WithoutPlan<WaitingSettings>) & PlanSettings<D>
-  ): AsyncPlannedClient<D>
+  <D extends TrackingPlan.Definition>(settings: PlannedDurableSettings & PlanSettings<D>): DurablePlannedClient<D>
+  <D extends TrackingPlan.Definition>(settings: WithoutPlan<WaitingSettings> & PlanSettings<D>): AsyncPlannedClient<D>
   <D extends TrackingPlan.Definition>(
     settings: WithoutPlan<Settings> & { readonly outbox?: undefined } & PlanSettings<D>
   ): PlannedClient<D>

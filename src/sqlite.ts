@@ -1,10 +1,10 @@
 /**
  * The durable outbox for plain programs: messages wait in a file of SQLite, and survive the process.
  */
-import type { DurableOutbox } from "./plain.ts"
+import type { DurableOutbox } from "./plain/Settings.ts"
 import * as SqlOutbox from "./SqlOutbox.ts"
 
-export type { DurableOutbox } from "./plain.ts"
+export type { DurableOutbox } from "./plain/Settings.ts"
 export type { CommonOptions, SqliteOptions } from "./SqlOutbox.ts"
 
 /**

@@ -1,15 +1,25 @@
 import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import type * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
+import type * as Stream from "effect/Stream"
 import { afterEach, assert, beforeEach, describe, expectTypeOf, it } from "vitest"
 import * as FakeServerModule from "../src/internal/FakeServer.ts"
 import { FakeServer } from "../src/internal/FakeServer.ts"
-import { type AsyncClient, createAnalytics, type Failure, withContext, withIdentity } from "../src/plain.ts"
+import {
+  type AsyncClient,
+  createAnalytics,
+  type DurableClient,
+  type Failure,
+  withContext,
+  withIdentity
+} from "../src/plain.ts"
 import * as Planned from "../src/planned.ts"
 import * as SqlOutbox from "../src/SqlOutbox.ts"
 import { sqlite } from "../src/sqlite.ts"
 import * as TrackingPlan from "../src/TrackingPlan.ts"
+import { eventOf } from "./support.ts"
 
 let directory = ""
 beforeEach(() => {
@@ -145,9 +155,44 @@ describe("createAnalytics with an outbox of SQLite", () => {
     await analytics.close()
   })
 
+  it("has an outbox for its operators: its state, its dead letters, and the erasure of a user", async () => {
+    const refusing = durable(wiretap(400))
+    await refusing.track({ userId: "u1", event: "event 1" })
+    await refusing.track({ userId: "u2", event: "event 2" })
+    await refusing.flush()
+    assert.include(await refusing.outbox.stats(), { pending: 0, dead: 2, leader: "here" })
+    assert.deepStrictEqual(await refusing.outbox.health({ maxOldestAge: "1 minute" }), { healthy: true })
+    const letters = []
+    for await (const { message, status } of refusing.outbox.deadLetters()) letters.push([eventOf(message), status])
+    assert.deepStrictEqual(letters.toSorted(), [
+      ["event 1", 400],
+      ["event 2", 400]
+    ])
+    assert.deepStrictEqual(await refusing.outbox.purgeUser("u1"), { pending: 0, dead: 1 })
+    assert.strictEqual(await refusing.outbox.purgeDead({ olderThan: "1 day" }), 0)
+    await refusing.close()
+    const wire = wiretap()
+    const accepting = durable(wire)
+    assert.strictEqual(await accepting.outbox.retryDead(), 1)
+    await accepting.flush()
+    assert.deepStrictEqual(wire.sent().map(eventOf), ["event 2"])
+    await accepting.close()
+  })
+
+  it("has operations whose types are those of SqlOutbox, as promises", () => {
+    type Plain = DurableClient["outbox"]
+    type Face = SqlOutbox.Operations
+    expectTypeOf<Awaited<ReturnType<Plain["stats"]>>>().toEqualTypeOf<Effect.Success<Face["stats"]>>()
+    expectTypeOf<Awaited<ReturnType<Plain["health"]>>>().toEqualTypeOf<Effect.Success<ReturnType<Face["health"]>>>()
+    expectTypeOf<ReturnType<Plain["deadLetters"]>>().toEqualTypeOf<AsyncIterable<Stream.Success<Face["deadLetters"]>>>()
+    expectTypeOf<Awaited<ReturnType<Plain["purgeUser"]>>>().toEqualTypeOf<
+      Effect.Success<ReturnType<Face["purgeUser"]>>
+    >()
+  })
+
   it("is known to the types: a call is a promise, and the bound belongs to the outbox", () => {
     expectTypeOf<AsyncClient["track"]>().returns.toEqualTypeOf<Promise<boolean>>()
-    expectTypeOf(durable).returns.toEqualTypeOf<AsyncClient>()
+    expectTypeOf(durable).returns.toEqualTypeOf<DurableClient>()
     const outbox = sqlite({ directory })
     assert.throws(
       // @ts-expect-error the bound is the outbox's

@@ -189,3 +189,13 @@ const names = (json: string, id: string): boolean => {
   const message = JSON.parse(json) as Record<string, unknown>
   return [message.userId, message.anonymousId, message.previousId].includes(id)
 }
+
+/** The operations of plain programs: a promise for each effect. */
+export const promisesOf = (operations: Operations) => ({
+  stats: () => Effect.runPromise(operations.stats),
+  health: (options?: Parameters<Operations["health"]>[0]) => Effect.runPromise(operations.health(options)),
+  deadLetters: () => Stream.toAsyncIterable(operations.deadLetters),
+  retryDead: () => Effect.runPromise(operations.retryDead),
+  purgeDead: (options?: Parameters<Operations["purgeDead"]>[0]) => Effect.runPromise(operations.purgeDead(options)),
+  purgeUser: (userId: string | number) => Effect.runPromise(operations.purgeUser(userId))
+})

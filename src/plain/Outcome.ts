@@ -123,3 +123,15 @@ export type Outcome =
     }
   /** These messages were accepted, and are lost for one reason. */
   | { readonly _tag: "Dropped"; readonly messages: ReadonlyArray<Message>; readonly error: DeliveryError }
+
+/** What `onError` receives. */
+export interface Failure {
+  /** The last HTTP status, if there was an answer. */
+  readonly status?: number
+  /** The failure in a sentence, without payload or write key. */
+  readonly message: string
+  /** A call was not accepted (`InvalidCall`, `PlanViolation`, `QueueFull`, `Closed`), or accepted messages were lost. */
+  readonly reason: CallError["_tag"] | LossReason
+  /** The messages concerned, as plain data; none if a call was not valid or broke the plan, and so never became one. */
+  readonly messages: ReadonlyArray<Wire>
+}
