@@ -41,6 +41,8 @@ const order = [
   ...[
     "Destination",
     "internal/Submitter",
+    "internal/AttachedSubmitter",
+    "internal/Confirmation",
     "internal/FanOut",
     "internal/compiled",
     "Analytics",

@@ -17,6 +17,8 @@ import * as Call from "./Call.ts"
 import * as Delivery from "./Delivery.ts"
 import type { CurrentIdentity } from "./Enrichment.ts"
 import "./internal/compiled.ts"
+import * as AttachedSubmitter from "./internal/AttachedSubmitter.ts"
+import * as Confirmation from "./internal/Confirmation.ts"
 import * as FanOut from "./internal/FanOut.ts"
 import type { Summary } from "./internal/Submitter.ts"
 import * as Submitter from "./internal/Submitter.ts"
@@ -97,7 +99,7 @@ export const make = Effect.fnUntraced(function* (
   const { stats, ...submitter } = yield* Submitter.make(options, delivery)
   const calls: Calls = Call.byType((type) => (call: unknown) => submitter.submit(type, call))
   const verify = Verification.verify(yield* Transport.Transport)
-  return Submitter.attach(
+  return AttachedSubmitter.attach(
     { ...calls, flush: submitter.flush(), close: submitter.close(), stats },
     { ...submitter, verify }
   )
@@ -141,7 +143,7 @@ export type ConfirmedCalls = {
  */
 export const confirmed: ConfirmedCalls = Call.byType(
   (type) => (call: unknown) =>
-    Effect.flatMap(Analytics, (analytics) => Submitter.confirm(Submitter.over(analytics), type, call))
+    Effect.flatMap(Analytics, (analytics) => Confirmation.confirm(AttachedSubmitter.over(analytics), type, call))
 )
 
 /** Resolves when everything that was accepted before it is delivered or dropped. */
@@ -151,7 +153,7 @@ const within = (way: "flush" | "close", timeout: Settings.DurationInput): Effect
   Effect.flatMap(Analytics, (analytics) =>
     Effect.flatMap(
       Effect.sync(() => Settings.millis("timeout", timeout, 0)),
-      (millis) => Submitter.of(analytics)?.[way](millis) ?? analytics[way]
+      (millis) => AttachedSubmitter.of(analytics)?.[way](millis) ?? analytics[way]
     )
   )
 
@@ -183,7 +185,7 @@ export const infallible: InfallibleCalls = Call.byType(
 export const verify: Effect.Effect<Verification.Verification, never, Analytics> = /* @__PURE__ */ Effect.flatMap(
   Analytics,
   (analytics) =>
-    Submitter.of(analytics)?.verify ??
+    AttachedSubmitter.of(analytics)?.verify ??
     Effect.succeed({ ok: false, detail: "the client has no transport", messageId: "" })
 )
 
@@ -201,7 +203,7 @@ export const sink: Sink.Sink<
   Analytics
 > = Sink.unwrap(
   Effect.map(Analytics, (analytics) => {
-    const submitter = Submitter.of(analytics)
+    const submitter = AttachedSubmitter.of(analytics)
     const submit = (call: Call.Any): Effect.Effect<void, AnalyticsError> =>
       submitter?.submit(call.type, call, { checks: submitter.checks, overflow: "wait" }) ??
       analytics[call.type](call as never)
@@ -284,12 +286,15 @@ export const layerFanOut = <E, R>(
         }))
       )
       const { stats, ...submitter } = FanOut.make(
-        built.map(({ name, service }) => ({ name, submitter: Submitter.over(service), stats: service.stats }))
+        built.map(({ name, service }) => ({ name, submitter: AttachedSubmitter.over(service), stats: service.stats }))
       )
       const calls: Calls = Call.byType((type) => (call: unknown) => submitter.submit(type, call))
       // At once, before the scope ends one after the other.
       yield* Effect.addFinalizer(() => submitter.close())
-      return Submitter.attach({ ...calls, flush: submitter.flush(), close: submitter.close(), stats }, submitter)
+      return AttachedSubmitter.attach(
+        { ...calls, flush: submitter.flush(), close: submitter.close(), stats },
+        submitter
+      )
     })
   )
 

@@ -14,12 +14,14 @@ import * as Analytics from "./Analytics.ts"
 import * as Call from "./Call.ts"
 import type * as CallTypes from "./CallTypes.ts"
 import * as Enrichment from "./Enrichment.ts"
+import * as AttachedSubmitter from "./internal/AttachedSubmitter.ts"
 import * as CallStorage from "./internal/CallStorage.ts"
 import type { Check } from "./internal/Check.ts"
+import * as Confirmation from "./internal/Confirmation.ts"
 import * as ExitWarning from "./internal/ExitWarning.ts"
 import * as Notifier from "./internal/Notifier.ts"
 import * as Signals from "./internal/Signals.ts"
-import * as Submitter from "./internal/Submitter.ts"
+import type * as Submitter from "./internal/Submitter.ts"
 import * as MemoryOutbox from "./MemoryOutbox.ts"
 import * as Observer from "./Observer.ts"
 import { observerOf, unconfirmed } from "./plain/Callbacks.ts"
@@ -123,7 +125,7 @@ export const createInside = (outer: Layer.Layer<never>, settings: AnySettings): 
   const scope = Scope.makeUnsafe()
   const services = Effect.runSync(Layer.buildWithScope(Layer.provideMerge(layer, surroundings), scope))
   const analytics = Context.get(services, Analytics.Analytics)
-  const submitter = Submitter.of(analytics) as Submitter.Submitter
+  const submitter = AttachedSubmitter.of(analytics) as Submitter.Submitter
 
   const submitNow: Submit<boolean> = (_service, type, call, checks) => {
     const callContext = CallStorage.current()
@@ -162,7 +164,7 @@ export const createInside = (outer: Layer.Layer<never>, settings: AnySettings): 
       )
   const confirm = (type: Call.Type) => (call: unknown) =>
     run(
-      Submitter.confirm(submitter, type, call).pipe(
+      Confirmation.confirm(submitter, type, call).pipe(
         Effect.match({ onSuccess: () => ({ delivered: true }), onFailure: unconfirmed }),
         inside(CallStorage.current())
       )

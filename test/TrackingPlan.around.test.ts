@@ -9,7 +9,7 @@ import * as Schema from "effect/Schema"
 import * as Analytics from "../src/Analytics.ts"
 import * as AnalyticsTest from "../src/AnalyticsTest.ts"
 import type * as Call from "../src/Call.ts"
-import * as Submitter from "../src/internal/Submitter.ts"
+import * as AttachedSubmitter from "../src/internal/AttachedSubmitter.ts"
 import type * as Message from "../src/Message.ts"
 import * as TrackingPlan from "../src/TrackingPlan.ts"
 import { reasonOf } from "./errors.ts"
@@ -168,8 +168,8 @@ describe("TrackingPlan: a wrapper around a planned client", () => {
     Effect.gen(function* () {
       const call = { ...who, event: "Ordered", properties: wrong }
       const both = Analytics.Analytics.use((analytics) =>
-        Effect.tap(Submitter.over(analytics).submit("track", call), () => {
-          Submitter.over(analytics).submitUnsafe("track", call, { identity: undefined, context: {} }, false)
+        Effect.tap(AttachedSubmitter.over(analytics).submit("track", call), () => {
+          AttachedSubmitter.over(analytics).submitUnsafe("track", call, { identity: undefined, context: {} }, false)
           return Effect.void
         })
       )
@@ -188,7 +188,7 @@ describe("TrackingPlan: a wrapper around a planned client", () => {
       const call = Effect.gen(function* () {
         const analytics = yield* Analytics.Analytics
         const planned = Tracking.plan.over(analytics, (service, type, data, checks) =>
-          Submitter.over(service).submit(type, data, { checks })
+          AttachedSubmitter.over(service).submit(type, data, { checks })
         )
         yield* planned.track("Ordered", wrong, who)
       })

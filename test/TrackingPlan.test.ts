@@ -14,7 +14,7 @@ import type { AnalyticsError } from "../src/AnalyticsError.ts"
 import * as AnalyticsTest from "../src/AnalyticsTest.ts"
 import type * as Call from "../src/Call.ts"
 import * as Enrichment from "../src/Enrichment.ts"
-import * as Submitter from "../src/internal/Submitter.ts"
+import * as AttachedSubmitter from "../src/internal/AttachedSubmitter.ts"
 import type * as Message from "../src/Message.ts"
 import * as Metrics from "../src/Metrics.ts"
 import * as PlanJson from "../src/TrackingPlan/json.ts"
@@ -336,7 +336,7 @@ describe("TrackingPlan: calls that know nothing of the plan", () => {
       assert.strictEqual(yield* tag(analytics.page({ ...who, name: "Elsewhere" })), "accepted")
       assert.strictEqual(yield* tag(analytics.alias({ ...who, previousId: "a1" })), "accepted")
       const callContext = { identity: undefined, context: {} }
-      const submitter = Submitter.over(analytics)
+      const submitter = AttachedSubmitter.over(analytics)
       const call = { ...who, traits: { name: 1 as never } }
       const plain = submitter.submitUnsafe("identify", call, callContext, false, submitter.checks)
       assert.strictEqual(plain?.error?._tag, "PlanViolation")
@@ -930,7 +930,8 @@ describe("TrackingPlan: faces", () => {
       const plain = other.over(
         analytics,
         (service, type, data, check) =>
-          Submitter.over(service).submitUnsafe(type, data, { identity: undefined, context: {} }, false, check)?.error
+          AttachedSubmitter.over(service).submitUnsafe(type, data, { identity: undefined, context: {} }, false, check)
+            ?.error
       )
       assert.strictEqual(plain.track("Clicked", { at: order.at }, { userId: "u1" }), undefined)
       assert.deepStrictEqual(

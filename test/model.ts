@@ -23,7 +23,7 @@ import * as Analytics from "../src/Analytics.ts"
 import type { AnalyticsError, LossReason } from "../src/AnalyticsError.ts"
 import type * as AnalyticsTest from "../src/AnalyticsTest.ts"
 import type * as Call from "../src/Call.ts"
-import * as Submitter from "../src/internal/Submitter.ts"
+import * as AttachedSubmitter from "../src/internal/AttachedSubmitter.ts"
 import type * as Message from "../src/Message.ts"
 import * as Observer from "../src/Observer.ts"
 import type * as Outbox from "../src/Outbox.ts"
@@ -586,7 +586,7 @@ const wire = (world: World) =>
 // ---------------------------------------------------------------------------------------------------------------------
 
 const perform = (world: World, turns: Turns, analytics: Analytics.Service) => {
-  const submitter = Submitter.over(analytics)
+  const submitter = AttachedSubmitter.over(analytics)
   const call = (known: Known, padding: number) => ({
     userId: known.kind === "invalid" ? "" : "u1",
     messageId: known.id,

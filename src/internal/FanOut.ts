@@ -11,6 +11,7 @@ import type * as Outcome from "../Outcome.ts"
 import { limits } from "../Settings.ts"
 import { drop } from "../Transform.ts"
 import type { Check } from "./Check.ts"
+import * as Confirmation from "./Confirmation.ts"
 import * as Submitter from "./Submitter.ts"
 
 /** A client by the name that `integrations` have for it. */
@@ -40,7 +41,7 @@ export const make = (
       const all = checksOf(at, call, checks)
       return onMessage === undefined
         ? submitter.submit(type, call, { checks: all, overflow })
-        : Submitter.confirm({ ...submitter, checks: all }, type, call)
+        : Confirmation.confirm({ ...submitter, checks: all }, type, call)
     }
     return Effect.flatMap(
       Effect.forEach(destinations, (destination, at) => Effect.exit(submitTo(destination, at)), {

@@ -1,22 +1,11 @@
 /**
  * The way of a call into the outbox: copy, context, Schema, stamp, checks, transform, encode, enqueue. Plans and the plain face
  * share it with the `Analytics` service; programs never see it.
- *
- * It travels with the service object under a symbol, so that whatever hands the service on hands it on too.
  */
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
-import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
-import {
-  AnalyticsError,
-  type CallError,
-  type DeliveryError,
-  type InvalidCall,
-  InvalidSetting,
-  type PlanViolation
-} from "../AnalyticsError.ts"
+import { AnalyticsError, type CallError, type InvalidCall, type PlanViolation } from "../AnalyticsError.ts"
 import * as Call from "../Call.ts"
 import type * as CallTypes from "../CallTypes.ts"
 import type * as Delivery from "../Delivery.ts"
@@ -64,6 +53,9 @@ export interface Submission {
   /** What an observer that takes time has left to do. */
   readonly notification: Effect.Effect<void> | undefined
 }
+
+/** Two evaluations of the package in one process understand each other if their versions are equal. */
+export const version = 1
 
 export interface Submitter {
   readonly version: typeof version
@@ -296,7 +288,7 @@ export const make = Effect.fnUntraced(function* (
 })
 
 /** The event of a call that could not be copied, if it can be read: an error should name it. */
-const nameOf = (call: unknown): Call.Data => {
+export const nameOf = (call: unknown): Call.Data => {
   try {
     return { event: (call as { readonly event?: unknown } | null)?.event }
   } catch {
@@ -312,114 +304,3 @@ const insideLogger = new Json.JsonError(
 
 const isInvalidCall = (value: object): value is InvalidCall => "_tag" in value && value._tag === "InvalidCall"
 const isWire = (value: Message.Wire | PlanViolation | Transform.Drop): value is Message.Wire => "messageId" in value
-
-/**
- * Makes a call and waits for the end of its message: succeeds when it is delivered, fails when it is not accepted, or dropped.
- * A message that `transform` or a plan drops on purpose has no end to wait for.
- */
-export const confirm = (
-  { checks, onEnd, stateOf, submit }: Submitter,
-  type: Call.Type,
-  call: unknown
-): Effect.Effect<void, AnalyticsError> =>
-  Effect.suspend(() => {
-    const end = Deferred.makeUnsafe<void, AnalyticsError>()
-    let giveUp: (() => void) | undefined
-    let messageId = ""
-    const onMessage = (message: Message.Message) => {
-      messageId = message.messageId
-      giveUp = onEnd(message, (error) => Deferred.doneUnsafe(end, error === undefined ? Exit.void : lost(error)))
-    }
-    return submit(type, call, { checks, onMessage }).pipe(
-      Effect.flatMap(() => {
-        if (giveUp === undefined) return Effect.void
-        const here = Deferred.await(end)
-        return stateOf === undefined ? here : Effect.raceFirst(here, settledElsewhere(stateOf(messageId)))
-      }),
-      Effect.ensuring(Effect.sync(() => giveUp?.()))
-    )
-  })
-
-const lost = (reason: DeliveryError): Exit.Exit<never, AnalyticsError> => Exit.fail(new AnalyticsError({ reason }))
-
-/** How often a durable outbox is asked what another process has made of a message. */
-const stateInterval = "1 second"
-
-/** Waits for the end of a message that another process settles. One that is settled here is told here before this ends. */
-const settledElsewhere = Effect.fnUntraced(function* (state: ReturnType<Outbox.Durable["stateOf"]>) {
-  while (true) {
-    yield* Effect.sleep(stateInterval)
-    const found = yield* Effect.orElseSucceed(state, () => "pending" as const)
-    if (found === "pending") continue
-    yield* Effect.sleep(stateInterval)
-    return yield* found === "gone" ? Exit.void : lost(found)
-  }
-})
-
-// ---------------------------------------------------------------------------------------------------------------------
-// The submitter of a service
-// ---------------------------------------------------------------------------------------------------------------------
-
-/** Two evaluations of the package in one process understand each other if their versions are equal. */
-export const version = 1
-
-const key = Symbol.for("effect-analytics/Submitter")
-
-/** The submitter of a service. For a service of the program's own, such as a mock, one that makes its calls. */
-export const over = (service: Service): Submitter => {
-  const attached = of(service)
-  if (attached !== undefined) return attached
-  return {
-    version,
-    checks: [],
-    submit: (type, call, { checks = [] } = {}) =>
-      Effect.withFiber<void, AnalyticsError>((fiber) => {
-        const copied = Json.copy(call)
-        const refuse = (reason: CallError) => new AnalyticsError({ reason })
-        if (Json.isJsonError(copied)) return refuse(Call.refuse(type, copied, nameOf(call)))
-        if (!Json.isData(copied)) return refuse(Call.refuse(type, Call.notAnObject(type, copied)))
-        const data = Call.withoutNulls(copied)
-        const invalid = Call.check(type, data)
-        if (invalid !== undefined) return refuse(invalid)
-        const message = Message.stamp(
-          type,
-          data,
-          0,
-          () => new Date(0).toISOString(),
-          () => "mock"
-        )
-        const passed = Check.pass(checks, message, fiber.context)
-        if (Check.isPlanViolation(passed)) return refuse(passed)
-        return Transform.isDrop(passed) ? Effect.void : service[type](call as never)
-      }),
-    submitUnsafe: () => undefined,
-    onEnd: () => () => {},
-    flush: () => service.flush,
-    close: () => service.close
-  }
-}
-
-/** What a submitter needs of the `Analytics` service. */
-type Service = { readonly [Type in Call.Type]: (call: never) => Effect.Effect<void, AnalyticsError> } & {
-  readonly flush: Effect.Effect<Summary>
-  readonly close: Effect.Effect<Summary>
-}
-
-/** A service with its submitter. */
-export const attach = <Service extends object>(service: Service, submitter: Submitter): Service =>
-  Object.defineProperty(service, key, { value: submitter, enumerable: true })
-
-/**
- * The submitter of a service; `undefined` if the service is the program's own, such as a mock. Throws an `InvalidSetting` if it
- * is of an incompatible version of the package.
- */
-export const of = (service: object): Submitter | undefined => {
-  // Its own: a mock may be a proxy that has every property.
-  const submitter = Object.hasOwn(service, key) ? (service as { readonly [key]?: Submitter })[key] : undefined
-  if (submitter === undefined || submitter.version === version) return submitter
-  throw new InvalidSetting({
-    setting: "effect-analytics",
-    problem:
-      "is installed in two incompatible versions that meet in this process: install one (npm ls effect-analytics)"
-  })
-}

@@ -12,9 +12,9 @@ import { Analytics, type Service as AnalyticsService } from "../../Analytics.ts"
 import { type AnalyticsError, type InvalidSetting, PlanViolation } from "../../AnalyticsError.ts"
 import * as Call from "../../Call.ts"
 import type * as Enrichment from "../../Enrichment.ts"
+import * as AttachedSubmitter from "../../internal/AttachedSubmitter.ts"
 import type { Check } from "../../internal/Check.ts"
 import type * as Json from "../../internal/Json.ts"
-import * as Submitter from "../../internal/Submitter.ts"
 import type * as Message from "../../Message.ts"
 import type { Definition, NameIn, Shape, Shapes } from "../Definition.ts"
 import { PlanCheck, type Policies } from "./PlanCheck.ts"
@@ -179,15 +179,15 @@ export interface Plan<D extends Definition = Definition>
 // ---------------------------------------------------------------------------------------------------------------------
 
 const submitCall: CallMaker<Effect.Effect<void, AnalyticsError>> = (service, type, call, checks) =>
-  Submitter.over(service).submit(type, call, { checks })
+  AttachedSubmitter.over(service).submit(type, call, { checks })
 
 /** The same client, with a further check around it. */
 export const around = (service: AnalyticsService, check: Check): AnalyticsService => {
-  const submitter = Submitter.over(service)
+  const submitter = AttachedSubmitter.over(service)
   const checks = [...submitter.checks, check]
   const calls = Call.byType((type) => (call: unknown) => submitter.submit(type, call, { checks }))
   const { flush, close, stats } = service
-  return Submitter.attach(
+  return AttachedSubmitter.attach(
     { ...calls, flush, close, stats },
     {
       ...submitter,
@@ -240,7 +240,7 @@ export const make = <const D extends Definition>(definition: D): Plan<D> => {
 
   /** The checks of a client, this plan among them; `know` adds facts about the data to it. */
   const checksOf = (service: AnalyticsService, know: (planCheck: PlanCheck) => Check) => {
-    const { checks } = Submitter.over(service)
+    const { checks } = AttachedSubmitter.over(service)
     // Whatever evaluation of the module the check comes from: it is ours if its rules are.
     const isOurs = (check: Check): check is PlanCheck => (check as Partial<PlanCheck>).rules === rules
     return checks.some(isOurs) ? checks.map((check) => (isOurs(check) ? know(check) : check)) : [...checks, know(bare)]
