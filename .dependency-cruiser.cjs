@@ -14,6 +14,7 @@ const order = [
     "internal/Time",
     "internal/Callback",
     "internal/Builtin",
+    "internal/Proxy",
     "internal/Log",
     "internal/WeakCollection"
   ],

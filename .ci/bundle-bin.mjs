@@ -8,7 +8,7 @@ import { readdirSync, readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { brotliCompressSync } from "node:zlib"
-import { build } from "esbuild"
+import { bundleBin } from "./bin.ts"
 
 const root = fileURLToPath(new URL("..", import.meta.url))
 
@@ -27,25 +27,12 @@ registerHooks({
 await import("./bin-main.br")
 `
 
-const { metafile, outputFiles } = await build({
-  absWorkingDir: root,
-  entryPoints: { "bin-main": "src/bin.ts" },
+const { metafile, outputFiles } = await bundleBin({
   outdir: "dist",
   outExtension: { ".js": ".br" },
-  chunkNames: "bin-[hash]",
   write: false,
-  bundle: true,
-  splitting: true,
-  platform: "node",
-  format: "esm",
-  target: "node22.19",
   minify: true,
-  metafile: true,
-  logLevel: "warning",
-  // Packages in CommonJS require what Node has.
-  banner: {
-    js: `import { createRequire as bundleRequire } from "node:module"; const require = bundleRequire(import.meta.url);`
-  }
+  metafile: true
 })
 writeFileSync(join(root, "dist/bin.js"), loader, { mode: 0o755 })
 for (const { contents, path } of outputFiles) writeFileSync(path, brotliCompressSync(contents))

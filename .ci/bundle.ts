@@ -35,6 +35,30 @@ const withoutMetrics: Plugin = {
   }
 }
 
+/** Leaves the Schemas of the errors out: the types of a bundle name nothing of effect, and so nobody can encode with them. */
+const withoutErrorSchemas: Plugin = {
+  name: "without-error-schemas",
+  resolveId: {
+    filter: { id: /^effect\/Schema$/ },
+    handler: (_id, importer) => (importer?.endsWith("/dist/AnalyticsError.js") ? "\0error-schemas" : undefined)
+  },
+  load: {
+    filter: { id: /\0error-schemas$/ },
+    handler: () => `import * as Data from "effect/Data"
+      const none = {}
+      export { none as Number, none as String }
+      export const Array = () => none
+      export const Literals = () => none
+      export const optionalKey = () => none
+      export const Union = (members) => ({ members })
+      export const TaggedError = (identifier) => (tag) => {
+        const TaggedError = class extends Data.TaggedError(tag) {}
+        TaggedError.prototype.name = identifier
+        return TaggedError
+      }`
+  }
+}
+
 const bundle = async (format: "esm" | "cjs", extension: string) => {
   const build = await rolldown({
     cwd: root,
@@ -44,7 +68,7 @@ const bundle = async (format: "esm" | "cjs", extension: string) => {
     resolve: { mainFields: ["module", "main"] },
     // Reading a property has no effect in any of these modules.
     treeshake: { propertyReadSideEffects: false },
-    plugins: [withoutMetrics]
+    plugins: [withoutMetrics, withoutErrorSchemas]
   })
   const { output } = await build.write({
     dir: out,

@@ -20,6 +20,7 @@ import "./internal/compiled.ts"
 import * as AttachedSubmitter from "./internal/AttachedSubmitter.ts"
 import * as Confirmation from "./internal/Confirmation.ts"
 import * as FanOut from "./internal/FanOut.ts"
+import { log } from "./internal/Log.ts"
 import type { Summary } from "./internal/Submitter.ts"
 import * as Submitter from "./internal/Submitter.ts"
 import * as Verification from "./internal/Verification.ts"
@@ -354,10 +355,12 @@ const fromConfig = <A, R>(
   layerOf: (settings: Options) => Layer.Layer<A, never, R>
 ): Layer.Layer<A, Config.ConfigError, R> =>
   Layer.unwrap(
-    Effect.map(
-      Effect.all([Config.Redacted(Settings.variableOf("writeKey")), Settings.config()]),
-      ([writeKey, settings]) => Settings.layerRead(layerOf({ ...settings, writeKey }), Settings.variableOf)
-    )
+    Effect.gen(function* () {
+      for (const slip of yield* Settings.slipsInConfig) yield* log("Warn", slip)
+      const writeKey = yield* Config.Redacted(Settings.variableOf("writeKey"))
+      const settings = yield* Settings.config()
+      return Settings.layerRead(layerOf({ ...settings, writeKey }), Settings.variableOf)
+    })
   )
 
 /** Everything but the network: batches count as delivered, and are logged at debug level. */

@@ -6,6 +6,7 @@
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import { dual } from "effect/Function"
+import * as Tracer from "effect/Tracer"
 import type { ContextFields, Id, Integrations } from "./CallTypes.ts"
 import * as Json from "./internal/Json.ts"
 
@@ -68,6 +69,14 @@ export const currentContext = (context: Context.Context<never>): CallContext => 
   identity: Context.getOrUndefined(context as Context.Context<CurrentIdentity>, CurrentIdentity),
   context: Context.get(context, CurrentContext)
 })
+
+/** Adds the span in scope, as the `traceparent` of W3C Trace Context: calls can be found by their trace. */
+export const withTraceparent = (callContext: CallContext, context: Context.Context<never>): CallContext => {
+  const span = Context.getOrUndefined(context, Tracer.ParentSpan)
+  if (span === undefined || Json.isJsonError(callContext.context)) return callContext
+  const traceparent = `00-${span.traceId}-${span.spanId}-${span.sampled ? "01" : "00"}`
+  return { ...callContext, context: { traceparent, ...callContext.context } }
+}
 
 /** Provides a call context that was kept outside of a fiber. */
 export const provideCallContext =

@@ -109,16 +109,19 @@ export const make = Effect.fnUntraced(function* (
   const offerUnsafe: Outbox.Outbox["Service"]["offerUnsafe"] = (message) => {
     if (closed) return refused(new Closed())
     // No call overtakes those that wait, and none evicts in vain.
-    if (capacity.hasWaiters) return full(capacity.count >= maxQueueSize ? "maxQueueSize" : "maxQueueBytes")
+    if (capacity.hasWaiters) return capacity.count >= maxQueueSize ? full.maxQueueSize : full.maxQueueBytes
     const evicted = overflow === "drop-oldest" && capacity.excess(message) !== undefined ? evictFor(message) : undefined
     const excess = capacity.excess(message)
-    if (excess !== undefined) return full(excess.bound)
+    if (excess !== undefined) return full[excess.bound]
     accept(message)
     return evicted
   }
 
-  const full = (bound: "maxQueueSize" | "maxQueueBytes") =>
-    refused(new QueueFull({ bound, limit: capacity.bound[bound] }))
+  // One error for all calls: in a loop that fills the queue, their stacks would cost more than the calls.
+  const full = {
+    maxQueueSize: refused(new QueueFull({ bound: "maxQueueSize", limit: maxQueueSize })),
+    maxQueueBytes: refused(new QueueFull({ bound: "maxQueueBytes", limit: maxQueueBytes }))
+  }
 
   const offer: Outbox.Outbox["Service"]["offer"] = (message, onFull = overflow) =>
     Effect.suspend(() => {

@@ -228,6 +228,32 @@ export const fromVariables = (environment: Readonly<Record<string, string | unde
   return invalid(variableOf(String(problem.path[0])), `must be ${problem.expected}; it is ${typeOf(problem.value)}`)
 }
 
+/** Variables that only look like ours, and those that are meant: `ANALYTICS_BATCHSIZE`, `ANALYTICS_BATCH_SIZE`. */
+const lookalikes: ReadonlyArray<readonly [lookalike: string, meant: string]> = [
+  "writeKey",
+  ...inEnvironment.map(([name]) => name)
+]
+  .map(variableOf)
+  .map((meant) => [`ANALYTICS_${meant.slice("ANALYTICS_".length).replaceAll("_", "")}`, meant] as const)
+  .filter(([lookalike, meant]) => lookalike !== meant)
+
+/** What to say of variables that only look like ours. */
+export const slipsIn = (isSet: (variable: string) => boolean): ReadonlyArray<string> =>
+  lookalikes.flatMap(([lookalike, meant]) =>
+    isSet(lookalike) ? [`${lookalike} is not read: did you mean ${meant}?`] : []
+  )
+
+/** The same of the configuration. */
+export const slipsInConfig: Effect.Effect<ReadonlyArray<string>> = /* @__PURE__ */ Effect.suspend(() =>
+  Effect.map(
+    Effect.filter(
+      lookalikes.map(([lookalike]) => lookalike),
+      (name) => Effect.match(Config.String(name), { onSuccess: () => true, onFailure: () => false })
+    ),
+    (set) => slipsIn((name) => set.includes(name))
+  )
+)
+
 /** The settings in the environment: `ANALYTICS_HOST`, `ANALYTICS_BATCH_SIZE`, …, each only if it is set. */
 export const config = (): Config.Config<Omit<typeof Settings.Type, "headers">> =>
   Config.all(

@@ -56,6 +56,31 @@ export const compose =
     return current
   }
 
+/** A transform that can be taken back while the client runs: for consent, or a kill switch. */
+export interface Switch {
+  /** Keeps every message while it is on, and drops every one while it is off. It begins on. */
+  readonly transform: Transform
+  readonly on: () => void
+  readonly off: () => void
+}
+
+/**
+ * Makes a switch: `const tracking = makeSwitch("no consent")`, `createAnalytics({ transform: tracking.transform })`, and later
+ * `tracking.off()`. What is dropped is reported with this reason. Messages that were accepted before are delivered.
+ */
+export const makeSwitch = (reason: string): Switch => {
+  let isOn = true
+  return {
+    transform: (message) => (isOn ? message : drop(reason)),
+    on: () => {
+      isOn = true
+    },
+    off: () => {
+      isOn = false
+    }
+  }
+}
+
 /** Removes these fields from the traits and properties of every message: `redact(["email", "phone"])`. */
 export const redact =
   (fields: ReadonlyArray<string>): Transform =>

@@ -18,6 +18,7 @@ import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import * as Stream from "effect/Stream"
+import * as EnvironmentProxy from "./internal/Proxy.ts"
 import { library, type Message } from "./Message.ts"
 import * as Settings from "./Settings.ts"
 
@@ -170,7 +171,7 @@ export const make = /* @__PURE__ */ Effect.fnUntraced(function* (
     return Effect.match(body, {
       onSuccess: (text) => resultOf(response as HttpClientResponse.HttpClientResponse, text, clock),
       // A received status decides the result even if the body stalls; a complete body may refine it.
-      onFailure: (detail) => (response === undefined ? failureOf(detail) : resultOf(response, "", clock))
+      onFailure: (detail) => (response === undefined ? failureOf(detail, endpoint) : resultOf(response, "", clock))
     })
   }
 
@@ -223,8 +224,11 @@ const codeOf = (failure: unknown): string => {
   return "network"
 }
 
-const failureOf = (detail: string): SendResult =>
-  detail === noResponse ? SendResult.Misconfigured({ detail }) : SendResult.Transient({ detail })
+const failureOf = (detail: string, endpoint: string): SendResult => {
+  if (detail === noResponse) return SendResult.Misconfigured({ detail })
+  const hint = EnvironmentProxy.hintFor(new URL(endpoint))
+  return SendResult.Transient({ detail: hint === undefined ? detail : `${detail}; ${hint}` })
+}
 
 const isSuccess = (status: number) => status >= 200 && status < 300
 

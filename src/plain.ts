@@ -63,7 +63,7 @@ export type * from "./plain/Operations.ts"
 export type * from "./plain/Outcome.ts"
 export type { JsonPlan, OnViolation, PlanSettings } from "./plain/Plan.ts"
 export type { DurableOutbox, DurableSettings, Settings, WaitingSettings } from "./plain/Settings.ts"
-export { compose, drop, redact, sample, type Transform } from "./Transform.ts"
+export { compose, drop, makeSwitch, redact, type Switch, sample, type Transform } from "./Transform.ts"
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Client
@@ -133,7 +133,10 @@ export const createInside = (outer: Layer.Layer<never>, settings: AnySettings): 
     const submission = submitter.submitUnsafe(type, call, callContext, isNested, checks)
     if (submission === undefined) return true
     if (submission.notification !== undefined) Effect.runForkWith(services)(submission.notification)
-    if (submission.error !== undefined && strict) throw submission.error
+    if (submission.error !== undefined && strict) {
+      Error.captureStackTrace?.(submission.error, submitNow)
+      throw submission.error
+    }
     return submission.error === undefined
   }
 

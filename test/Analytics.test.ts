@@ -416,6 +416,20 @@ describe("Analytics: layers", () => {
     })
   )
 
+  it.effect("layerFromConfig names variables that only look like its own", () => {
+    const lines: Array<Line> = []
+    return Effect.gen(function* () {
+      yield* Effect.provide(
+        fromEnvironment({ ANALYTICS_WRITE_KEY: "k", ANALYTICS_BATCHSIZE: "5", ANALYTICS_HOST: "https://cdp.example" }),
+        layerLog(lines)
+      )
+      assert.deepStrictEqual(
+        lines.filter(({ level }) => level === "Warn").map(({ text }) => text),
+        ["ANALYTICS_BATCHSIZE is not read: did you mean ANALYTICS_BATCH_SIZE?"]
+      )
+    })
+  })
+
   it.effect("layerFromConfig takes what the environment cannot hold from the program", () =>
     Effect.gen(function* () {
       const requests: Array<Asked> = []

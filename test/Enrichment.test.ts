@@ -26,6 +26,31 @@ const identityOf = (message: Wire | undefined) => {
   return { userId, anonymousId }
 }
 
+describe("traceparent", () => {
+  it.effect("is the span of the call, by W3C Trace Context, if the client is to add it", () =>
+    Effect.gen(function* () {
+      const call = say("track", signedUp)
+      yield* Effect.withSpan(Effect.andThen(call, Effect.withSpan(call, "inner", { sampled: false })), "outer")
+      yield* call
+      yield* say("track", { ...signedUp, context: { traceparent: "its own" } }).pipe(Effect.withSpan("other"))
+      yield* Analytics.flush
+      const [outer, inner, none, own] = (yield* (yield* AnalyticsTest.Sent).messages).map(contextOf)
+      assert.match(String(outer?.traceparent), /^00-[0-9a-f]{32}-[0-9a-f]{16}-01$/)
+      assert.match(String(inner?.traceparent), /^00-[0-9a-f]{32}-[0-9a-f]{16}-00$/)
+      const traceOf = (context: typeof outer) => String(context?.traceparent).split("-")[1]
+      assert.strictEqual(traceOf(inner), traceOf(outer))
+      assert.deepStrictEqual([none, own], [{}, { traceparent: "its own" }])
+    }).pipe(Effect.provide(AnalyticsTest.layer({ traceparent: true })))
+  )
+
+  it.effect("is not added unasked", () =>
+    Effect.gen(function* () {
+      const message = yield* Effect.withSpan(sent("track", signedUp), "request")
+      assert.deepStrictEqual(contextOf(message), {})
+    }).pipe(Effect.provide(client))
+  )
+})
+
 describe("withContext", () => {
   it.effect("is in every call inside, and in none after", () =>
     Effect.gen(function* () {

@@ -1,12 +1,20 @@
-/** The command line as a process, from its source. */
+/** The command line as a process, bundled from its source. */
 import { type ChildProcess, spawn } from "node:child_process"
 import * as Fs from "node:fs"
 import * as Os from "node:os"
 import * as Path from "node:path"
 import { fileURLToPath } from "node:url"
 import * as Effect from "effect/Effect"
+import { afterAll } from "vitest"
+import { bundleBin } from "../.ci/bin.ts"
 
-const bin = fileURLToPath(new URL("../src/bin.ts", import.meta.url))
+const built = Fs.mkdtempSync(Path.join(Os.tmpdir(), "effect-analytics-bin-"))
+await bundleBin({ outdir: built, outExtension: { ".js": ".mjs" } })
+// The debugger reads its page beside its module.
+Fs.symlinkSync(fileURLToPath(new URL("../src/Debugger", import.meta.url)), Path.join(built, "Debugger"))
+afterAll(() => Fs.rmSync(built, { recursive: true, force: true }))
+
+const bin = Path.join(built, "bin-main.mjs")
 
 export interface Ended {
   readonly code: number | null
@@ -30,7 +38,7 @@ export interface Running {
 
 /** Starts a command. Its environment is what is given here, and nothing else. */
 export const start = (args: ReadonlyArray<string>, { cwd, env, node = [], stdin = "" }: Options = {}): Running => {
-  const child = spawn(process.execPath, ["--conditions=effect-analytics-source", ...node, bin, ...args], {
+  const child = spawn(process.execPath, [...node, bin, ...args], {
     cwd,
     env: { PATH: process.env.PATH, NODE_COMPILE_CACHE: Path.join(Os.tmpdir(), "effect-analytics-test-cache"), ...env },
     stdio: ["pipe", "pipe", "pipe"]

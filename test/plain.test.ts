@@ -12,6 +12,7 @@ import {
   createAnalytics,
   drop,
   type Failure,
+  makeSwitch,
   redact,
   type Settings,
   sample
@@ -681,6 +682,39 @@ describe("createAnalytics: settings that come from elsewhere", () => {
       assert.deepInclude(message, { traits: { plan: "p" } })
       assert.isTrue(message.context.seen)
     }
+  })
+
+  it("a switch drops every message while it is off, and can be taken back", async () => {
+    const tracking = makeSwitch("no consent")
+    const reasons: Array<string> = []
+    await using analytics = createTestAnalytics({
+      transform: compose(tracking.transform, redact(["email"])),
+      onOutcome: (outcome) => {
+        if (outcome._tag === "Filtered") reasons.push(outcome.reason)
+      }
+    })
+    const call = (event: string) => analytics.track({ userId: "u1", event })
+    call("before")
+    tracking.off()
+    assert.isTrue(call("without"))
+    tracking.on()
+    call("after")
+    await analytics.flush()
+    assert.deepStrictEqual(
+      analytics.sent.map((message) => message.type === "track" && message.event),
+      ["before", "after"]
+    )
+    assert.deepStrictEqual(reasons, ["no consent"])
+  })
+
+  it("variables that only look like settings are named, with what is meant", async () => {
+    const warn = vi.spyOn(console, "warn").mockImplementation(() => {})
+    vi.stubEnv("ANALYTICS_WRITE_KEY", "test-write-key")
+    vi.stubEnv("ANALYTICS_BATCHSIZE", "5")
+    await createAnalytics().close()
+    assert.deepStrictEqual(warn.mock.calls, [
+      ["effect-analytics: ANALYTICS_BATCHSIZE is not read: did you mean ANALYTICS_BATCH_SIZE?"]
+    ])
   })
 
   it("a test client forgets between two tests", async () => {

@@ -69,7 +69,7 @@ describe("types of the plain face", () => {
   })
 
   it("settings are the options of the layers, with a plain key", () => {
-    type Options = Omit<Analytics.Options, "writeKey" | "overflow" | "auth">
+    type Options = Omit<Analytics.Options, "writeKey" | "overflow" | "auth" | "traceparent">
     expectTypeOf<Pick<Plain.Settings, keyof Options>>().toEqualTypeOf<Options>()
     expectTypeOf<Plain.WaitingSettings["overflow"] | NonNullable<Plain.Settings["overflow"]>>().toEqualTypeOf<
       NonNullable<Analytics.Options["overflow"]>

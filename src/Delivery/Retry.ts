@@ -130,6 +130,7 @@ export const make = Effect.fnUntraced(function* (options: {
   const backOff = Effect.fnUntraced(function* (retries: number) {
     outage.retries = Math.max(outage.retries, retries)
     const wait = (yield* Random.next) * Math.min(maxBackoff, firstBackoff * 2 ** outage.retries)
+    if (isTestClock) yield* logTestClock
     if (outage.failures >= failuresBeforeWarning) yield* logOutage(`${outage.failures} attempts failed in a row`, wait)
     yield* saveBackoff(wait)
     yield* sleep(wait, outage.since)
@@ -169,6 +170,20 @@ export const make = Effect.fnUntraced(function* (options: {
       ...destination,
       ...outage.failure
     })
+  })
+
+  const isTestClock = "adjust" in clock
+  let isTestClockLogged = false
+  /** Logs once why a test hangs: it reaches for a network, and its clock stands still. */
+  const logTestClock = Effect.suspend(() => {
+    // The code of a real network.
+    if (isTestClockLogged || !/^(E[A-Z]|UND_)/.test(outage.failure.detail ?? "")) return Effect.void
+    isTestClockLogged = true
+    return log(
+      "Warn",
+      "the request failed, and the next attempt waits for TestClock: adjust it, use it.live, or AnalyticsTest.layer, which needs no network",
+      { ...destination, ...outage.failure }
+    )
   })
 
   const logRecovery = (duration: number) => log("Warn", `delivering again, after ${seconds(duration)}`, destination)

@@ -10,6 +10,7 @@ import * as FetchHttpClient from "effect/http/FetchHttpClient"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
+import * as EnvironmentProxy from "../internal/Proxy.ts"
 import * as Time from "../internal/Time.ts"
 import * as Verification from "../internal/Verification.ts"
 import * as Transport from "../Transport.ts"
@@ -52,7 +53,7 @@ const run = Effect.fnUntraced(function* ({ connection, send }: Command.Command.C
   const settings = yield* Connection.read(connection)
   const url = new URL(settings.endpoint)
   yield* Proxy.use
-  const proxy = Verification.proxyOf(url)
+  const proxy = EnvironmentProxy.proxyFor(url)
   const isProxied = proxy !== undefined && (yield* Proxy.isUsed)
   const findings: Array<Finding> = [
     keyFinding(settings.writeKey),

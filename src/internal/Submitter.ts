@@ -30,6 +30,8 @@ export interface Options {
   readonly transform?: Transform.Transform | undefined
   /** The context under every call, key by key at the top level: `{ app: { name: "shop" } }`. */
   readonly context?: CallTypes.ContextFields | undefined
+  /** Adds the span in which a call is made to its context, as `traceparent` of W3C Trace Context. @default false */
+  readonly traceparent?: boolean | undefined
   /** The integrations under every call, key by key: `{ All: false, Mixpanel: true }`. */
   readonly integrations?: CallTypes.Integrations | undefined
 }
@@ -95,8 +97,11 @@ export interface Submitter {
 // Constructor
 // ---------------------------------------------------------------------------------------------------------------------
 
-const settings = ({ context, integrations, transform }: Options) =>
+const settings = ({ context, integrations, traceparent, transform }: Options) =>
   Effect.sync(() => ({
+    contextOf: Settings.flag("traceparent", traceparent)
+      ? (context: Context.Context<never>) => Enrichment.withTraceparent(Enrichment.currentContext(context), context)
+      : Enrichment.currentContext,
     transform: Settings.optionalFunction("transform", transform),
     defaults: { context: copyOf("context", context), integrations: copyOf("integrations", integrations) }
   }))
@@ -112,7 +117,7 @@ export const make = Effect.fnUntraced(function* (
   options: Options,
   delivery: Delivery.Delivery
 ): Effect.fn.Return<Submitter & { readonly stats: Effect.Effect<Outcome.Stats> }, never, Outbox.Outbox> {
-  const { defaults, transform } = yield* settings(options)
+  const { contextOf, defaults, transform } = yield* settings(options)
   const outbox = yield* Outbox.Outbox
   const notifier = yield* Notifier.make
   const clock = yield* Clock.Clock
@@ -219,7 +224,7 @@ export const make = Effect.fnUntraced(function* (
     // Counting and notifying are atomic; only waiting for room can be interrupted.
     Effect.uninterruptible(
       Effect.withFiber<void, AnalyticsError>((fiber) => {
-        const message = prepare(type, call, Enrichment.currentContext(fiber.context), checks, fiber.context)
+        const message = prepare(type, call, contextOf(fiber.context), checks, fiber.context)
         if (!Message.isMessage(message)) {
           const outcome = rejection(type, message)
           return outcome._tag === "Refused" ? fail(outcome) : notifier.notify(outcome)

@@ -9,6 +9,7 @@ import * as Message from "../Message.ts"
 import { MessageIds } from "../MessageId.ts"
 import { type Region, regionOf } from "../Settings.ts"
 import * as Transport from "../Transport.ts"
+import * as EnvironmentProxy from "./Proxy.ts"
 import * as Time from "./Time.ts"
 
 /** The answer to `verify`. */
@@ -67,7 +68,7 @@ export const verify = Effect.fnUntraced(function* (
   const message = yield* testMessage
   const { clockSkew, result } = yield* attempt(transport, [message])
   const url = transport.destination === undefined ? undefined : new URL(transport.destination)
-  const proxy = url && proxyOf(url)
+  const proxy = url && EnvironmentProxy.proxyFor(url)
   const region = url && regionOf(url)
   return {
     ok: result._tag === "Delivered",
@@ -76,32 +77,7 @@ export const verify = Effect.fnUntraced(function* (
     ...(url === undefined ? {} : { host: url.host }),
     ...(region === undefined ? {} : { region }),
     ...(clockSkew === undefined ? {} : { clockSkew }),
-    ...(proxy === undefined ? {} : { proxy: { host: proxy, isUsed: variable("NODE_USE_ENV_PROXY") === "1" } }),
+    ...(proxy === undefined ? {} : { proxy: { host: proxy, isUsed: EnvironmentProxy.isUsed() } }),
     messageId: message.messageId
   }
 })
-
-// ---------------------------------------------------------------------------------------------------------------------
-// Proxy
-// ---------------------------------------------------------------------------------------------------------------------
-
-/** A variable of the environment, in a runtime that has one. */
-const variable = (name: string): string | undefined =>
-  (globalThis as { readonly process?: { readonly env?: Readonly<Record<string, string>> } }).process?.env?.[name]
-
-/** The host of the proxy that the environment has for this address; the name of the variable where it is no URL: a password may be in it. */
-export const proxyOf = (url: URL): string | undefined => {
-  const excluded = (variable("no_proxy") ?? variable("NO_PROXY") ?? "").split(/[\s,]+/)
-  const isExcluded = excluded.some(
-    (name) => name === "*" || name === url.hostname || (name.startsWith(".") && url.hostname.endsWith(name))
-  )
-  if (isExcluded) return undefined
-  const lower = `${url.protocol.slice(0, -1)}_proxy`
-  const name = [lower, lower.toUpperCase()].find((one) => (variable(one) ?? "") !== "")
-  if (name === undefined) return undefined
-  const value = variable(name) ?? ""
-  return isProxy(value) ? new URL(value).host : `the value of ${name}`
-}
-
-/** Whether a value is the URL of a proxy. */
-export const isProxy = (value: string): boolean => URL.canParse(value) && /^https?:$/.test(new URL(value).protocol)

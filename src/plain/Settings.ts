@@ -8,7 +8,7 @@ import { InvalidSetting } from "../AnalyticsError.ts"
 import type * as Delivery from "../Delivery.ts"
 import { isData } from "../internal/Json.ts"
 import type * as Outbox from "../Outbox.ts"
-import { fromVariables, invalid, optionalFunction, Settings as Schema, variableOf } from "../Settings.ts"
+import { fromVariables, invalid, optionalFunction, Settings as Schema, slipsIn, variableOf } from "../Settings.ts"
 import type * as TrackingPlan from "../TrackingPlan.ts"
 import type * as Transport from "../Transport.ts"
 import type { Log } from "./Log.ts"
@@ -18,7 +18,7 @@ import type { PlanSettings } from "./Plan.ts"
 /** The settings of a client. Only `writeKey` is needed. */
 export interface Settings
   extends Omit<Outbox.Options, "overflow">,
-    Analytics.CallOptions,
+    Omit<Analytics.CallOptions, "traceparent">,
     Delivery.Options,
     Transport.EndpointOptions,
     PlanSettings {
@@ -176,6 +176,9 @@ export const ofVariable = (error: unknown): unknown =>
 export const fromEnvironment = (): AnySettings => {
   const { process } = globalThis as { readonly process?: { readonly env?: Readonly<Record<string, string>> } }
   const environment = process?.env ?? {}
+  // There is no client yet that could log.
+  // @effect-diagnostics-next-line globalConsole:off
+  for (const slip of slipsIn((name) => name in environment)) console.warn(`effect-analytics: ${slip}`)
   const writeKey = environment[variableOf("writeKey")]
   if (writeKey === undefined) return invalid(variableOf("writeKey"), "is not set, and no settings are given")
   return { ...fromVariables(environment), writeKey }

@@ -11,7 +11,7 @@ const history = Stream.range(1, rows).pipe(
     event: "Order Completed",
     messageId: `order-${n}`,
     timestamp: new Date(n),
-    properties: { n, padding: "x".repeat(200) }
+    properties: { n, padding: "x".repeat(1_000) }
   }))
 )
 

@@ -3,7 +3,7 @@ import * as Http from "node:http"
 import * as Config from "effect/Config"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import * as Verification from "../../internal/Verification.ts"
+import * as EnvironmentProxy from "../../internal/Proxy.ts"
 import { type CommandError, usage } from "./Exit.ts"
 
 const variables = ["https_proxy", "HTTPS_PROXY", "http_proxy", "HTTP_PROXY"]
@@ -16,11 +16,15 @@ export const use: Effect.Effect<void, CommandError> = Effect.gen(function* () {
   if (!("setGlobalProxyFromEnv" in Http)) return
   for (const name of variables) {
     const value = yield* variable(name)
-    if (value === undefined || value === "" || Verification.isProxy(value)) continue
+    if (value === undefined || value === "" || EnvironmentProxy.isProxy(value)) continue
     return yield* usage(`${name} is not the URL of a proxy`, "For example: http://proxy.example.com:8080")
   }
   yield* Effect.try({
-    try: () => Http.setGlobalProxyFromEnv(),
+    try: () => {
+      Http.setGlobalProxyFromEnv()
+      // What else asks in this process is told that the proxy is used.
+      process.env.NODE_USE_ENV_PROXY = "1"
+    },
     catch: () => usage("the proxy of the environment can't be used", "See the variables HTTPS_PROXY and HTTP_PROXY")
   })
 })
