@@ -60,6 +60,37 @@ const mistakes: { readonly [name: string]: ReadonlyArray<string> } = {
     `analytics.track({ userId: "u1", event: "Order Completed" })`,
     `console.log(await analytics.close())`
   ],
+  lookalike: [client, "await analytics.close()"],
+  strict: [
+    `const analytics = createAnalytics({ writeKey: "a-write-key", strict: true })`,
+    `analytics.track({ userId: "u1", event: "" })`
+  ],
+  outage: [
+    `const analytics = createAnalytics({ writeKey: "a-write-key", host: "http://127.0.0.1:65530", maxRetries: 3 })`,
+    `analytics.track({ userId: "u1", event: "Order Completed" })`,
+    `console.log(await analytics.flush())`,
+    "await analytics.close()"
+  ],
+  stops: [
+    "const analytics = createAnalytics({",
+    `  writeKey: "a-write-key",`,
+    `  host: "http://127.0.0.1:65530",`,
+    "  closeTimeout: 100,",
+    "  closeOnSignals: true",
+    "})",
+    `analytics.track({ userId: "u1", event: "Order Completed" })`,
+    `setTimeout(() => process.kill(process.pid, "SIGTERM"), 200)`,
+    "setInterval(() => {}, 1_000)"
+  ],
+  callbacks: [
+    "const analytics = createAnalytics({",
+    `  writeKey: "a-write-key",`,
+    "  host: process.env.ANALYTICS_HOST,",
+    "  onError: (failure) => failure.messages[0].event.length",
+    "})",
+    `analytics.track({ userId: "u1", event: "" })`,
+    "await analytics.close()"
+  ],
   throws: [
     "const analytics = createAnalytics({",
     `  writeKey: "a-write-key",`,
@@ -133,6 +164,7 @@ const steady = (output: string, host: string, cwd: string): string =>
     .replace(/\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z/g, "2026-01-02T03:04:05.678Z")
     .replace(/in \d+ s \([\d,]+ lines\/s\)/g, "in … s (… lines/s)")
     .replace(/\(\d+ ms\)/g, "(… ms)")
+    .replace(/next attempt in \d+\.\d s/g, "next attempt in 1.9 s")
     .replace(/ +$/gm, "")
 
 const runIn = (cwd: string, host: string) => (command: string) =>

@@ -79,7 +79,9 @@ type Submit<Answer> = (
   service: Analytics.Service,
   type: CallTypes.Type,
   call: unknown,
-  checks: ReadonlyArray<Check>
+  checks: ReadonlyArray<Check>,
+  /** The function that the program has called: the stack of an error begins at its caller. */
+  callee?: (...args: never) => unknown
 ) => Answer
 
 /** Makes a client. Throws an `InvalidSetting` that names a setting that cannot work. */
@@ -127,14 +129,14 @@ export const createInside = (outer: Layer.Layer<never>, settings: AnySettings): 
   const analytics = Context.get(services, Analytics.Analytics)
   const submitter = AttachedSubmitter.of(analytics) as Submitter.Submitter
 
-  const submitNow: Submit<boolean> = (_service, type, call, checks) => {
+  const submitNow: Submit<boolean> = (_service, type, call, checks, callee = submitNow) => {
     const callContext = CallStorage.current()
     const isNested = callContext.isCallback === true || Notifier.isNested(services)
     const submission = submitter.submitUnsafe(type, call, callContext, isNested, checks)
     if (submission === undefined) return true
     if (submission.notification !== undefined) Effect.runForkWith(services)(submission.notification)
     if (submission.error !== undefined && strict) {
-      Error.captureStackTrace?.(submission.error, submitNow)
+      Error.captureStackTrace?.(submission.error, callee)
       throw submission.error
     }
     return submission.error === undefined
@@ -154,7 +156,10 @@ export const createInside = (outer: Layer.Layer<never>, settings: AnySettings): 
   }
 
   const submit: Submit<unknown> = isAsync ? submitLater : submitNow
-  const calls = Call.byType((type) => (call: unknown) => submit(analytics, type, call, submitter.checks))
+  const calls = Call.byType((type) => {
+    const make = (call: unknown): unknown => submit(analytics, type, call, submitter.checks, make)
+    return make
+  })
 
   const run = Effect.runPromiseWith(services)
   const inside =

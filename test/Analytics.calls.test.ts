@@ -3,6 +3,7 @@ import { assert, describe, expectTypeOf, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
+import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/testing/TestClock"
@@ -12,7 +13,7 @@ import * as Call from "../src/Call.ts"
 import * as Enrichment from "../src/Enrichment.ts"
 import * as TrackingPlan from "../src/TrackingPlan.ts"
 import { invalidSettingOf, reasonOf } from "./errors.ts"
-import { breathe, type Line, layerLog, trackMany } from "./support.ts"
+import { breathe, type Line, layerLog, peer, trackMany } from "./support.ts"
 
 const messages = Effect.flatMap(AnalyticsTest.Sent, (sent) => sent.messages)
 
@@ -253,6 +254,21 @@ describe("an outage", () => {
       assert.match(recovery?.text ?? "", /^delivering again, after \d+\.\d s$/)
       assert.deepStrictEqual(others, [])
     }).pipe(Effect.provide(Layer.provideMerge(AnalyticsTest.layer(), layerLog(lines))))
+  )
+
+  it.effect("under TestClock is told at once: a test over a real network waits for a clock that stands still", () =>
+    Effect.gen(function* () {
+      lines.length = 0
+      const { host } = yield* Effect.scoped(peer())
+      const client = Analytics.layerFetch({ writeKey: Redacted.make("test-write-key"), host, closeTimeout: 0 })
+      const waits = Effect.gen(function* () {
+        yield* trackMany(1, 1)
+        yield* Effect.repeat(breathe, { until: () => warnings().length > 0 })
+      })
+      yield* Effect.provide(waits, Layer.provide(client, layerLog(lines)), { local: true })
+      assert.match(warnings()[0]?.text ?? "", /^the request failed, and the next attempt waits for TestClock: /)
+      assert.deepInclude(warnings()[0]?.annotations, { destination: `${host}/v1/batch`, detail: "ECONNREFUSED" })
+    })
   )
 
   it.effect("so is a rate limit that lasts for 30 seconds", () =>

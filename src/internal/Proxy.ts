@@ -26,8 +26,14 @@ export const proxyFor = (url: URL): string | undefined => {
 /** Whether a value is the URL of a proxy. */
 export const isProxy = (value: string): boolean => URL.canParse(value) && /^https?:$/.test(new URL(value).protocol)
 
+let used = false
+/** Remembers that the program itself has told `fetch` to use the proxy. */
+export const setUsed = (): void => {
+  used = true
+}
+
 /** Whether Node's `fetch` was told to use the proxy of the environment. */
-export const isUsed = (): boolean => variable("NODE_USE_ENV_PROXY") === "1"
+export const isUsed = (): boolean => used || variable("NODE_USE_ENV_PROXY") === "1"
 
 /** For an address that was not reached: that there is a proxy for it, which is not used. */
 export const hintFor = (url: URL): string | undefined => {

@@ -18,9 +18,11 @@ export interface Log {
   readonly error: (message: string) => void
 }
 
+/** The target of a client that was given none. */
+export const standard: Log = console
+
 /** The logger of a client: log lines go to this target, or to the console. */
 export const logTo = (logger: Log | undefined): Layer.Layer<never> => {
-  const standard: Log = console
   const target = logger ?? standard
   let hasThrown = false
   const write = Logger.make<unknown, void>(({ fiber, logLevel, message }) => {

@@ -11,7 +11,7 @@ import type * as Outbox from "../Outbox.ts"
 import { fromVariables, invalid, optionalFunction, Settings as Schema, slipsIn, variableOf } from "../Settings.ts"
 import type * as TrackingPlan from "../TrackingPlan.ts"
 import type * as Transport from "../Transport.ts"
-import type { Log } from "./Log.ts"
+import { type Log, standard } from "./Log.ts"
 import type { Failure, Outcome } from "./Outcome.ts"
 import type { PlanSettings } from "./Plan.ts"
 
@@ -176,9 +176,8 @@ export const ofVariable = (error: unknown): unknown =>
 export const fromEnvironment = (): AnySettings => {
   const { process } = globalThis as { readonly process?: { readonly env?: Readonly<Record<string, string>> } }
   const environment = process?.env ?? {}
-  // There is no client yet that could log.
   // @effect-diagnostics-next-line globalConsole:off
-  for (const slip of slipsIn((name) => name in environment)) console.warn(`effect-analytics: ${slip}`)
+  for (const slip of slipsIn((name) => name in environment)) standard.warn(`effect-analytics: ${slip}`)
   const writeKey = environment[variableOf("writeKey")]
   if (writeKey === undefined) return invalid(variableOf("writeKey"), "is not set, and no settings are given")
   return { ...fromVariables(environment), writeKey }

@@ -22,8 +22,7 @@ export const use: Effect.Effect<void, CommandError> = Effect.gen(function* () {
   yield* Effect.try({
     try: () => {
       Http.setGlobalProxyFromEnv()
-      // What else asks in this process is told that the proxy is used.
-      process.env.NODE_USE_ENV_PROXY = "1"
+      EnvironmentProxy.setUsed()
     },
     catch: () => usage("the proxy of the environment can't be used", "See the variables HTTPS_PROXY and HTTP_PROXY")
   })
