@@ -4,12 +4,13 @@
  */
 import assert from "node:assert/strict"
 import { execFileSync, spawnSync } from "node:child_process"
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs"
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join, resolve } from "node:path"
 import { fileURLToPath } from "node:url"
 import { gzipSync } from "node:zlib"
 import { buildSync } from "esbuild"
+import { tarballIn } from "./tarball.ts"
 
 const root = fileURLToPath(new URL("..", import.meta.url))
 const bin = (name) => join(root, "node_modules", ".bin", name)
@@ -161,6 +162,11 @@ const checkPlain = (cwd, tarball) => {
   const mebibytes = sizeOf(folder) / 2 ** 20
   assert.ok(mebibytes <= 2.25, `the package is ${mebibytes.toFixed(2)} MiB, and may be 2.25`)
   assert.match(readFileSync(join(folder, "dist/bundled/licenses.txt"), "utf8"), /^effect .*MIT/m)
+  for (const page of ["AGENTS.md", "llms.txt"]) {
+    for (const [, target] of readFileSync(join(folder, page), "utf8").matchAll(/\]\(([^)]+)\)/g)) {
+      assert.ok(existsSync(join(folder, target)), `${page} leads to ${target}, which is not in the package`)
+    }
+  }
   for (const file of readdirSync(join(folder, "dist"), { recursive: true }).filter((name) =>
     /\.(c?js|ts|cts)$/.test(name)
   )) {
@@ -349,11 +355,7 @@ const checkCommandLine = (cwd, tarball) => {
 
 const temp = mkdtempSync(join(tmpdir(), "effect-analytics-package-"))
 try {
-  npm(root, "pack", "--pack-destination", temp)
-  const tarball = join(
-    temp,
-    readdirSync(temp).find((file) => file.endsWith(".tgz"))
-  )
+  const tarball = tarballIn(temp)
   execFileSync(bin("publint"), ["run", tarball, "--strict"], { cwd: root, stdio: ["ignore", "inherit", "inherit"] })
 
   checkPlain(join(temp, "plain"), tarball)

@@ -60,7 +60,9 @@ export const compose =
 export interface Switch {
   /** Keeps every message while it is on, and drops every one while it is off. It begins on. */
   readonly transform: Transform
+  /** Messages are kept again. */
   readonly on: () => void
+  /** Messages are dropped from now on. */
   readonly off: () => void
 }
 

@@ -681,7 +681,7 @@ describe("compat: plugins", () => {
 
   it("integrations switch destinations off, by each of their names; All does not switch off the client itself", async () => {
     const seen = await same(async ({ make, peer }) => {
-      const analytics = make()
+      const analytics = make({ flushInterval: 500 })
       const seen: Array<unknown> = []
       const note = (name: string, alternativeNames: Array<string> = []): Plugin => ({
         ...plugin("destination", name, (ctx) => {

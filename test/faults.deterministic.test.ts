@@ -61,7 +61,7 @@ const account = Effect.gen(function* () {
   return { delivered, dropped, pending, rejected }
 })
 
-describe("an outage of 24 hours", () => {
+describe("an outage of hours", () => {
   it.effect.each([
     { maxInFlight: 3, luck: 0.5, perHour: 600 },
     // Chance at its worst: no wait at all between two attempts.
@@ -70,15 +70,15 @@ describe("an outage of 24 hours", () => {
     Effect.gen(function* () {
       const sent = yield* AnalyticsTest.Sent
       yield* sent.respond(...again(20_000, 503))
-      yield* trackFor(24)
+      yield* trackFor(8)
       const counts = yield* requestsPerHour
-      assert.isAtLeast(counts.length, 24)
+      assert.isAtLeast(counts.length, 8)
       assert.isTrue(
-        counts.slice(0, 24).every((count) => count >= 1 && count <= perHour),
+        counts.slice(0, 8).every((count) => count >= 1 && count <= perHour),
         JSON.stringify(counts)
       )
       const { delivered, dropped, pending } = yield* account
-      assert.deepStrictEqual([delivered, dropped + pending], [0, 24 * 60])
+      assert.deepStrictEqual([delivered, dropped + pending], [0, 8 * 60])
       assert.isTrue((yield* losses).every(([reason]) => reason === "retries-exhausted"))
     }).pipe(Effect.provide(AnalyticsTest.layer({ maxInFlight }).pipe(Layer.provide(chance(luck)))))
   )

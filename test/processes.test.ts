@@ -2,6 +2,8 @@
 import { type ChildProcess, fork, type Serializable } from "node:child_process"
 import * as Http from "node:http"
 import * as Net from "node:net"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { assert, describe, it } from "@effect/vitest"
 import { FaultSink } from "./FaultSink.ts"
@@ -35,7 +37,7 @@ class Program implements AsyncDisposable {
   ) {
     this.child = fork(fileURLToPath(new URL(`programs/${name}.ts`, import.meta.url)), args.map(String), {
       stdio: ["ignore", "pipe", "pipe", "ipc"],
-      env: { PATH: process.env.PATH, ...env },
+      env: { PATH: process.env.PATH, NODE_COMPILE_CACHE: join(tmpdir(), "effect-analytics-test-cache"), ...env },
       execArgv: [...node]
     })
     this.child.stdout?.setEncoding("utf8").on("data", (text: string) => {

@@ -1,5 +1,7 @@
 /** Runs the programs of `test/programs`, each in a process of its own. */
 import { execFile } from "node:child_process"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 import * as Effect from "effect/Effect"
 
@@ -22,7 +24,11 @@ export const runWith = (flags: ReadonlyArray<string>, name: string, ...args: Rea
     const child = execFile(
       process.execPath,
       [...flags, program, ...args.map(String)],
-      { timeout: patience, killSignal: "SIGKILL", env: { PATH: process.env.PATH } },
+      {
+        timeout: patience,
+        killSignal: "SIGKILL",
+        env: { PATH: process.env.PATH, NODE_COMPILE_CACHE: join(tmpdir(), "effect-analytics-test-cache") }
+      },
       (error, stdout, stderr) => {
         const code = error === null ? 0 : typeof error.code === "number" ? error.code : -1
         resume(Effect.succeed({ code, stdout, stderr }))

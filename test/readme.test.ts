@@ -64,7 +64,7 @@ const linesOf = (stdout: string) => stdout.split("\n").filter((line) => line !==
 const isTest = (code: string) => /from "(@effect\/)?vitest"/.test(code)
 const sends = (code: string) => /YOUR_WRITE_KEY|layerFromConfig/.test(code)
 
-const programs = ["README.md", "docs/plain.md", "docs/effect.md", "docs/calls.md"].flatMap(programsOf)
+const programs = ["README.md", "AGENTS.md", "docs/plain.md", "docs/effect.md", "docs/calls.md"].flatMap(programsOf)
 
 describe("the programs", () => {
   const received: Array<Message.Wire> = []
@@ -257,9 +257,13 @@ describe("the tests that docs/reliability.md names", () => {
 })
 
 describe("the links", () => {
-  const pages = ["README.md", "CHANGELOG.md", ...readdirSync(path("docs")).map((name) => `docs/${name}`)].filter(
-    (page) => page.endsWith(".md")
-  )
+  const pages = [
+    "README.md",
+    "CHANGELOG.md",
+    "AGENTS.md",
+    "llms.txt",
+    ...readdirSync(path("docs")).map((name) => `docs/${name}`)
+  ].filter((page) => page.endsWith(".md"))
   /** The anchor of a heading. */
   const slugOf = (heading: string) =>
     heading

@@ -9,6 +9,7 @@ import { execFile, execFileSync, spawn } from "node:child_process"
 import { copyFileSync, cpSync, existsSync, mkdirSync, readFileSync, rmSync } from "node:fs"
 import * as path from "node:path"
 import { promisify } from "node:util"
+import { tarballIn } from "../../.ci/tarball.ts"
 import * as Peer from "../runtimes/peer.ts"
 
 const here = import.meta.dirname
@@ -198,10 +199,7 @@ try {
   install()
   rmSync(work, { recursive: true, force: true })
   mkdirSync(work)
-  const tarball = path.join(
-    work,
-    npm(root, "pack", "--silent", "--pack-destination", work).trim().split("\n").at(-1) ?? ""
-  )
+  const tarball = tarballIn(work)
   console.log("| project | events that arrived | seconds |\n| --- | --- | ---: |")
   const names = process.argv.slice(2)
   for (const project of projects.filter(({ name }) => names.length === 0 || names.includes(name))) {

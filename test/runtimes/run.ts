@@ -10,6 +10,7 @@ import { copyFileSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileS
 import { tmpdir } from "node:os"
 import * as path from "node:path"
 import * as esbuild from "esbuild"
+import { tarballIn } from "../../.ci/tarball.ts"
 import { type Host, hosts, packages } from "./hosts.ts"
 import * as Peer from "./peer.ts"
 
@@ -43,11 +44,10 @@ const install = () => {
 /** The programs, beside the library installed from its tarball; bundled where a runtime knows no `node_modules`. */
 const build = async (app: string, peer: string) => {
   writeFileSync(path.join(app, "package.json"), `{ "private": true, "type": "module" }`)
-  const tarball = npm(root, "pack", "--silent", "--pack-destination", app).trim().split("\n").at(-1) ?? ""
   const effect: { readonly version: string } = JSON.parse(
     readFileSync(path.join(root, "node_modules", "effect", "package.json"), "utf8")
   )
-  npm(app, "install", "--prefer-offline", "--ignore-scripts", path.join(app, tarball), `effect@${effect.version}`)
+  npm(app, "install", "--prefer-offline", "--ignore-scripts", tarballIn(app), `effect@${effect.version}`)
   const options = { bundle: true, format: "esm", target: "es2022", logLevel: "error", allowOverwrite: true } as const
   const entryPoints = {
     ...Object.fromEntries(["server", "ends", "worker", "page"].map((name) => [name, path.join(here, `${name}.ts`)])),
