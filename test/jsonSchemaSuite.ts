@@ -1,11 +1,10 @@
 /**
- * The official JSON Schema Test Suite, run through the check of plans from JSON.
+ * The official JSON Schema Test Suite, run through the check of plans from JSON: its required tests of draft-07 and 2020-12, of
+ * August 2026, with their licence in `test/fixtures`.
  *
- * `node test/jsonSchemaSuite.ts <checkout of json-schema-org/JSON-Schema-Test-Suite>` prints what is right, wrong and refused
- * of the required tests of draft-07 and 2020-12.
+ * `node test/jsonSchemaSuite.ts` prints what is right, wrong and refused.
  */
-import * as fs from "node:fs"
-import * as path from "node:path"
+import { readFileSync } from "node:fs"
 import * as Schema from "effect/Schema"
 import * as PlanJson from "../src/TrackingPlan/json.ts"
 
@@ -30,14 +29,11 @@ export const drafts = {
 /** A test whose schema is told by another document which keywords count needs that document. */
 const needsMetaschema = ({ schema }: Group): boolean => /localhost:1234/.test(JSON.stringify(schema))
 
-export const runSuite = (suite: string, draft: keyof typeof drafts): Figures => {
-  const folder = path.join(suite, "tests", draft)
-  const files = fs.readdirSync(folder).filter((file) => file.endsWith(".json"))
-  const groups = files.flatMap((file) =>
-    (JSON.parse(fs.readFileSync(path.join(folder, file), "utf8")) as ReadonlyArray<Group>).map(
-      (group) => [file, group] as const
-    )
-  )
+const suite: { readonly [Draft in keyof typeof drafts]: { readonly [file: string]: ReadonlyArray<Group> } } =
+  JSON.parse(readFileSync(new URL("fixtures/jsonSchemaSuite.json", import.meta.url), "utf8"))
+
+export const runSuite = (draft: keyof typeof drafts): Figures => {
+  const groups = Object.entries(suite[draft]).flatMap(([file, groups]) => groups.map((group) => [file, group] as const))
   let right = 0
   const [wrong, refused] = [[] as Array<string>, [] as Array<readonly [string, number]>]
   for (const [file, group] of groups) {
@@ -59,7 +55,7 @@ export const runSuite = (suite: string, draft: keyof typeof drafts): Figures => 
 
 if (process.argv[1] === import.meta.filename) {
   for (const draft of Object.keys(drafts) as Array<keyof typeof drafts>) {
-    const { refused, right, wrong } = runSuite(process.argv[2] ?? "", draft)
+    const { refused, right, wrong } = runSuite(draft)
     const count = refused.reduce((sum, [, tests]) => sum + tests, 0)
     process.stdout.write(`${draft}: ${right} right, ${wrong.length} wrong, ${count} refused\n`)
     for (const name of wrong) process.stdout.write(`  wrong: ${name}\n`)
