@@ -153,7 +153,7 @@ export const flush: Effect.Effect<Summary, never, Analytics> = Effect.flatMap(An
 const within = (way: "flush" | "close", timeout: Settings.DurationInput): Effect.Effect<Summary, never, Analytics> =>
   Effect.flatMap(Analytics, (analytics) =>
     Effect.flatMap(
-      Effect.sync(() => Settings.millis("timeout", timeout, 0)),
+      Effect.sync(() => Settings.timeoutMillis(timeout)),
       (millis) => AttachedSubmitter.of(analytics)?.[way](millis) ?? analytics[way]
     )
   )

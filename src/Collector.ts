@@ -21,6 +21,7 @@ import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Layer from "effect/Layer"
 import * as PubSub from "effect/PubSub"
 import * as Redacted from "effect/Redacted"
+import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { Answer } from "./Collector/Answer.ts"
@@ -106,6 +107,12 @@ export interface Options {
 
 const defaults = { port: 0, maxMessages: 10_000, maxBytes: 64 * 1024 * 1024 } as const
 
+const Numbers = /* @__PURE__ */ Schema.Struct({
+  port: Schema.optional(Settings.wholeNumber(0, 65_535)),
+  maxMessages: Schema.optional(Settings.wholeNumber(1, 1_000_000)),
+  maxBytes: Schema.optional(Settings.wholeNumber(1, 4 * 1024 ** 3))
+})
+
 const loopback = /^(localhost|127(\.\d{1,3}){3}|::1)$/
 
 /** @internal The options with their defaults. */
@@ -135,10 +142,8 @@ export const check = (options: Options): Effect.Effect<Checked> =>
       }
       return {
         host,
-        port: Settings.integer("port", options.port, 0, 65_535, defaults),
+        ...Settings.read(Numbers, options, defaults),
         token: options.token ?? Redacted.make(randomBytes(24).toString("base64url")),
-        maxMessages: Settings.integer("maxMessages", options.maxMessages, 1, 1_000_000, defaults),
-        maxBytes: Settings.integer("maxBytes", options.maxBytes, 1, 4 * 1024 ** 3, defaults),
         options
       }
     })

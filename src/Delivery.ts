@@ -83,7 +83,7 @@ export interface Delivery {
 export const make = Effect.fnUntraced(function* (
   options: DeliveryOptions = {}
 ): Effect.fn.Return<Delivery, never, Outbox.Outbox | Transport.Transport | Scope.Scope> {
-  const { batchSize, maxInFlight, maxRetries, ...times } = yield* Settings.decode(Settings.Delivery, options)
+  const { batchSize, maxInFlight, maxRetries, ...times } = Settings.read(Settings.Delivery, options)
   const flushInterval = Settings.toMillis(times.flushInterval)
   const closeTimeout = Settings.toMillis(times.closeTimeout)
   const outbox = yield* Outbox.Outbox

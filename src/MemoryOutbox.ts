@@ -37,7 +37,7 @@ interface Barrier {
 export const make = Effect.fnUntraced(function* (
   options: Outbox.Options = {}
 ): Effect.fn.Return<Outbox.Outbox["Service"], never, Scope.Scope> {
-  const { maxQueueBytes, maxQueueSize, overflow } = yield* Settings.decode(Settings.Queue, options)
+  const { maxQueueBytes, maxQueueSize, overflow } = Settings.read(Settings.Queue, options)
   const { close: closeNotifier, notify, notifyUnsafe, onEnd } = yield* Notifier.make
   const queue = yield* Queue.bounded<Message, Cause.Done>(maxQueueSize)
   /** Taken and not settled, each with its ticket: the number of messages that left the queue before it. */

@@ -13,7 +13,6 @@ import type * as Redacted from "effect/Redacted"
 import type { Closed, DeliveryError, OutboxFull, OutboxUnavailable, QueueFull } from "./AnalyticsError.ts"
 import type { Message } from "./Message.ts"
 import type * as Outcome from "./Outcome.ts"
-import * as Settings from "./Settings.ts"
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Service interface
@@ -143,10 +142,6 @@ interface OutboxOptions {
 
 // Editors show the name of the declaration, in which `Options` would say little.
 export type { OutboxOptions as Options }
-
-/** What `overflow` is set to, or is when it is left out. */
-export const overflow = (options: OutboxOptions): Overflow =>
-  Settings.oneOf("overflow", options.overflow, Settings.defaults.overflow, ["refuse", "drop-oldest", "wait"])
 
 /** An outbox for `createAnalytics` whose messages survive the process: see `SqlOutbox.sqlite`. */
 export interface DurableSetting {

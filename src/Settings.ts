@@ -55,11 +55,16 @@ export const durableDefaults = {
   maxQueueSize: 1_000_000,
   maxQueueBytes: 1024 * 1024 * 1024,
   maxFileBytes: 2 * 1024 * 1024 * 1024,
+  synchronous: "full",
+  overflow: "refuse",
+  maxInFlight: 1,
+  role: "both",
+  adoptDestination: false,
+  fallback: "none",
   table: "analytics_outbox",
   lease: 10_000,
   pollInterval: 1_000,
   commitTimeout: 5_000,
-  maxAge: Number.POSITIVE_INFINITY,
   maxDead: 10_000,
   maxDeadAge: 30 * 24 * 3_600_000
 } as const
@@ -89,33 +94,31 @@ export const regionOf = ({ origin }: URL): Region | undefined =>
 // Schema
 // ---------------------------------------------------------------------------------------------------------------------
 
-/** The words for what settings take, in every error the same. */
-const expected = {
-  wholeNumber: (minimum: number, maximum: number) => `a whole number from ${minimum} to ${maximum}`,
-  lengthOfTime: (minimum: number) =>
-    `a length of time of at least ${minimum} ms: milliseconds or a string such as "10 seconds"`,
-  oneOf: (words: ReadonlyArray<string>) => `one of ${words.map((word) => `"${word}"`).join(", ")}`,
-  flag: "true or false"
-}
-
-const wholeNumber = (minimum: number, maximum: number = Number.MAX_SAFE_INTEGER) =>
+/** A whole number within bounds. */
+export const wholeNumber = (minimum: number, maximum: number = Number.MAX_SAFE_INTEGER) =>
   Schema.Int.check(Schema.isBetween({ minimum, maximum })).annotate({
-    expected: expected.wholeNumber(minimum, maximum)
+    expected: `a whole number from ${minimum} to ${maximum}`
   })
 
-const lengthOfTime = (minimum: number) =>
+/** A length of time of so many milliseconds, or more. */
+export const lengthOfTime = (minimum: number) =>
   (
     Schema.Union([Schema.String, Schema.Number, Schema.Duration]) as unknown as Schema.Codec<
       number | `${number} ${Duration.Unit}` | Duration.Duration
     >
   )
     .check(Schema.makeFilter((given) => toMillis(given) >= minimum))
-    .annotate({ expected: expected.lengthOfTime(minimum) })
+    .annotate({
+      expected: `a length of time of at least ${minimum} ms: milliseconds or a string such as "10 seconds"`
+    })
 
-const oneOfWords = <const Words extends ReadonlyArray<string>>(words: Words) =>
-  Schema.Literals(words).annotate({ expected: expected.oneOf(words) })
+/** One of a few words. */
+export const oneOf = <const Words extends ReadonlyArray<string>>(words: Words) =>
+  Schema.Literals(words).annotate({ expected: `one of ${words.map((word) => `"${word}"`).join(", ")}` })
 
-const Flag = Schema.Boolean.annotate({ expected: expected.flag })
+/** A switch. */
+export const Flag = /* @__PURE__ */ Schema.Boolean.annotate({ expected: "true or false" })
+
 const Text = Schema.String.annotate({ expected: "a string" })
 
 /** The headers that the transport sets itself. */
@@ -135,7 +138,7 @@ const isFurtherHeader = ([name, value]: readonly [string, string]): boolean =>
 export const Transport = Schema.Struct({
   host: Schema.optional(Text),
   path: Schema.optional(Text),
-  region: Schema.optional(oneOfWords(["us", "eu"])),
+  region: Schema.optional(oneOf(["us", "eu"])),
   allowInsecureHost: Schema.optional(Flag),
   requestTimeout: Schema.optional(lengthOfTime(1)),
   gzip: Schema.optional(Flag),
@@ -150,7 +153,7 @@ export const Transport = Schema.Struct({
 export const Queue = Schema.Struct({
   maxQueueSize: Schema.optional(wholeNumber(1)),
   maxQueueBytes: Schema.optional(wholeNumber(limits.messageBytes)),
-  overflow: Schema.optional(oneOfWords(["refuse", "drop-oldest", "wait"]))
+  overflow: Schema.optional(oneOf(["refuse", "drop-oldest", "wait"]))
 })
 
 /** The settings of the delivery. */
@@ -164,6 +167,9 @@ export const Delivery = Schema.Struct({
   closeTimeout: Schema.optional(lengthOfTime(0))
 })
 
+/** The deadline of a flush or a close. */
+const Deadline = /* @__PURE__ */ Schema.Struct({ timeout: lengthOfTime(0) })
+
 /** All settings of a client that are data. */
 export const Settings = Schema.Struct({ ...Transport.fields, ...Queue.fields, ...Delivery.fields })
 
@@ -176,33 +182,34 @@ export const toMillis = (given: DurationInput): number => {
   return Number.isFinite(millis) ? millis : Number.NaN
 }
 
-type Defaults = typeof defaults
 /** Settings with the defaults filled in. */
-type Complete<S> = { readonly [Name in keyof S]-?: Name extends keyof Defaults ? Exclude<S[Name], undefined> : S[Name] }
+type Complete<S, Defaults> = {
+  readonly [Name in keyof S]-?: Name extends keyof Defaults ? Exclude<S[Name], undefined> : S[Name]
+}
 
-/** Reads the settings of a Schema from options that may have others, and fills in the defaults. */
-export const decode = <S extends Schema.Struct.Fields>(
+/**
+ * Reads the settings of a Schema from options that may have others, and fills in the defaults. Throws an `InvalidSetting` that
+ * names the first that cannot work.
+ */
+export const read = <S extends Schema.Struct.Fields, Defaults extends object = typeof defaults>(
   schema: Schema.Struct<S>,
-  options: object
-): Effect.Effect<Complete<Schema.Struct<S>["Type"]>> =>
-  Effect.suspend(() => {
-    const given = Object.fromEntries(
-      Object.keys(schema.fields).map((name) => [name, (options as Record<string, unknown>)[name]])
-    )
-    const decoded = SchemaParser.decodeUnknownResult(schema as unknown as Schema.Codec<object>)(given)
-    if (Result.isFailure(decoded)) {
-      const { path, value, ...problem } = firstProblem(decoded.failure, given)
-      return Effect.die(
-        new InvalidSetting({
-          setting: String(path[0]),
-          problem: `must be ${problem.expected}; it is ${typeOf(value)}`
-        })
-      )
-    }
-    const complete = { ...given }
-    for (const name in complete) complete[name] ??= (defaults as Record<string, unknown>)[name]
-    return Effect.succeed(complete as Complete<Schema.Struct<S>["Type"]>)
-  })
+  options: object,
+  known: Defaults = defaults as unknown as Defaults
+): Complete<Schema.Struct<S>["Type"], Defaults> => {
+  const given = Object.fromEntries(
+    Object.keys(schema.fields).map((name) => [name, (options as Record<string, unknown>)[name]])
+  )
+  const decoded = SchemaParser.decodeUnknownResult(schema as unknown as Schema.Codec<object>)(given)
+  if (Result.isFailure(decoded)) {
+    const { expected, path, value } = firstProblem(decoded.failure, given)
+    return invalid(String(path[0]), `must be ${expected}; it is ${typeOf(value)}`)
+  }
+  for (const name in given) given[name] ??= (known as Record<string, unknown>)[name]
+  return given as Complete<Schema.Struct<S>["Type"], Defaults>
+}
+
+/** A deadline in milliseconds. */
+export const timeoutMillis = (timeout: DurationInput): number => toMillis(read(Deadline, { timeout }).timeout)
 
 /** The name of a setting in the environment: `ANALYTICS_BATCH_SIZE`. */
 export const variableOf = (setting: string): string =>
@@ -306,38 +313,6 @@ export const invalid = (setting: string, problem: string): never => {
   throw new InvalidSetting({ setting, problem })
 }
 
-/** The settings that are numbers when they are left out. */
-type Numbers<D> = { [Name in keyof D]: D[Name] extends number ? Name : never }[keyof D] & string
-
-/** A whole number within bounds. */
-export const integer = <Known = typeof defaults>(
-  setting: Numbers<Known>,
-  value: number | undefined,
-  min: number,
-  max: number = Number.MAX_SAFE_INTEGER,
-  known: Known = defaults as Known
-): number => {
-  const given: unknown = value ?? known[setting]
-  return Number.isInteger(given) && (given as number) >= min && (given as number) <= max
-    ? (given as number)
-    : invalid(setting, `must be ${expected.wholeNumber(min, max)}`)
-}
-
-/** A length of time, as milliseconds. */
-export const millis = <Known = typeof defaults & { readonly timeout: number }>(
-  setting: Numbers<Known>,
-  value: DurationInput | undefined,
-  min: number,
-  known: Known = defaults as Known
-): number => {
-  const time = toMillis(value ?? (known[setting] as DurationInput | undefined) ?? Number.NaN)
-  return time >= min ? time : invalid(setting, `must be ${expected.lengthOfTime(min)}`)
-}
-
-/** A switch. */
-export const flag = (setting: string, value: boolean | undefined): boolean =>
-  value === undefined || typeof value === "boolean" ? value === true : invalid(setting, `must be ${expected.flag}`)
-
 /** The names of destinations: at least one, none twice. */
 export const names = (given: ReadonlyArray<string>): ReadonlyArray<string> => {
   const isName = (name: unknown) => typeof name === "string" && /\S/.test(name) && name !== "All"
@@ -349,15 +324,6 @@ export const names = (given: ReadonlyArray<string>): ReadonlyArray<string> => {
 /** A function, if there is one. */
 export const optionalFunction = <F>(setting: string, value: F | undefined): F | undefined =>
   value === undefined || typeof value === "function" ? value : invalid(setting, "must be a function")
-
-/** One of a few words. */
-export const oneOf = <const Word extends string>(
-  setting: string,
-  value: Word | undefined,
-  fallback: NoInfer<Word>,
-  words: ReadonlyArray<Word>
-): Word =>
-  words.includes(value ?? fallback) ? (value ?? fallback) : invalid(setting, `must be ${expected.oneOf(words)}`)
 
 /** The value of a `Redacted`. Each copy of effect keeps the values of its own. */
 export const secret = <A>(setting: string, redacted: Redacted.Redacted<A>): A => {

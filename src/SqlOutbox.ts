@@ -13,6 +13,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import type * as Redacted from "effect/Redacted"
+import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as SqlClient from "effect/sql/SqlClient"
@@ -102,43 +103,50 @@ export interface SqliteOptions extends CommonOptions {
 
 type Role = SqlOutboxService.Settings["role"]
 
-const settings = (options: Options & CommonOptions, role: Role) =>
-  Effect.sync(() => {
-    const known = Settings.durableDefaults
-    const { maxAge } = options
-    const table = options.table ?? known.table
-    if (typeof table !== "string" || !/^[a-z_][a-z0-9_]{0,39}$/.test(table)) {
-      return Settings.invalid("table", "must be lower-case letters, digits and underscores, 40 at most")
-    }
-    return {
-      role: Settings.oneOf("role", role, "both", ["both", "writer", "relay"]),
-      table,
-      maxQueueSize: Settings.integer("maxQueueSize", options.maxQueueSize, 1, undefined, known),
-      maxQueueBytes: Settings.integer(
-        "maxQueueBytes",
-        options.maxQueueBytes,
-        Settings.limits.messageBytes,
-        undefined,
-        known
-      ),
-      overflow: Outbox.overflow(options),
-      adoptDestination: Settings.flag("adoptDestination", options.adoptDestination),
-      maxInFlight: Settings.integer("maxInFlight", options.maxInFlight, 1, 1_000),
-      lease: Settings.millis("lease", options.lease, 100, known),
-      pollInterval: Settings.millis("pollInterval", options.pollInterval, 1, known),
-      timeout: Settings.millis("commitTimeout", options.commitTimeout, 1, known),
-      maxAge: maxAge === undefined ? known.maxAge : Settings.millis("maxAge", maxAge, 1, known),
-      maxDead: Settings.integer("maxDead", options.maxDead, 0, undefined, known),
-      maxDeadAge: Settings.millis("maxDeadAge", options.maxDeadAge, 0, known),
-      // A writer would never deliver what waits in memory, and a relay would get nothing.
-      fallback: Settings.oneOf(
-        "fallback",
-        options.fallback ?? "none",
-        "none",
-        role === "both" ? ["none", "memory"] : ["none"]
-      )
-    }
-  })
+const optionalTime = (minimum: number) => Schema.optional(Settings.lengthOfTime(minimum))
+
+const Durable = /* @__PURE__ */ Schema.Struct({
+  ...Settings.Queue.fields,
+  maxInFlight: Settings.Delivery.fields.maxInFlight,
+  role: Schema.optional(Settings.oneOf(["both", "writer", "relay"])),
+  table: Schema.optional(
+    Schema.String.check(Schema.isPattern(/^[a-z_][a-z0-9_]{0,39}$/)).annotate({
+      expected: "lower-case letters, digits and underscores, 40 at most"
+    })
+  ),
+  adoptDestination: Schema.optional(Settings.Flag),
+  lease: optionalTime(100),
+  pollInterval: optionalTime(1),
+  commitTimeout: optionalTime(1),
+  maxAge: optionalTime(1),
+  maxDead: Schema.optional(Settings.wholeNumber(0)),
+  maxDeadAge: optionalTime(0),
+  fallback: Schema.optional(Settings.oneOf(["none", "memory"]))
+})
+
+const File = /* @__PURE__ */ Schema.Struct({
+  synchronous: Schema.optional(Settings.oneOf(["full", "normal"])),
+  maxFileBytes: Schema.optional(Settings.wholeNumber(1024 * 1024))
+})
+
+const settings = (options: Options & CommonOptions, role: Role) => {
+  const { commitTimeout, lease, maxAge, maxDeadAge, pollInterval, ...read } = Settings.read(
+    Durable,
+    { ...options, role },
+    Settings.durableDefaults
+  )
+  if (read.fallback === "memory" && read.role !== "both") {
+    return Settings.invalid("fallback", "is for a process that writes and delivers: a writer would never deliver it")
+  }
+  return {
+    ...read,
+    lease: Settings.toMillis(lease),
+    pollInterval: Settings.toMillis(pollInterval),
+    timeout: Settings.toMillis(commitTimeout),
+    maxAge: maxAge === undefined ? Number.POSITIVE_INFINITY : Settings.toMillis(maxAge),
+    maxDeadAge: Settings.toMillis(maxDeadAge)
+  }
+}
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Constructor
@@ -153,7 +161,7 @@ const make = Effect.fnUntraced(function* (
   role: Role,
   source: (table: string) => Effect.Effect<Database.DatabaseSource, OpenError, Scope.Scope>
 ): Effect.fn.Return<Services, OpenError, Scope.Scope> {
-  const read = yield* settings(options, role)
+  const read = settings(options, role)
   const open = Effect.gen(function* () {
     const database = yield* Database.make(yield* source(read.table), read)
     const service = yield* SqlOutboxService.make(database, read)
@@ -189,15 +197,11 @@ const sourceOfFile = Effect.fnUntraced(function* (
   options: SqliteOptions,
   startsAtOnce: boolean
 ): Effect.fn.Return<Database.DatabaseSource, never, Scope.Scope> {
-  return yield* DatabaseSources.ofFile({ ...(yield* Effect.sync(() => fileSettings(options))), startsAtOnce })
+  return yield* DatabaseSources.ofFile({ ...fileSettings(options), startsAtOnce })
 })
 
-const fileSettings = ({
-  directory,
-  file,
-  maxFileBytes,
-  synchronous
-}: SqliteOptions): Omit<SqliteFile.Settings, "startsAtOnce"> => {
+const fileSettings = (options: SqliteOptions): Omit<SqliteFile.Settings, "startsAtOnce"> => {
+  const { directory, file } = options
   if ((directory === undefined) === (file === undefined)) {
     return Settings.invalid("directory", "must be given, or file: one of the two")
   }
@@ -205,11 +209,9 @@ const fileSettings = ({
   if (typeof path !== "string" || path.trim() === "" || path.includes("\0")) {
     return Settings.invalid(setting, "must be a path")
   }
-  const known = Settings.durableDefaults
   return {
     file: Path.resolve(file ?? Path.join(path, "outbox.db")),
-    synchronous: Settings.oneOf("synchronous", synchronous, "full", ["full", "normal"]),
-    maxFileBytes: Settings.integer("maxFileBytes", maxFileBytes, 1024 * 1024, undefined, known)
+    ...Settings.read(File, options, Settings.durableDefaults)
   }
 }
 

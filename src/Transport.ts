@@ -123,7 +123,7 @@ export const make = /* @__PURE__ */ Effect.fnUntraced(function* (
   options: Options
 ): Effect.fn.Return<Transport["Service"], never, HttpClient.HttpClient> {
   const client = yield* HttpClient.HttpClient
-  const { gzip = false, headers, requestTimeout, ...address } = yield* Settings.decode(Settings.Transport, options)
+  const { gzip = false, headers, requestTimeout, ...address } = Settings.read(Settings.Transport, options)
   const { endpoint, writeKey } = yield* Effect.sync(() => ({
     endpoint: Settings.endpoint({ ...address, region: options.region }),
     writeKey: Settings.writeKey(options.writeKey)

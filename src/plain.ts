@@ -34,9 +34,10 @@ import {
   fromEnvironment,
   ofVariable,
   type Settings,
+  Switches,
   type WaitingSettings
 } from "./plain/Settings.ts"
-import { flag, millis } from "./Settings.ts"
+import { read, timeoutMillis } from "./Settings.ts"
 import * as Transport from "./Transport.ts"
 
 export type { Proxy, Summary, Verification } from "./Analytics.ts"
@@ -111,9 +112,7 @@ export const create = (settings: AnySettings | undefined, callee: (...args: neve
 export const createInside = (outer: Layer.Layer<never>, settings: AnySettings): AnyClient => {
   check(settings)
   const { fetch, logger, onError, onOutcome, outbox, plan, writeKey, ...options } = settings
-  const strict = flag("strict", settings.strict)
-  const stub = flag("stub", settings.stub)
-  const closeOnSignals = flag("closeOnSignals", settings.closeOnSignals)
+  const { closeOnSignals, strict, stub } = read(Switches, settings)
   const isAsync = outbox !== undefined || options.overflow === "wait"
 
   const transport = stub
@@ -178,7 +177,7 @@ export const createInside = (outer: Layer.Layer<never>, settings: AnySettings): 
       )
     )
   const deadline = ({ timeout }: Deadline = {}): number | undefined =>
-    timeout === undefined ? undefined : millis("timeout", timeout, 0)
+    timeout === undefined ? undefined : timeoutMillis(timeout)
 
   const stats = () => Effect.runSyncWith(services)(analytics.stats)
   let closing: Promise<Analytics.Summary> | undefined

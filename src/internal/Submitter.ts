@@ -5,6 +5,7 @@
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
 import { AnalyticsError, type CallError, type InvalidCall, type PlanViolation } from "../AnalyticsError.ts"
 import * as Call from "../Call.ts"
 import type * as CallTypes from "../CallTypes.ts"
@@ -97,9 +98,11 @@ export interface Submitter {
 // Constructor
 // ---------------------------------------------------------------------------------------------------------------------
 
+const Switch = /* @__PURE__ */ Schema.Struct({ traceparent: Schema.optional(Settings.Flag) })
+
 const settings = ({ context, integrations, traceparent, transform }: Options) =>
   Effect.sync(() => ({
-    contextOf: Settings.flag("traceparent", traceparent)
+    contextOf: Settings.read(Switch, { traceparent }).traceparent
       ? (context: Context.Context<never>) => Enrichment.withTraceparent(Enrichment.currentContext(context), context)
       : Enrichment.currentContext,
     transform: Settings.optionalFunction("transform", transform),

@@ -3,12 +3,13 @@
  * client check the values.
  */
 import * as Layer from "effect/Layer"
+import * as Schema from "effect/Schema"
 import type * as Analytics from "../Analytics.ts"
 import { InvalidSetting } from "../AnalyticsError.ts"
 import type * as Delivery from "../Delivery.ts"
 import { isData } from "../internal/Json.ts"
 import type * as Outbox from "../Outbox.ts"
-import { fromVariables, invalid, optionalFunction, Settings as Schema, slipsIn, variableOf } from "../Settings.ts"
+import { Settings as Data, Flag, fromVariables, invalid, optionalFunction, slipsIn, variableOf } from "../Settings.ts"
 import type * as TrackingPlan from "../TrackingPlan.ts"
 import type * as Transport from "../Transport.ts"
 import { type Log, standard } from "./Log.ts"
@@ -83,6 +84,13 @@ export interface AnySettings extends Omit<Settings, keyof PlanSettings | "overfl
 // Checks
 // ---------------------------------------------------------------------------------------------------------------------
 
+/** The settings that are switches. */
+export const Switches = /* @__PURE__ */ Schema.Struct({
+  strict: Schema.optional(Flag),
+  stub: Schema.optional(Flag),
+  closeOnSignals: Schema.optional(Flag)
+})
+
 /** Throws if a setting of the plain face cannot work. The layers check the others. */
 export const check = (settings: AnySettings): void => {
   if (!isData(settings)) return invalid("settings", "must be an object")
@@ -153,7 +161,7 @@ const notASetting = (name: string): string => {
 
 /** The names of all settings: a misspelled one, or one of another SDK, must not be ignored in silence. */
 const names: ReadonlySet<string> = new Set<string>([
-  ...Object.keys(Schema.fields),
+  ...Object.keys(Data.fields),
   ...([
     ...(["writeKey", "auth", "outbox", "transform", "context", "integrations"] as const),
     ...(["stub", "strict", "fetch", "onError", "onOutcome", "logger", "closeOnSignals"] as const),
@@ -168,7 +176,7 @@ const names: ReadonlySet<string> = new Set<string>([
 
 /** The error of a setting that came from the environment, by its variable. */
 export const ofVariable = (error: unknown): unknown =>
-  error instanceof InvalidSetting && error.setting in Schema.fields
+  error instanceof InvalidSetting && error.setting in Data.fields
     ? new InvalidSetting({ setting: variableOf(error.setting), problem: error.problem })
     : error
 

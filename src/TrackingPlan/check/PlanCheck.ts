@@ -8,12 +8,13 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Metric from "effect/Metric"
 import * as Redacted from "effect/Redacted"
+import * as Schema from "effect/Schema"
 import { formatPath, type InvalidSetting, PlanViolation } from "../../AnalyticsError.ts"
 import * as Call from "../../Call.ts"
 import type { Check } from "../../internal/Check.ts"
 import * as Json from "../../internal/Json.ts"
 import type * as Message from "../../Message.ts"
-import { invalid, oneOf } from "../../Settings.ts"
+import { invalid, oneOf, read } from "../../Settings.ts"
 import * as Transform from "../../Transform.ts"
 import { type Definition, type NameIn, oneEffect } from "../Definition.ts"
 import * as Marks from "../pii/Marks.ts"
@@ -72,7 +73,14 @@ const words: { readonly [kind in Violation["kind"]]: string } = {
   unplanned: "Unplanned Event"
 }
 
-const actions: ReadonlyArray<OnViolation> = ["fail", "drop", "flag"]
+const action = /* @__PURE__ */ Schema.optional(oneOf(["fail", "drop", "flag"]))
+const Words = /* @__PURE__ */ Schema.Struct({
+  onViolation: action,
+  traits: action,
+  groupTraits: action,
+  unplanned: Schema.optional(oneOf(["allow", "drop", "fail"])),
+  pii: Schema.optional(oneOf(["drop", "hash", "keep"]))
+})
 
 const unplanned: Violation = { kind: "unplanned", path: [], expected: "it is not in the plan" }
 
@@ -118,15 +126,12 @@ export class PlanCheck implements Check {
       if (!Json.isData(policies)) invalid(setting, "must be an object")
       for (const [name, value] of Object.entries(policies)) {
         if (!this.rules.has(named[setting], name)) invalid(setting, `${name} is not in the plan`)
-        oneOf(`${setting}.${name}`, value as OnViolation, "fail", actions)
+        const policy = `${setting}.${name}`
+        read(Schema.Struct({ [policy]: action }), { [policy]: value })
       }
     }
-    for (const setting of ["onViolation", "traits", "groupTraits"] as const) {
-      oneOf(setting, this.policies[setting], "fail", actions)
-    }
-    const { hashKey, pii = "drop", unplanned } = this.policies
-    oneOf("unplanned", unplanned, "allow", ["allow", "drop", "fail"])
-    oneOf("pii", pii, "drop", ["drop", "hash", "keep"])
+    read(Words, this.policies)
+    const { hashKey, pii = "drop" } = this.policies
     if (this.key === foreign) invalid("hashKey", `is a Redacted of another copy of effect. ${oneEffect}`)
     if (hashKey !== undefined && (typeof this.key !== "string" || this.key === "")) {
       invalid("hashKey", "must be a text that is not empty, or a Redacted one")

@@ -72,15 +72,11 @@ export const read = Effect.fnUntraced(function* (given: Flags): Effect.fn.Return
     requestTimeout: (given.requestTimeout ?? settings.requestTimeout) as Settings.DurationInput | undefined,
     gzip: given.gzip || settings.gzip
   }
-  return yield* Settings.decode(Settings.Transport, options).pipe(
-    Effect.andThen(
-      Effect.sync(() => {
-        if (options.writeKey !== undefined) Settings.writeKey(options.writeKey)
-        return { ...options, endpoint: Settings.endpoint(options) }
-      })
-    ),
-    Settings.catchInvalid(({ problem, setting }) => usageOf(setting, problem))
-  )
+  return yield* Effect.sync(() => {
+    Settings.read(Settings.Transport, options)
+    if (options.writeKey !== undefined) Settings.writeKey(options.writeKey)
+    return { ...options, endpoint: Settings.endpoint(options) }
+  }).pipe(Settings.catchInvalid(({ problem, setting }) => usageOf(setting, problem)))
 })
 
 /** The same, for commands that send: a key is needed, and the proxy of the environment is used. */
