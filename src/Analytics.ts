@@ -194,7 +194,7 @@ export const verify: Effect.Effect<Verification.Verification, never, Analytics> 
  * Makes every call of a stream, and waits for room: a history of any length runs in constant memory. A call that is not valid
  * is reported to the observer and counted; the sink goes on. It fails when the client is closed.
  *
- * `Stream.run(rows.pipe(Stream.map((row) => ({ type: "track", … }))), Analytics.sink)`
+ * `rows.pipe(Stream.map((row) => ({ type: "track" as const, ...row })), Stream.run(Analytics.sink))`
  */
 export const sink: Sink.Sink<
   { readonly accepted: number; readonly rejected: number },

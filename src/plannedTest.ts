@@ -1,5 +1,5 @@
 /**
- * For the tests of plain programs with a tracking plan of Schemas: the client of `createAnalytics({ plan })`, with only the
+ * For the tests of plain programs with a tracking plan of Schemas: the client of `createAnalytics({ writeKey, plan })`, with only the
  * wire replaced.
  */
 import * as Effect from "effect/Effect"

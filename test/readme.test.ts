@@ -19,6 +19,7 @@ import type * as Message from "../src/Message.ts"
 import { createAnalytics } from "../src/plain.ts"
 import { createTestAnalytics } from "../src/plainTest.ts"
 import { defaults, Settings, variableOf } from "../src/Settings.ts"
+import { programs as docstringPrograms } from "./docstrings.ts"
 import { Postgres } from "./Postgres.ts"
 
 const run = promisify(execFile)
@@ -66,6 +67,8 @@ const sends = (code: string) => /YOUR_WRITE_KEY|layerFromConfig/.test(code)
 
 const programs = ["README.md", "AGENTS.md", "docs/plain.md", "docs/effect.md", "docs/calls.md"].flatMap(programsOf)
 
+const docstrings = docstringPrograms()
+
 describe("the programs", () => {
   const received: Array<Message.Wire> = []
   let server: Server
@@ -83,6 +86,7 @@ describe("the programs", () => {
     database = await Effect.runPromise(Scope.provide(Postgres.scopedDatabase, scope))
     await mkdir(path(".readme"), { recursive: true })
     await Promise.all(programs.map(({ code, file }) => writeFile(file, code)))
+    for (const { code, name } of docstrings) await writeFile(path(`.readme/docstrings-${name}.ts`), code)
     await writeFile(path(".readme/tsconfig.json"), `{ "extends": "../tsconfig.json", "include": ["*.ts"] }`)
     const conditions = `{ resolve: { conditions: ["effect-analytics-source"] } }`
     await writeFile(path(".readme/vitest.config.js"), `export default { ssr: ${conditions} }`)
@@ -113,8 +117,9 @@ describe("the programs", () => {
         )
   }
 
-  it("compile", async () => {
+  it("compile, and so do the examples in docstrings", async () => {
     assert.isAbove(programs.length, 20)
+    for (const { count, name } of docstrings) assert.isAbove(count, 3, name)
     const { stdout } = await run("tsc", ["-p", path(".readme/tsconfig.json")]).catch((error) => error)
     assert.strictEqual(stdout, "")
   }, 60_000)
