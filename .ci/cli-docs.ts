@@ -79,7 +79,7 @@ const mistakes: { readonly [name: string]: ReadonlyArray<string> } = {
     "  closeOnSignals: true",
     "})",
     `analytics.track({ userId: "u1", event: "Order Completed" })`,
-    `setTimeout(() => process.kill(process.pid, "SIGTERM"), 200)`,
+    `setTimeout(() => process.kill(process.pid, "SIGTERM"), 500)`,
     "setInterval(() => {}, 1_000)"
   ],
   callbacks: [
@@ -158,6 +158,8 @@ const steady = (output: string, host: string, cwd: string): string =>
     // Frames that are not the program's own: they differ with each version.
     .replace(/\n +at .*(?:node:internal|node_modules\/effect-analytics).*?(?= \{$|$)/gm, "")
     .replace(/^\s*Node\.js v.*\n/gm, "")
+    // Some shells say it, some do not.
+    .replace(/^Terminated\n/gm, "")
     .replaceAll(host, "http://127.0.0.1:8686")
     .replaceAll(`port ${new URL(host).port} `, "port 8686 ")
     .replace(/[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f-]{21}/g, "01a2150d-19b1-7fcc-8b8f-98c76c153f61")
