@@ -111,9 +111,15 @@ const bundleTypes = async () => {
     if (renamed.length > 0) throw new Error(`the types in ${chunk.fileName} show ${renamed.join(", ")}`)
     mkdirSync(path.dirname(path.join(out, chunk.fileName)), { recursive: true })
     const file = chunk.fileName.replace(/(\.d)?\.ts$/, "")
-    writeFileSync(path.join(out, `${file}.d.ts`), chunk.code)
     writeFileSync(path.join(out, `${file}.d.cts`), chunk.code.replace(/(from ?"\.[^"]+)\.js"/g, '$1.cjs"'))
+    if (chunk.isEntry) writeFileSync(path.join(out, `${file}.d.ts`), reExport(`./${file}.cjs`, chunk.code))
   }
+}
+
+/** The declarations of an ES module that are those of its twin. What is `default` in CommonJS has another meaning to an import. */
+const reExport = (twin: string, code: string): string => {
+  const [, name] = /\b(\w+) as default\b/.exec(code) ?? []
+  return `export * from "${twin}"\n${name === undefined ? "" : `export { ${name} as default } from "${twin}"\n`}`
 }
 
 const writeLicenses = () => {
