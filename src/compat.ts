@@ -268,7 +268,7 @@ export class Analytics extends Emitter<Events> {
       closeTimeout: this.#closeTimeout,
       stub: Boolean(settings.disable),
       fetch: fetchOver(httpClient, httpRequestTimeout, exchange),
-      auth: settings.oauthSettings === undefined ? undefined : authOf(settings.oauthSettings, httpClient)
+      auth: settings.oauthSettings === undefined ? undefined : authOf(settings.oauthSettings, settings)
     }
   }
 
@@ -421,10 +421,12 @@ const callOf = ({ category, name, ...event }: SegmentEvent): unknown => {
 /** Requests for tokens go over an HTTP client of their own, if there is one, and listeners see nothing of them. */
 const authOf = (
   { clientKey, httpClient, maxRetries, ...options }: OAuthSettings,
-  ofClient: AnalyticsSettings["httpClient"]
+  ofClient: AnalyticsSettings
 ): Transport.Auth => {
-  const auth = OAuth.make({ ...options, clientKey: Redacted.make(clientKey) })
-  const fetch = fetchOver(httpClient ?? ofClient, Settings.defaults.requestTimeout)
+  // As there, the first request is one of them.
+  const requests = maxRetries ?? ofClient.maxRetries ?? Settings.defaults.maxRetries
+  const auth = OAuth.make({ ...options, clientKey: Redacted.make(clientKey), maxRetries: Math.max(0, requests - 1) })
+  const fetch = fetchOver(httpClient ?? ofClient.httpClient, Settings.defaults.requestTimeout)
   return { start: (client) => Effect.provide(auth.start(client), Transport.layerHttpClient(fetch)) }
 }
 
