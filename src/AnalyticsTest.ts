@@ -93,6 +93,8 @@ export interface ClientTest<Self> {
  * `const MarketingTest = AnalyticsTest.forClient(Marketing)`.
  */
 export const forClient = <Self>(client: Context.Key<Self, Analytics.Service>): ClientTest<Self> => {
+  // A class would have one key for all clients.
+  // @effect-diagnostics-next-line serviceNotAsClass:off
   const OwnSent = Context.Service<SentBy<Self>, Sent["Service"]>(`${client.key}/Sent`)
   return {
     Sent: OwnSent,
