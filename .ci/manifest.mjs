@@ -7,7 +7,7 @@ import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 
 const file = new URL("../package.json", import.meta.url)
 const kept = new URL("../node_modules/.package.json", import.meta.url)
-const ofRepository = ["effect-analytics-source", "devDependencies", "overrides", "allowScripts", "scripts"]
+const ofRepository = ["effect-analytics-source", "devDependencies", "overrides", "allowScripts"]
 
 const restore = () => {
   if (!existsSync(kept)) return
@@ -20,6 +20,10 @@ restore()
 if (process.argv[2] === "publish") {
   const text = readFileSync(file, "utf8")
   writeFileSync(kept, text)
-  const ofPackage = (key, value) => (ofRepository.includes(key) ? undefined : value)
+  const ofPackage = (key, value) => {
+    // npm reads the script that restores the file from the file itself.
+    if (key === "scripts") return { postpack: value.postpack }
+    return ofRepository.includes(key) ? undefined : value
+  }
   writeFileSync(file, `${JSON.stringify(JSON.parse(text, ofPackage), null, 2)}\n`)
 }

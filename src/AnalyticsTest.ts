@@ -73,6 +73,42 @@ export const layer = (options: Options = {}): Layer.Layer<Analytics.Analytics | 
     })
   )
 
+declare const sentBy: unique symbol
+
+/** The record of a client under a key of its own. */
+export interface SentBy<Self> {
+  readonly [sentBy]: Self
+}
+
+/** For the tests of programs with several clients. */
+export interface ClientTest<Self> {
+  /** What this client has sent: `yield* MarketingTest.Sent`. */
+  readonly Sent: Context.Key<SentBy<Self>, Sent["Service"]>
+  /** The client over a wire of its own. */
+  readonly layer: (options?: Options) => Layer.Layer<Self | SentBy<Self>>
+}
+
+/**
+ * The test layer of a client under a key of its own, with a record of its own:
+ * `const MarketingTest = AnalyticsTest.forClient(Marketing)`.
+ */
+export const forClient = <Self>(client: Context.Key<Self, Analytics.Service>): ClientTest<Self> => {
+  // A class would have one key for all clients.
+  // @effect-diagnostics-next-line serviceNotAsClass:off
+  const OwnSent = Context.Service<SentBy<Self>, Sent["Service"]>(`${client.key}/Sent`)
+  return {
+    Sent: OwnSent,
+    layer: (options) =>
+      Layer.effectContext(
+        Effect.map(Layer.build(Layer.fresh(layer(options))), (context) =>
+          Context.make(client, Context.get(context, Analytics.Analytics)).pipe(
+            Context.add(OwnSent, Context.get(context, Sent))
+          )
+        )
+      )
+  }
+}
+
 /** For the tests of programs with a tracking plan. */
 export interface PlanTest<D extends TrackingPlan.Definition> {
   /** The same layer with the plan around the client. There is a `hashKey`, if you give none. */

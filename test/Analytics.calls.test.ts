@@ -1,5 +1,6 @@
 /** The functions of the module `Analytics`, and the service as its users see it. */
 import { assert, describe, expectTypeOf, it } from "@effect/vitest"
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
@@ -282,5 +283,27 @@ describe("an outage", () => {
       assert.match(limit?.text ?? "", /^rate limited for 40\.0 s; 1 message waits; next attempt in 20\.0 s$/)
       assert.match(recovery?.text ?? "", /^delivering again/)
     }).pipe(Effect.provide(Layer.provideMerge(AnalyticsTest.layer(), layerLog(lines))))
+  )
+})
+
+describe("a test of a program with several clients", () => {
+  class Marketing extends Context.Service<Marketing, Analytics.Service>()("test/Marketing") {}
+  const MarketingTest = AnalyticsTest.forClient(Marketing)
+
+  it.effect("has a record for each, and answers for each", () =>
+    Effect.gen(function* () {
+      const marketing = yield* Marketing
+      yield* (yield* MarketingTest.Sent).respond(400)
+      yield* marketing.track({ anonymousId: "v1", event: "Campaign Clicked" })
+      yield* Analytics.track({ userId: "u1", event: "Signed In" })
+      assert.deepInclude(yield* marketing.flush, { delivered: 0, dropped: 1 })
+      yield* Analytics.flush
+      assert.deepStrictEqual(
+        (yield* messages).map((message) => message.type === "track" && message.event),
+        ["Signed In"]
+      )
+      assert.deepStrictEqual(yield* (yield* MarketingTest.Sent).messages, [])
+      assert.lengthOf(yield* (yield* MarketingTest.Sent).requests, 1)
+    }).pipe(Effect.provide([AnalyticsTest.layer(), MarketingTest.layer({ maxRetries: 0 })]))
   )
 })
