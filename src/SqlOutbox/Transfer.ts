@@ -20,9 +20,9 @@ export interface Transfer {
    * Writes the messages of these lines, in their order. Lines that are no messages are skipped and counted. Fails when the
    * outbox is full: what was read until then is written, and the lines can be imported again.
    */
-  readonly importLines: <E>(
-    lines: Stream.Stream<string, E>
-  ) => Effect.Effect<{ readonly imported: number; readonly refused: number }, E | OfferError>
+  readonly importLines: <E, R = never>(
+    lines: Stream.Stream<string, E, R>
+  ) => Effect.Effect<{ readonly imported: number; readonly refused: number }, E | OfferError, R>
   /** Deletes the messages up to this place, which were imported elsewhere; they are dropped with the reason `erased`. */
   readonly removeExported: (options: { readonly through: number }) => Effect.Effect<number, SqlOutboxError>
 }
