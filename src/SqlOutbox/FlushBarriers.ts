@@ -63,8 +63,7 @@ export class FlushBarriers {
   readonly begin = Effect.fnUntraced({ self: this }, function* (): Effect.fn.Return<Flushing, SqlOutboxError> {
     const { run, tables } = this.database
     if (this.isOver) return nothing
-    const until = yield* run(tables.last)
-    const { count } = yield* run(tables.countPending)
+    const { count, newest: until } = yield* run(tables.summary)
     const waiting = count - this.inFlight.pendingDeletes.size + this.inFlight.orphaned.length
     if (waiting <= 0 || this.isOver) return nothing
     const barrier: Barrier = {
