@@ -295,3 +295,38 @@ describe("the links", () => {
     }
   )
 })
+
+describe("The figures of the README", () => {
+  /** A cell of what the benchmark printed, without what is in brackets. */
+  const printed = (title: string, column: string, client: string): string | undefined => {
+    const [, section = ""] = read("docs/performance.md").split(`**${title}`)
+    const [head = [], , ...rows] = Array.from(
+      (section.split("**")[1] ?? "").matchAll(/^\| ?(.*) \|$/gm),
+      ([, row = ""]) => row.split(" | ").map((cell) => cell.trim())
+    )
+    const row = rows.find(([first]) => first === client)
+    return row?.[head.indexOf(column)]?.replace(/ \(.*/, "")
+  }
+
+  it("are those that the benchmark has printed", () => {
+    const [, section = ""] = read("README.md").split("## What it costs")
+    const figures = Array.from((section.split("## ")[0] ?? "").matchAll(/^\| (\w.*) \|$/gm), ([, row = ""]) =>
+      row.split(" | ")
+    )
+    const columns: ReadonlyArray<readonly [name: string, title: string, column: string]> = [
+      ["import, ms", "Cold start", "import ms"],
+      ["CPU of a message in a burst, µs", "Burst", "CPU µs a message, whole process"],
+      ["a program bundled and gzipped, KiB", "Size", "gzip"],
+      ["installed, MB", "Size", "installed MB"],
+      ["packages", "Size", "packages"]
+    ]
+    assert.deepStrictEqual(
+      figures,
+      columns.map(([name, ...cell]) => [
+        name,
+        printed(...cell, "effect-analytics, plain"),
+        printed(...cell, "@segment/analytics-node")
+      ])
+    )
+  })
+})
