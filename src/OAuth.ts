@@ -49,7 +49,22 @@ const maxBackoff = 60_000
 const issuedBefore = 5
 const expiresAfter = 55
 
-/** What `auth` of the options of a client takes. An `InvalidSetting` tells what cannot work when the client is made. */
+/**
+ * What `auth` of the options of a client takes. An `InvalidSetting` tells what cannot work when the client is made.
+ *
+ * ```ts
+ * import * as Redacted from "effect/Redacted"
+ * import * as Analytics from "effect-analytics/Analytics"
+ * import * as OAuth from "effect-analytics/OAuth"
+ *
+ * const pem = Redacted.make("-----BEGIN PRIVATE KEY-----…")
+ *
+ * export const Client = Analytics.layerFetch({
+ *   writeKey: Redacted.make("YOUR_WRITE_KEY"),
+ *   auth: OAuth.make({ clientId: "ID_OF_THE_APPLICATION", clientKey: pem, keyId: "ID_OF_THE_KEY" })
+ * })
+ * ```
+ */
 export const make = (options: Options): Transport.Auth => ({
   start: Effect.fnUntraced(function* ({ endpoint, requestTimeout }) {
     const client = yield* HttpClient.HttpClient

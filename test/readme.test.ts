@@ -19,7 +19,7 @@ import type * as Message from "../src/Message.ts"
 import { createAnalytics } from "../src/plain.ts"
 import { createTestAnalytics } from "../src/plainTest.ts"
 import { defaults, Settings, variableOf } from "../src/Settings.ts"
-import { programs as docstringPrograms } from "./docstrings.ts"
+import { blocks, programs as docstringPrograms } from "./docstrings.ts"
 import { Postgres } from "./Postgres.ts"
 
 const run = promisify(execFile)
@@ -68,6 +68,7 @@ const sends = (code: string) => /YOUR_WRITE_KEY|layerFromConfig/.test(code)
 const programs = ["README.md", "AGENTS.md", "docs/plain.md", "docs/effect.md", "docs/calls.md"].flatMap(programsOf)
 
 const docstrings = docstringPrograms()
+const docstringBlocks = blocks()
 
 describe("the programs", () => {
   const received: Array<Message.Wire> = []
@@ -86,7 +87,8 @@ describe("the programs", () => {
     database = await Effect.runPromise(Scope.provide(Postgres.scopedDatabase, scope))
     await mkdir(path(".readme"), { recursive: true })
     await Promise.all(programs.map(({ code, file }) => writeFile(file, code)))
-    for (const { code, name } of docstrings) await writeFile(path(`.readme/docstrings-${name}.ts`), code)
+    for (const { code, name } of [...docstrings, ...docstringBlocks])
+      await writeFile(path(`.readme/docstrings-${name}.ts`), code)
     await writeFile(path(".readme/tsconfig.json"), `{ "extends": "../tsconfig.json", "include": ["*.ts"] }`)
     const conditions = `{ resolve: { conditions: ["effect-analytics-source"] } }`
     await writeFile(path(".readme/vitest.config.js"), `export default { ssr: ${conditions} }`)
@@ -120,6 +122,7 @@ describe("the programs", () => {
   it("compile, and so do the examples in docstrings", async () => {
     assert.isAbove(programs.length, 20)
     for (const { count, name } of docstrings) assert.isAbove(count, 3, name)
+    assert.isAbove(docstringBlocks.length, 10)
     const { stdout } = await run("tsc", ["-p", path(".readme/tsconfig.json")]).catch((error) => error)
     assert.strictEqual(stdout, "")
   }, 60_000)
