@@ -18,6 +18,7 @@ import * as Option from "effect/Option"
 import type { OutboxUnavailable } from "../src/AnalyticsError.ts"
 import { DeliveryError } from "../src/AnalyticsError.ts"
 import * as Outcome from "../src/Outcome.ts"
+import type { ErrorCode } from "../src/SqlOutbox/ErrorCode.ts"
 import * as SqliteClient from "../src/SqlOutbox/SqliteClient.ts"
 import type * as SqlOutbox from "../src/SqlOutbox.ts"
 import { invalidSettingOf } from "./errors.ts"
@@ -813,7 +814,7 @@ describe("a transaction that SQLite ends by itself", () => {
       )
       database.exec("CREATE TABLE t (a TEXT)")
       database.exec("PRAGMA max_page_count = 4")
-      const codes: Array<number> = []
+      const codes: Array<ErrorCode> = []
       const sql = yield* SqliteClient.make({ open: () => database, failed: (code) => codes.push(code) })
       const exit = yield* Effect.exit(
         sql.withTransaction(

@@ -61,18 +61,21 @@ const suite = (env: NodeJS.ProcessEnv, ...where: ReadonlyArray<string>) =>
     const people = yield* outbox("stats")
     assert.match(people.stdout, /\n {2}5 messages waiting, [\d,]+ bytes; the oldest for .*\n {2}2 dead letters\n/)
 
-    const waiting = yield* ndjson()
+    const places = yield* ndjson()
+    const waiting = places.map(({ message }) => message)
     assert.deepStrictEqual(
       waiting.map(({ event }) => event),
       ["of u1", "of u2", "of u1", "of u2", "of u1"]
     )
+    // An export that was cut off goes on after its last line.
+    assert.deepStrictEqual(yield* ndjson("--after", String(places[2].seq)), places.slice(3))
     const dead = yield* ndjson("--dead")
     assert.deepStrictEqual(dead.map(({ message, reason, status }) => [message.event, reason, status]).sort(), [
       ["d1", "rejected", 400],
       ["d2", "rejected", 400]
     ])
 
-    // What is exported can be imported, with the ids that it has.
+    // What is exported can be sent from here, with the ids that it has.
     const { host, received } = yield* peer()
     const exported = (yield* outbox("export")).stdout
     const cwd = yield* directory
@@ -95,6 +98,31 @@ const suite = (env: NodeJS.ProcessEnv, ...where: ReadonlyArray<string>) =>
     assert.deepInclude(yield* json("stats"), { pending: 5, dead: 0 })
     assert.deepStrictEqual(yield* ndjson("--dead"), [])
     assert.deepStrictEqual(yield* json("purge", "--dead", "--yes"), { deleted: { dead: 0 } })
+
+    // It can be carried to another outbox, and removed here: what was written meanwhile stays.
+    const carried = yield* ndjson()
+    const file = Path.join(cwd, "queue.ndjson")
+    Fs.writeFileSync(file, exported)
+    const elsewhere = yield* directory
+    yield* Effect.scoped(Layer.build(SqlOutbox.layerSqlite({ directory: elsewhere })))
+    const there = (...args: ReadonlyArray<string>) => run(["outbox", ...args, "--outbox", elsewhere])
+    const stored = yield* there("import", file)
+    assert.deepStrictEqual([stored.code, stored.stdout], [0, "stored 5 messages\n"])
+    const again = yield* run(["outbox", "import", "-", "--json", "--outbox", elsewhere], {
+      stdin: `${exported}{"seq":1}\n`
+    })
+    assert.deepStrictEqual([again.code, JSON.parse(again.stdout)], [3, { imported: 5, refused: 1 }])
+    assert.deepStrictEqual(
+      (yield* there("export")).stdout
+        .trimEnd()
+        .split("\n")
+        .map((line) => JSON.parse(line).message),
+      waiting
+    )
+    assert.deepStrictEqual(yield* json("purge", "--through", String(carried[2].seq), "--yes"), {
+      deleted: { pending: 3 }
+    })
+    assert.deepStrictEqual(yield* ndjson(), carried.slice(3))
   })
 
 describe("outbox", options, () => {
@@ -103,6 +131,16 @@ describe("outbox", options, () => {
       const path = yield* directory
       yield* fill(SqlOutbox.layerSqlite({ directory: path }))
       yield* suite({}, "--outbox", path)
+    })
+  )
+
+  it.live("that a client has by its environment", () =>
+    Effect.gen(function* () {
+      const path = yield* directory
+      yield* Effect.scoped(Layer.build(SqlOutbox.layerSqlite({ directory: path })))
+      const env = { ANALYTICS_OUTBOX: "sqlite", ANALYTICS_OUTBOX_DIRECTORY: path }
+      const { stdout } = yield* run(["outbox", "stats", "--json"], { env })
+      assert.deepInclude(JSON.parse(stdout), { pending: 0, dead: 0 })
     })
   )
 
@@ -157,7 +195,7 @@ describe("outbox", options, () => {
       const events = stdout
         .trimEnd()
         .split("\n")
-        .map((line) => JSON.parse(line).event)
+        .map((line) => JSON.parse(line).message.event)
       assert.deepStrictEqual([events.length, new Set(events).size], [count, count])
       // A reader that stops after three messages has read one page.
       const first = yield* SqlOutbox.SqlOutbox.use(({ pendingMessages }) =>

@@ -14,6 +14,7 @@ import * as SqlClient from "effect/sql/SqlClient"
 import { isSqlError, type SqlError } from "effect/sql/SqlError"
 import { OutboxFull, OutboxUnavailable } from "../AnalyticsError.ts"
 import { log } from "../internal/Log.ts"
+import { codeOf, toOutboxError } from "./ErrorCode.ts"
 import type { LeaderLock } from "./LeaderLock.ts"
 import { migrate } from "./Migrations.ts"
 import * as Tables from "./Tables.ts"
@@ -114,7 +115,7 @@ export const make = Effect.fnUntraced(function* (
       }),
       // A connection that is lost inside of a transaction is a defect, not a failure.
       Effect.catchCause((cause) =>
-        Cause.hasInterrupts(cause) ? Effect.interrupt : Effect.fail(toOutboxError(Cause.squash(cause)))
+        Cause.hasInterrupts(cause) ? Effect.interrupt : Effect.fail(errorOf(Cause.squash(cause)))
       )
     )
 
@@ -203,21 +204,11 @@ const soon = Schedule.jittered(Schedule.spaced("8 millis"))
 const passing: ReadonlySet<string> = new Set(["LockTimeoutError", "DeadlockError", "SerializationError"])
 const isLocked = (error: unknown): boolean => isSqlError(error) && passing.has(error.reason._tag)
 
-const codeOf = (cause: unknown): string | number | undefined => {
-  const code = typeof cause === "object" && cause !== null && "code" in cause ? cause.code : undefined
-  return typeof code === "string" || typeof code === "number" ? code : undefined
-}
-
-/** The error of the outbox for one of the database. Its text is left out: it could quote a row. */
-const toOutboxError = (error: unknown): SqlOutboxError => {
+/** The error of the outbox for one of the database. */
+const errorOf = (error: unknown): SqlOutboxError => {
   if (error instanceof OutboxUnavailable || error instanceof OutboxFull) return error
   const cause = isSqlError(error) ? error.reason.cause : (error as Migrator.MigrationError).cause
   if (cause instanceof OutboxUnavailable || cause instanceof OutboxFull) return cause
-  if (isSqlError(cause)) return toOutboxError(cause)
-  const code = codeOf(cause)
-  // SQLITE_FULL, and PostgreSQL's disk_full.
-  if (code === "53100" || (typeof code === "number" && (code & 0xff) === 13)) return new OutboxFull({ bound: "disk" })
-  const name = typeof code === "number" ? `SQLITE ${code}` : code
-  const reason = isSqlError(error) ? error.reason._tag : "unknown"
-  return new OutboxUnavailable({ problem: `failed (${reason})`, ...(name === undefined ? {} : { code: name }) })
+  if (isSqlError(cause)) return errorOf(cause)
+  return toOutboxError(`failed (${isSqlError(error) ? error.reason._tag : "unknown"})`, codeOf(cause))
 }

@@ -27,6 +27,8 @@ interface Barrier {
 /** A flush that is under way. */
 export interface Flushing {
   readonly end: Effect.Effect<Flushed>
+  /** Nobody waits for it any more. */
+  readonly forget: () => void
   /** What has become of its messages until now. */
   readonly soFar: () => Flushed & { readonly pending: number }
 }
@@ -34,6 +36,7 @@ export interface Flushing {
 /** Nothing to wait for. */
 const nothing: Flushing = {
   end: Effect.succeed<Flushed>({ delivered: 0, dropped: 0 }),
+  forget: () => {},
   soFar: () => ({ delivered: 0, dropped: 0, pending: 0 })
 }
 
@@ -59,12 +62,17 @@ export class FlushBarriers {
   /** Resolves while a flush is under way, else as soon as one begins. */
   readonly flushRequested: Effect.Effect<void> = Effect.suspend(() => this.requested.await)
 
-  /** Begins a flush of everything that is there now; answers with its end. */
-  readonly begin = Effect.fnUntraced({ self: this }, function* (): Effect.fn.Return<Flushing, SqlOutboxError> {
+  /**
+   * Begins a flush of everything that is there now, and tells it to whoever flushes in the turn in which it begins: an
+   * interruption right after it finds what to forget.
+   */
+  readonly begin = Effect.fnUntraced({ self: this }, function* (onBegin: (begun: Flushing) => void): Effect.fn.Return<
+    Flushing,
+    SqlOutboxError
+  > {
     const { run, tables } = this.database
     if (this.isOver) return nothing
-    const until = yield* run(tables.last)
-    const { count } = yield* run(tables.countPending)
+    const { count, newest: until } = yield* run(tables.summary)
     const waiting = count - this.inFlight.pendingDeletes.size + this.inFlight.orphaned.length
     if (waiting <= 0 || this.isOver) return nothing
     const barrier: Barrier = {
@@ -78,17 +86,19 @@ export class FlushBarriers {
     }
     this.barriers.add(barrier)
     this.requested.openUnsafe()
-    const forget = Effect.sync(() => {
-      this.barriers.delete(barrier)
-      if (this.barriers.size === 0) this.requested.closeUnsafe()
-    })
-    return {
-      end: Effect.ensuring(Deferred.await(barrier.done), forget),
+    const begun: Flushing = {
+      end: Deferred.await(barrier.done),
+      forget: () => {
+        this.barriers.delete(barrier)
+        if (this.barriers.size === 0) this.requested.closeUnsafe()
+      },
       soFar: () => {
         const { delivered, dropped } = barrier
         return { delivered, dropped, pending: Math.max(0, waiting - delivered - dropped) }
       }
     }
+    onBegin(begun)
+    return begun
   })
 
   count(seqs: Iterable<number>, end: "delivered" | "dropped"): void {

@@ -72,15 +72,14 @@ export const start = Effect.fnUntraced(function* (
   const count = Effect.gen(function* () {
     const start = yield* Time.monotonicMillis
     const changes = capacity.changes
-    const found = yield* run(tables.countPending)
+    const found = yield* run(tables.summary)
     countedAt = yield* Time.monotonicMillis
     countTook = countedAt - start
     // What changed while it was counted may be in it or not.
     isStale = capacity.changes !== changes && !isStale
     if (!isStale) capacity.set(found.count, found.bytes)
-    const oldest = yield* run(tables.oldest)
     yield* Metric.update(pendingTotal, found.count)
-    yield* Metric.update(oldestAge, oldest === undefined ? 0 : Math.max(0, (yield* Clock.currentTimeMillis) - oldest))
+    yield* Metric.update(oldestAge, found.oldestAge)
     yield* Metric.update(isLeader, leader.isHere ? 1 : 0)
   })
 

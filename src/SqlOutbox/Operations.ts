@@ -4,11 +4,11 @@
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Option from "effect/Option"
 import * as Semaphore from "effect/Semaphore"
 import * as Stream from "effect/Stream"
 import type { Wire } from "../Message.ts"
 import type { Database, SqlOutboxError } from "./Database.ts"
+import * as Pages from "./Pages.ts"
 import type { SqlOutboxService } from "./SqlOutboxService.ts"
 import { makeTransfer, type Transfer } from "./Transfer.ts"
 
@@ -73,22 +73,6 @@ export interface Operations extends Transfer {
   readonly deadLetters: Stream.Stream<DeadLetter, SqlOutboxError>
 }
 
-/** Messages that are looked at together when a user is searched for. */
-const pageSize = 500
-
-/** Reads page after page; the next begins after the last row of this one. */
-const pages = <A, Place, E>(
-  first: Place,
-  read: (after: Place) => Effect.Effect<ReadonlyArray<A>, E>,
-  placeOf: (row: A) => Place
-): Stream.Stream<A, E> =>
-  Stream.paginate(first, (after) =>
-    Effect.map(read(after), (page) => {
-      const last = page.at(-1)
-      return [page, last === undefined ? Option.none() : Option.some(placeOf(last))] as const
-    })
-  )
-
 export const makeOperations = (database: Database, service: SqlOutboxService): Operations => {
   const { run, source, tables } = database
   const turn = Semaphore.makeUnsafe(1)
@@ -96,13 +80,11 @@ export const makeOperations = (database: Database, service: SqlOutboxService): O
   const erasing = <A>(erasure: Effect.Effect<A, SqlOutboxError>) =>
     turn.withPermits(1)(Effect.ensuring(erasure, Effect.ignore(run(source.overwrite(false)))))
   const stats = Effect.gen(function* () {
-    const { bytes, count } = yield* run(tables.countPending)
-    const oldest = yield* run(tables.oldest)
-    const now = yield* Clock.currentTimeMillis
+    const { bytes, count, oldestAge } = yield* run(tables.summary)
     return {
       pending: count,
       pendingBytes: bytes,
-      oldestAge: oldest === undefined ? 0 : Math.max(0, now - oldest),
+      oldestAge,
       dead: yield* run(tables.countDead),
       leader: yield* service.leader
     }
@@ -144,44 +126,29 @@ export const makeOperations = (database: Database, service: SqlOutboxService): O
     purgeUser: Effect.fnUntraced(function* (userId: string | number) {
       const id = String(userId)
       yield* run(source.overwrite(true))
-      let pending = 0
-      let dead = 0
-      for (let after = 0; ; ) {
-        const page = yield* run(tables.page(after, pageSize))
-        const last = page.at(-1)
-        if (last === undefined) break
-        after = last.seq
-        const theirs = page.filter(({ message }) => names(message.json, id))
-        pending += yield* service.erase(theirs)
-        yield* Effect.yieldNow
-      }
-      for (let after = ""; ; ) {
-        const page = yield* run(tables.pageDead(after, pageSize))
-        const last = page.at(-1)
-        if (last === undefined) break
-        after = last.key
-        for (const { key, payload } of page) {
-          if (!names(payload, id)) continue
-          yield* run(tables.removeDead(key))
-          dead++
-        }
-        yield* Effect.yieldNow
-      }
+      const pending = yield* Pages.sumOf(Pages.pending(database), (page) =>
+        service.erase(page.filter(({ message }) => names(message.json, id)))
+      )
+      const dead = yield* Pages.sumOf(Pages.dead(database), (page) => {
+        const theirs = page.filter(({ payload }) => names(payload, id))
+        return Effect.as(
+          Effect.forEach(theirs, ({ key }) => run(tables.removeDead(key)), { discard: true }),
+          theirs.length
+        )
+      })
       yield* run(source.scrub)
       return { pending, dead }
     }, erasing),
 
-    pendingMessages: pages(
-      0,
-      (after) => run(tables.page(after, pageSize)),
-      ({ seq }) => seq
-    ).pipe(Stream.map(({ message }) => message.data)),
+    pendingMessages: Pages.pending(database).pipe(
+      Stream.flattenIterable,
+      Stream.map(({ message }) => message.data)
+    ),
 
-    deadLetters: pages(
-      "",
-      (after) => run(tables.pageDead(after, pageSize)),
-      ({ key }) => key
-    ).pipe(Stream.map(({ key, payload, ...fate }) => ({ message: JSON.parse(payload) as Wire, ...fate })))
+    deadLetters: Pages.dead(database).pipe(
+      Stream.flattenIterable,
+      Stream.map(({ key, payload, ...fate }) => ({ message: JSON.parse(payload) as Wire, ...fate }))
+    )
   }
 }
 

@@ -222,15 +222,26 @@ export const make = Effect.fnUntraced(function* (
     }
   })
 
-  const flushing = Effect.fnUntraced(function* (onBegin: (begun: Flushing) => void) {
-    yield* writer.committed
-    if (!delivers) return { delivered: 0, dropped: 0 }
-    const begun = yield* persist(Effect.suspend(() => barriers.begin()))
-    onBegin(begun)
-    some.openUnsafe()
-    yield* barriers.resolve
-    return yield* begun.end
-  })
+  const flushing = (onBegin: (begun: Flushing) => void) =>
+    Effect.suspend(() => {
+      let forget = () => {}
+      const begin = barriers.begin((begun) => {
+        forget = begun.forget
+        onBegin(begun)
+      })
+      const flush = Effect.gen(function* () {
+        yield* writer.committed
+        if (!delivers) return { delivered: 0, dropped: 0 }
+        const { end } = yield* persist(begin)
+        some.openUnsafe()
+        yield* barriers.resolve
+        return yield* end
+      })
+      return Effect.ensuring(
+        flush,
+        Effect.sync(() => forget())
+      )
+    })
 
   const flushWithin: Outbox.Outbox["Service"]["flushWithin"] = Effect.fnUntraced(function* (timeout) {
     let soFar = () => ({ delivered: 0, dropped: 0, pending: pending() })

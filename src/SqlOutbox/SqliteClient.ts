@@ -15,19 +15,14 @@ import type { Connection } from "effect/sql/SqlConnection"
 import { classifySqliteError, SqlError } from "effect/sql/SqlError"
 import * as Statement from "effect/sql/Statement"
 import { OutboxUnavailable } from "../AnalyticsError.ts"
+import { codeOf, type ErrorCode } from "./ErrorCode.ts"
 
 /** The database behind the client. It may be replaced by another at any time: `open` is asked for each statement. */
 export interface Source {
   readonly open: () => DatabaseSync
-  /** Receives every error before the caller does, with SQLite's own code for it, such as 11 for a corrupt page. */
-  readonly failed: (code: number) => void
+  /** Receives the code of every error before the caller does. */
+  readonly failed: (code: ErrorCode) => void
 }
-
-/** The code of an error of SQLite; its lowest byte is the kind. */
-export const codeOf = (cause: unknown): number | undefined =>
-  typeof cause === "object" && cause !== null && "errcode" in cause && typeof cause.errcode === "number"
-    ? cause.errcode
-    : undefined
 
 /** Opens a file. A statement waits for its lock for so many milliseconds, and the process with it. */
 export const connect = (file: string, timeout: number): DatabaseSync => {
@@ -77,8 +72,8 @@ export const make = Effect.fnUntraced(function* (
       try: body,
       catch: (cause) => {
         const code = codeOf(cause)
-        if (code !== undefined) source.failed(code)
-        const reason = classifySqliteError(code === undefined ? cause : { code, cause }, {
+        source.failed(code)
+        const reason = classifySqliteError(typeof code === "number" ? { code, cause } : cause, {
           message: cause instanceof Error ? cause.message : "unknown",
           operation
         })

@@ -6,10 +6,11 @@
 import * as Fs from "node:fs"
 import * as Path from "node:path"
 import type { DatabaseSync, StatementSync } from "node:sqlite"
-import { OutboxFull, OutboxUnavailable } from "../AnalyticsError.ts"
+import { OutboxUnavailable } from "../AnalyticsError.ts"
+import { codeOf, damageOf, type ErrorCode, isFull, isLocked, toOutboxError } from "./ErrorCode.ts"
 import * as FileLock from "./FileLock.ts"
 import { Reserve } from "./Reserve.ts"
-import { codeOf, connect, type Source } from "./SqliteClient.ts"
+import { connect, type Source } from "./SqliteClient.ts"
 
 export interface Settings {
   /** An absolute path. */
@@ -19,16 +20,6 @@ export interface Settings {
   readonly maxFileBytes: number
   /** Whether the client can't wait for a lock: then the process blocks while the file is locked, for 5 seconds at most. */
   readonly startsAtOnce: boolean
-}
-
-const isLocked = (code: number | undefined) => code !== undefined && [5, 6].includes(code & 0xff)
-const isFull = (code: number | undefined) => code !== undefined && (code & 0xff) === 13
-
-/** What SQLite says of a file that it can't work with. */
-const problems: { readonly [Code: number]: string } = { 11: "corrupt", 26: "not a database" }
-const problemOf = (code: number): string | undefined => {
-  const problem = problems[code & 0xff]
-  return problem === undefined ? undefined : `${problem}: SQLITE ${code}`
 }
 
 /** Milliseconds that a statement may stop the process for while another one writes. */
@@ -81,8 +72,8 @@ export class SqliteFile implements Source {
     this.open().exec(`PRAGMA busy_timeout = ${busyMillis}`)
   }
 
-  failed(code: number): void {
-    this.problem ??= problemOf(code)
+  failed(code: ErrorCode): void {
+    this.problem ??= damageOf(code)
     // At once, before something else takes the room.
     if (isFull(code) && this.reserve.dropIfNeeded() && this.database !== undefined) checkpoint(this.database)
   }
@@ -126,7 +117,7 @@ export class SqliteFile implements Source {
       const code = codeOf(cause)
       if (isLocked(code)) return undefined
       // On a disk that is full a lock takes room as well.
-      if (isFull(code)) this.failed(code as number)
+      if (isFull(code)) this.failed(code)
       throw cause
     }
   }
@@ -184,7 +175,7 @@ export class SqliteFile implements Source {
         try {
           return this.check(this.exclusively(() => this.openOnce()))
         } catch (cause) {
-          const problem = cause instanceof Damage ? cause.message : problemOf(codeOf(cause) ?? 0)
+          const problem = cause instanceof Damage ? cause.message : damageOf(codeOf(cause))
           if (problem === undefined || attempt > 2) throw cause
           this.exclusively(() => this.setAside(problem))
         }
@@ -309,11 +300,7 @@ const keepToUser = (file: string): void => {
 /** Why a file could not be opened. A lock is left to the caller, who waits for it. */
 const faultOf = (file: string, cause: unknown): unknown => {
   if (cause instanceof OutboxUnavailable) return cause
-  const code = codeOf(cause) ?? (cause as { readonly code?: unknown } | undefined)?.code
-  if (typeof code === "number" ? isLocked(code) || isFull(code) : false) return cause
-  if (code === "ENOSPC" || code === "EDQUOT") return new OutboxFull({ bound: "disk" })
-  return new OutboxUnavailable({
-    problem: `could not be opened: ${file}`,
-    ...(code === undefined ? {} : { code: typeof code === "number" ? `SQLITE ${code}` : String(code) })
-  })
+  const code = codeOf(cause)
+  if (isLocked(code) || (isFull(code) && typeof code === "number")) return cause
+  return toOutboxError(`could not be opened: ${file}`, code)
 }

@@ -74,6 +74,15 @@ export interface LeaderRow {
   readonly holder: string | null
 }
 
+/** What is pending. */
+export interface Summary {
+  readonly count: number
+  readonly bytes: number
+  readonly newest: number
+  /** Milliseconds; 0 if nothing is pending. */
+  readonly oldestAge: number
+}
+
 /** The size of a message. */
 export interface Size {
   readonly bytes: number
@@ -158,8 +167,8 @@ export const make = Effect.fnUntraced(function* (sql: SqlClient, name: string) {
   const entries = (rows: Effect.Effect<ReadonlyArray<Row>, SqlError>) =>
     Effect.map(rows, (all) => all.map(toEntry).sort((one, other) => one.seq - other.seq))
 
-  const changes = (rows: Effect.Effect<ReadonlyArray<unknown>, SqlError>) =>
-    Effect.map(rows, ({ length }) => length > 0)
+  /** Whether a statement found anything. */
+  const found = (rows: Effect.Effect<ReadonlyArray<unknown>, SqlError>) => Effect.map(rows, ({ length }) => length > 0)
 
   return {
     sql,
@@ -174,7 +183,7 @@ export const make = Effect.fnUntraced(function* (sql: SqlClient, name: string) {
     insert,
 
     /** The oldest messages after a place, in their order. PostgreSQL leaves out those in `but`. */
-    read: (after: number, limit: number, but: Iterable<number>) =>
+    read: (after: number, limit: number, but: Iterable<number> = []) =>
       entries(
         isPostgres
           ? planned(
@@ -222,27 +231,20 @@ export const make = Effect.fnUntraced(function* (sql: SqlClient, name: string) {
           (SELECT m.seq FROM ${outbox} m WHERE NOT m.seq ${oneOf(but)} ORDER BY m.seq LIMIT ${count}) RETURNING ${columns}`
       ),
 
-    /** How many messages are pending, and their bytes. */
-    countPending: Effect.map(
-      sql<{
-        count: number
-        bytes: number
-      }>`SELECT ${number("count(*)")} AS count, ${number("coalesce(sum(bytes), 0)")} AS bytes FROM ${outbox}`,
-      (rows) => rows[0] as { readonly count: number; readonly bytes: number }
-    ),
-
-    /** The newest message there is; 0 if there is none. */
-    last: Effect.map(
-      sql<{ seq: number }>`SELECT ${number("coalesce(max(seq), 0)")} AS seq FROM ${outbox}`,
-      (rows) => rows[0]?.seq ?? 0
-    ),
+    /** What is pending, in one look: how many messages, their bytes, the newest (0 if there is none), and the age of the oldest. */
+    summary: Effect.gen(function* () {
+      const [row] = yield* sql<Omit<Summary, "oldestAge"> & { readonly oldest: number | null }>`SELECT
+        ${number("count(*)")} AS count, ${number("coalesce(sum(bytes), 0)")} AS bytes,
+        ${number(`coalesce((SELECT max(seq) FROM ${name}), 0)`)} AS newest,
+        (SELECT created_at FROM ${outbox} ORDER BY seq LIMIT 1) AS oldest FROM ${outbox}`
+      const { oldest = null, ...counts } = row ?? { count: 0, bytes: 0, newest: 0 }
+      const now = yield* Clock.currentTimeMillis
+      return { ...counts, oldestAge: Math.max(0, now - (oldest ?? now)) } satisfies Summary
+    }),
 
     /** Whether a message is pending that is not newer than this one, but for these. */
     hasPending: (until: number, but: Iterable<number>) =>
-      Effect.map(
-        sql`SELECT 1 AS one FROM ${outbox} WHERE seq <= ${until} AND NOT seq ${oneOf(but)} ORDER BY seq LIMIT 1`,
-        (rows) => rows.length > 0
-      ),
+      found(sql`SELECT 1 AS one FROM ${outbox} WHERE seq <= ${until} AND NOT seq ${oneOf(but)} ORDER BY seq LIMIT 1`),
 
     /** Whether a message is pending or dead; nothing if it is neither. */
     find: (messageId: string) =>
@@ -252,23 +254,13 @@ export const make = Effect.fnUntraced(function* (sql: SqlClient, name: string) {
         >`SELECT 0 AS dead, '' AS reason, CAST(NULL AS INTEGER) AS status, 0 AS attempts
             FROM ${outbox} WHERE message_id = ${toText(messageId)}
           UNION ALL SELECT 1 AS dead, reason, status, attempts FROM ${dead} WHERE message_id = ${toText(messageId)} ORDER BY dead`,
-        ([found]) =>
-          found === undefined
+        ([row]) =>
+          row === undefined
             ? undefined
-            : found.dead === 0
+            : row.dead === 0
               ? ("pending" as const)
-              : { reason: found.reason, status: found.status ?? undefined, attempts: found.attempts }
+              : { reason: row.reason, status: row.status ?? undefined, attempts: row.attempts }
       ),
-
-    /** When the oldest message was written. */
-    oldest: Effect.map(
-      sql<{ created_at: number }>`SELECT created_at FROM ${outbox} ORDER BY seq LIMIT 1`,
-      (rows) => rows[0]?.created_at
-    ),
-
-    /** Messages in their order, a page at a time. */
-    page: (after: number, limit: number) =>
-      entries(sql<Row>`SELECT ${columns} FROM ${outbox} o WHERE o.seq > ${after} ORDER BY o.seq LIMIT ${limit}`),
 
     // -----------------------------------------------------------------------------------------------------------------
     // Dead letters
@@ -335,17 +327,16 @@ export const make = Effect.fnUntraced(function* (sql: SqlClient, name: string) {
 
     /** Ends an epoch and begins another; answers whether the epoch was still the present one. */
     beginEpoch: (from: number, epoch: number, holder: string) =>
-      changes(
+      found(
         sql`UPDATE ${leader} SET epoch = ${epoch}, beat = 0, holder = ${holder} WHERE epoch = ${from} RETURNING 1 AS one`
       ),
 
     /** Shows that the leader is alive; answers whether it still is the leader. */
     heartbeat: (epoch: number) =>
-      changes(sql`UPDATE ${leader} SET beat = (beat + 1) % 1000000 WHERE epoch = ${epoch} RETURNING 1 AS one`),
+      found(sql`UPDATE ${leader} SET beat = (beat + 1) % 1000000 WHERE epoch = ${epoch} RETURNING 1 AS one`),
 
     /** Leaves the place of the leader to the next. */
-    resign: (epoch: number) =>
-      changes(sql`UPDATE ${leader} SET holder = NULL WHERE epoch = ${epoch} RETURNING 1 AS one`),
+    resign: (epoch: number) => found(sql`UPDATE ${leader} SET holder = NULL WHERE epoch = ${epoch} RETURNING 1 AS one`),
 
     // -----------------------------------------------------------------------------------------------------------------
     // State that survives a restart

@@ -5,12 +5,12 @@
  */
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import * as Message from "../Message.ts"
 import type { OfferError } from "../Outbox.ts"
 import type { Database, SqlOutboxError } from "./Database.ts"
+import * as Pages from "./Pages.ts"
 import type { SqlOutboxService } from "./SqlOutboxService.ts"
 
 export interface Transfer {
@@ -20,25 +20,21 @@ export interface Transfer {
    * Writes the messages of these lines, in their order. Lines that are no messages are skipped and counted. Fails when the
    * outbox is full: what was read until then is written, and the lines can be imported again.
    */
-  readonly importLines: <E>(
-    lines: Stream.Stream<string, E>
-  ) => Effect.Effect<{ readonly imported: number; readonly refused: number }, E | OfferError>
+  readonly importLines: <E, R = never>(
+    lines: Stream.Stream<string, E, R>
+  ) => Effect.Effect<{ readonly imported: number; readonly refused: number }, E | OfferError, R>
   /** Deletes the messages up to this place, which were imported elsewhere; they are dropped with the reason `erased`. */
   readonly removeExported: (options: { readonly through: number }) => Effect.Effect<number, SqlOutboxError>
 }
 
-/** Messages that are read together. */
-const pageSize = 500
 /** Messages that are written together. */
 const groupSize = 100
 
-export const makeTransfer = ({ run, tables }: Database, service: SqlOutboxService): Transfer => ({
-  exportLines: ({ after = 0 } = {}) =>
-    Stream.paginate(after, (place) =>
-      Effect.map(run(tables.page(place, pageSize)), (page) => [
-        page.map(({ message, seq }) => `{"seq":${seq},"message":${message.json}}\n`),
-        Option.filter(Option.fromNullishOr(page.at(-1)?.seq), () => page.length === pageSize)
-      ])
+export const makeTransfer = (database: Database, service: SqlOutboxService): Transfer => ({
+  exportLines: ({ after } = {}) =>
+    Pages.pending(database, after).pipe(
+      Stream.flattenIterable,
+      Stream.map(({ message, seq }) => `{"seq":${seq},"message":${message.json}}\n`)
     ),
 
   importLines: (lines) =>
@@ -64,17 +60,11 @@ export const makeTransfer = ({ run, tables }: Database, service: SqlOutboxServic
       )
     ),
 
-  removeExported: Effect.fnUntraced(function* ({ through }) {
-    let removed = 0
-    for (let after = 0; after < through; ) {
-      const page = yield* run(tables.page(after, pageSize))
-      const theirs = page.filter(({ seq }) => seq <= through)
-      removed += yield* service.erase(theirs)
-      if (theirs.length < pageSize) break
-      after = theirs.at(-1)?.seq ?? through
-    }
-    return removed
-  })
+  removeExported: ({ through }) =>
+    Pages.sumOf(
+      Stream.takeWhile(Pages.pending(database), ([first]) => first !== undefined && first.seq <= through),
+      (page) => service.erase(page.filter(({ seq }) => seq <= through))
+    )
 })
 
 const isWire = Schema.is(Message.Wire)

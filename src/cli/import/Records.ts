@@ -116,10 +116,18 @@ const recordOf = (line: number, raw: string, mapping: Mapping): Record => {
   } catch {
     return { line, text, call: undefined, problem: "the line is not JSON" }
   }
-  return typeof value === "object" && value !== null && !Array.isArray(value)
-    ? { line, text, ...mapping.ofObject(value as { readonly [field: string]: unknown }) }
+  return isObject(value)
+    ? { line, text, ...mapping.ofObject(carriedIn(value) ?? value) }
     : { line, text, call: undefined, problem: "the line is not a JSON object" }
 }
+
+type Json = { readonly [field: string]: unknown }
+
+const isObject = (value: unknown): value is Json => typeof value === "object" && value !== null && !Array.isArray(value)
+
+/** The message of a line of `outbox export`, which stands beside its place. */
+const carriedIn = ({ message, seq, ...others }: Json): Json | undefined =>
+  typeof seq === "number" && isObject(message) && Object.keys(others).length === 0 ? message : undefined
 
 // ---------------------------------------------------------------------------------------------------------------------
 // CSV

@@ -6,21 +6,29 @@ import * as Stdio from "effect/Stdio"
 import * as Stream from "effect/Stream"
 import { type CommandError, failed, usage } from "./Exit.ts"
 
-/** All of stdin as text. */
-export const stdinText: Effect.Effect<string, CommandError, Stdio.Stdio> = Effect.flatMap(Stdio.Stdio, ({ stdin }) =>
-  Effect.mapError(Stream.mkString(Stream.decodeText(stdin)), () => failed("stdin can't be read"))
-)
-
 /** What a path is called in messages; `-` is stdin. */
 export const nameOf = (path: string): string => (path === "-" ? "stdin" : path)
 
-/** All of a file as text; `-` is stdin. */
-export const text = (path: string): Effect.Effect<string, CommandError, FileSystem.FileSystem | Stdio.Stdio> =>
+const stdin: Stream.Stream<string, CommandError, Stdio.Stdio> = Stream.mapError(
+  Stream.decodeText(Stream.unwrap(Stdio.Stdio.useSync(({ stdin }) => stdin))),
+  () => failed("stdin can't be read")
+)
+
+/** All of stdin as text. */
+export const stdinText = Stream.mkString(stdin)
+
+/** The text of a file, piece by piece; `-` is stdin. */
+export const stream = (path: string): Stream.Stream<string, CommandError, FileSystem.FileSystem | Stdio.Stdio> =>
   path === "-"
-    ? stdinText
-    : Effect.flatMap(FileSystem.FileSystem, (files) =>
-        Effect.mapError(files.readFileString(path), (error) => unreadable(path, error))
+    ? stdin
+    : Stream.mapError(
+        Stream.decodeText(Stream.unwrap(FileSystem.FileSystem.useSync((files) => files.stream(path)))),
+        (error) => unreadable(path, error)
       )
+
+/** All of it. */
+export const text = (path: string): Effect.Effect<string, CommandError, FileSystem.FileSystem | Stdio.Stdio> =>
+  Stream.mkString(stream(path))
 
 /** JSON in text that came from `where`. The error never quotes the text. */
 export const json = (content: string, where: string): Effect.Effect<unknown, CommandError> =>

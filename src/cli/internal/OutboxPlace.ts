@@ -23,7 +23,10 @@ export const flags = {
     Flag.Redacted("outbox").pipe(Flag.withMetavar("file|url")),
     "The outbox.db, its directory, or postgres://user@host/database (ANALYTICS_OUTBOX: safer for a password)"
   ),
-  table: optional(Flag.String("table"), "PostgreSQL: what the tables are called. Default: analytics_outbox")
+  table: optional(
+    Flag.String("table"),
+    "PostgreSQL: what the tables are called (ANALYTICS_OUTBOX_TABLE). Default: analytics_outbox"
+  )
 }
 
 export interface Flags {
@@ -38,8 +41,7 @@ const pollInterval = "1 day"
 export const open = Effect.fnUntraced(function* (
   given: Flags
 ): Effect.fn.Return<SqlOutbox.Operations & { readonly name: string }, CommandError, Scope.Scope> {
-  const known = yield* Effect.orDie(Config.option(Config.Redacted("ANALYTICS_OUTBOX")))
-  const outbox = given.outbox ?? Option.getOrUndefined(known)
+  const outbox = given.outbox ?? (yield* known)
   if (outbox === undefined) {
     return yield* usage(
       "there is no outbox",
@@ -47,10 +49,27 @@ export const open = Effect.fnUntraced(function* (
     )
   }
   const where = Redacted.value(outbox)
-  if (/^postgres(ql)?:/.test(where)) return yield* openPostgres(outbox, given.table ?? "analytics_outbox")
+  if (/^postgres(ql)?:/.test(where)) {
+    return yield* openPostgres(
+      outbox,
+      given.table ?? Option.getOrElse(yield* tableOfEnvironment, () => "analytics_outbox")
+    )
+  }
   const file = yield* fileOf(where)
   const layer = SqlOutbox.layerSqlite({ file, role: "writer", pollInterval })
   return yield* operationsOf(file, layer)
+})
+
+const tableOfEnvironment = Effect.orDie(Config.option(Config.String("ANALYTICS_OUTBOX_TABLE")))
+
+const variable = (name: string) => Effect.map(Effect.orDie(Config.option(Config.Redacted(name))), Option.getOrUndefined)
+
+/** The outbox of the environment: a place, or a kind whose place is in a variable of its own, as a client reads them. */
+const known = Effect.gen(function* () {
+  const outbox = yield* variable("ANALYTICS_OUTBOX")
+  const kind = outbox === undefined ? "" : Redacted.value(outbox)
+  if (kind === "sqlite") return yield* variable("ANALYTICS_OUTBOX_DIRECTORY")
+  return kind === "postgres" ? yield* variable("ANALYTICS_OUTBOX_URL") : outbox
 })
 
 const operationsOf = (name: string, layer: ReturnType<typeof SqlOutbox.layerSqlite>) =>

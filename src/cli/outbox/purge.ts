@@ -1,4 +1,4 @@
-/** `effect-analytics outbox purge`: dead letters, or everything about a user, are deleted. */
+/** `effect-analytics outbox purge`: dead letters, everything about a user, or what was carried off are deleted. */
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
 import * as Prompt from "effect/cli/Prompt"
@@ -16,20 +16,25 @@ const config = {
   dead: toggle("dead", "Delete dead letters"),
   olderThan: optional(Flag.String("older-than"), 'Of the dead letters only those that died longer ago, as in "7 days"'),
   user: optional(Flag.String("user"), "Delete every message that names this user, waiting or dead"),
+  through: optional(Flag.Int("through"), "Delete what waits up to this seq: it was exported, and imported elsewhere"),
   yes: toggle("yes", "Do not ask")
 }
 
-export const purge = Command.make("purge", config, ({ dead, olderThan, place, user, yes }) =>
+export const purge = Command.make("purge", config, ({ dead, olderThan, place, through, user, yes }) =>
   Effect.gen(function* () {
-    if (dead === (user !== undefined)) {
-      return yield* usage("nothing to delete was given", "Either --dead, or --user ID")
+    if ([dead, through !== undefined, user !== undefined].filter(Boolean).length !== 1) {
+      return yield* usage("nothing to delete was given", "One of --dead, --user ID and --through SEQ")
     }
     const age = olderThan === undefined ? undefined : Option.getOrUndefined(Duration.fromInput(olderThan as "7 days"))
     if (olderThan !== undefined && age === undefined) {
       return yield* usage(`--older-than ${olderThan} is no length of time`, 'For example: --older-than "7 days"')
     }
     const outbox = yield* OutboxPlace.open(place)
-    const what = user === undefined ? "dead letters" : "every message of this user"
+    const what = dead
+      ? "dead letters"
+      : user === undefined
+        ? "what waits up to this place"
+        : "every message of this user"
     if (!yes) {
       const { canPrompt } = yield* TerminalCapabilities.TerminalCapabilities
       if (!canPrompt) return yield* usage(`this would delete ${what} in ${outbox.name}`, "To do so: --yes")
@@ -45,11 +50,18 @@ export const purge = Command.make("purge", config, ({ dead, olderThan, place, us
         () => `deleted ${Output.count(gone.pending, "waiting message")} and ${Output.count(gone.dead, "dead letter")}`
       )
     }
+    if (through !== undefined) {
+      const gone = yield* Effect.mapError(outbox.removeExported({ through }), OutboxPlace.problemOf)
+      return yield* Output.result(
+        { deleted: { pending: gone } },
+        () => `deleted ${Output.count(gone, "waiting message")}`
+      )
+    }
     const gone = yield* Effect.mapError(outbox.purgeDead({ olderThan: age }), OutboxPlace.problemOf)
     yield* Output.result({ deleted: { dead: gone } }, () => `deleted ${Output.count(gone, "dead letter")}`)
   }).pipe(Effect.scoped)
 ).pipe(
-  Command.withDescription("Delete dead letters, or everything about a user"),
+  Command.withDescription("Delete dead letters, everything about a user, or what was carried to another outbox"),
   Command.withExamples([
     {
       command: 'effect-analytics outbox purge --outbox ./outbox --dead --older-than "7 days" --yes',
