@@ -43,13 +43,28 @@ const refreshPause = 10_000
 /** The pause that a 429 without `Retry-After` asks for, in milliseconds. */
 const defaultPause = 5_000
 /** Before the second retry of a request for a token, doubled for each after it: in milliseconds. The first comes at once. */
-const firstBackoff = 100
+const firstBackoff = 200
 const maxBackoff = 60_000
 /** Seconds that an assertion begins before now, and those after which it ends. */
 const issuedBefore = 5
 const expiresAfter = 55
 
-/** What `auth` of the options of a client takes. An `InvalidSetting` tells what cannot work when the client is made. */
+/**
+ * What `auth` of the options of a client takes. An `InvalidSetting` tells what cannot work when the client is made.
+ *
+ * ```ts
+ * import * as Redacted from "effect/Redacted"
+ * import * as Analytics from "effect-analytics/Analytics"
+ * import * as OAuth from "effect-analytics/OAuth"
+ *
+ * const pem = Redacted.make("-----BEGIN PRIVATE KEY-----…")
+ *
+ * export const Client = Analytics.layerFetch({
+ *   writeKey: Redacted.make("YOUR_WRITE_KEY"),
+ *   auth: OAuth.make({ clientId: "ID_OF_THE_APPLICATION", clientKey: pem, keyId: "ID_OF_THE_KEY" })
+ * })
+ * ```
+ */
 export const make = (options: Options): Transport.Auth => ({
   start: Effect.fnUntraced(function* ({ endpoint, requestTimeout }) {
     const client = yield* HttpClient.HttpClient
@@ -137,7 +152,7 @@ export const make = (options: Options): Transport.Auth => ({
     const retried = (retries: number): Effect.Effect<Token, Transport.SendResult> =>
       Effect.catch(request, (result) => {
         if (result._tag !== "Transient" || retries >= maxRetries) return Effect.fail(result)
-        const wait = retries === 0 ? 0 : Math.min(maxBackoff, firstBackoff * 2 ** retries)
+        const wait = retries === 0 ? 0 : Math.min(maxBackoff, firstBackoff * 2 ** (retries - 1))
         return Effect.delay(retried(retries + 1), wait)
       })
 

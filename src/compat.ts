@@ -79,7 +79,18 @@ interface Submitted {
 /** The longest time that the end of an event waits for the promise of its callback, in milliseconds. */
 const callbackTimeout = 1_000
 
-/** A client. Its methods may be called without it. */
+/**
+ * A client. Its methods may be called without it.
+ *
+ * ```ts
+ * import { Analytics } from "effect-analytics/compat"
+ *
+ * const analytics = new Analytics({ writeKey: "YOUR_WRITE_KEY" })
+ * analytics.on("error", ({ code, reason }) => console.warn(code, reason))
+ * analytics.track({ userId: "u1", event: "Order Completed", properties: { total: 27.5 } })
+ * await analytics.closeAndFlush()
+ * ```
+ */
 export class Analytics extends Emitter<Events> {
   /** Resolves when the client is ready. Calls need not wait for it. */
   readonly ready: Promise<void>
