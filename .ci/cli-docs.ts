@@ -75,11 +75,12 @@ const mistakes: { readonly [name: string]: ReadonlyArray<string> } = {
     "const analytics = createAnalytics({",
     `  writeKey: "a-write-key",`,
     `  host: "http://127.0.0.1:65530",`,
-    "  closeTimeout: 100,",
+    `  flushInterval: "1 minute",`,
+    "  closeTimeout: 0,",
     "  closeOnSignals: true",
     "})",
     `analytics.track({ userId: "u1", event: "Order Completed" })`,
-    `setTimeout(() => process.kill(process.pid, "SIGTERM"), 500)`,
+    `setTimeout(() => process.kill(process.pid, "SIGTERM"), 100)`,
     "setInterval(() => {}, 1_000)"
   ],
   callbacks: [
