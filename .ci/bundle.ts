@@ -7,8 +7,9 @@
  */
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import * as path from "node:path"
-import { type Plugin, rolldown } from "rolldown"
+import { type Plugin, type RolldownOptions, rolldown } from "rolldown"
 import { dts } from "rolldown-plugin-dts"
+import { isFirstPart, splitFor } from "./firstParts.ts"
 
 const root = path.join(import.meta.dirname, "..")
 const dist = path.join(root, "dist")
@@ -31,6 +32,9 @@ const withoutMetrics: Plugin = {
     handler: () => `import * as Effect from "effect/Effect"
       export const countUnsafe = () => {}
       export const countAttemptUnsafe = () => {}
+      export const countViolationUnsafe = () => {}
+      export const showPending = () => Effect.void
+      export const showLeader = () => Effect.void
       export const watchDepth = () => Effect.void`
   }
 }
@@ -74,16 +78,24 @@ const withShortGetters: Plugin = {
   }
 }
 
+const options = {
+  cwd: root,
+  external,
+  platform: "neutral",
+  resolve: { mainFields: ["module", "main"] },
+  // Reading a property has no effect in any of these modules.
+  treeshake: { propertyReadSideEffects: false },
+  plugins: [withoutMetrics, withoutErrorSchemas]
+} satisfies RolldownOptions
+
+/** Most programs import the plain client alone: they read what it needs, and nothing of what the other entries need as well. */
+const firstParts = await splitFor(path.join(dist, "plain.js"), options)
+
 const bundle = async (format: "esm" | "cjs", extension: string) => {
   const build = await rolldown({
-    cwd: root,
+    ...options,
     input: inputs(".js"),
-    external,
-    platform: "neutral",
-    resolve: { mainFields: ["module", "main"] },
-    // Reading a property has no effect in any of these modules.
-    treeshake: { propertyReadSideEffects: false },
-    plugins: [withoutMetrics, withoutErrorSchemas, withShortGetters]
+    plugins: [firstParts, ...options.plugins, withShortGetters]
   })
   const { output } = await build.write({
     dir: out,
@@ -91,14 +103,19 @@ const bundle = async (format: "esm" | "cjs", extension: string) => {
     entryFileNames: `[name]${extension}`,
     chunkFileNames: `chunks/[name]${extension}`,
     // One file is read faster than several.
-    codeSplitting: { groups: [{ name: "shared", minShareCount: 2 }] },
+    codeSplitting: {
+      groups: [
+        { name: "client", test: isFirstPart, priority: 2 },
+        { name: "shared", minShareCount: 2, priority: 1 }
+      ]
+    },
     exports: "named",
     minify: true
   })
   for (const chunk of output) {
     if (chunk.type !== "chunk") continue
     for (const module of chunk.moduleIds) {
-      const [, name] = /.*\/node_modules\/((?:@[^/]+\/)?[^/]+)\//.exec(module) ?? []
+      const [, name] = /.*\bnode_modules\/((?:@[^/]+\/)?[^/]+)\//.exec(module) ?? []
       if (name !== undefined) bundled.add(name)
     }
     const strangers = [...chunk.imports, ...chunk.dynamicImports].filter(

@@ -1,5 +1,6 @@
 /**
- * The metrics of all clients: messages by outcome and reason, bytes, queue depth, batch size, request duration, retries.
+ * The metrics of all clients: messages by outcome and reason, bytes, queue depth, batch size, request duration, retries,
+ * violations of tracking plans, and the state of durable outboxes.
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -38,6 +39,19 @@ export const retriesTotal = Metric.counter("analytics_retries_total", {
   description: "HTTP attempts after the first",
   incremental: true
 })
+/** Violations of a tracking plan by `event`, `violation` and `action`. Events that are not in the plan count as `(unplanned)`. */
+export const violationsTotal = Metric.counter("analytics_plan_violations_total", {
+  description: "Violations of the tracking plan by event, kind and what was done",
+  incremental: true
+})
+/** Messages in a durable outbox that are not settled, of all processes. */
+export const outboxPending = Metric.gauge("analytics_outbox_pending", { description: "Messages that are not settled" })
+/** Milliseconds since the oldest of them was written. */
+export const outboxOldestAge = Metric.gauge("analytics_outbox_oldest_age_ms", {
+  description: "Age of the oldest message"
+})
+/** 1 where the process delivers from a durable outbox, 0 where another one does. */
+export const outboxLeader = Metric.gauge("analytics_outbox_leader", { description: "Whether this process delivers" })
 
 const counters = new Map<string, Metric.Counter<number>>()
 /** The counter with these attributes, made once. */
@@ -84,6 +98,19 @@ export const countAttemptUnsafe = (
   requestDuration.updateUnsafe(duration, context)
   batchSize.updateUnsafe(messages, context)
 }
+
+/** Counts a violation of a tracking plan. */
+export const countViolationUnsafe = (
+  attributes: { readonly event: string; readonly violation: string; readonly action: string },
+  context: Context.Context<never>
+): void => Metric.withAttributes(violationsTotal, attributes).updateUnsafe(1, context)
+
+/** Shows what waits in a durable outbox: `oldestAge` in milliseconds. */
+export const showPending = (found: { readonly count: number; readonly oldestAge: number }): Effect.Effect<void> =>
+  Effect.andThen(Metric.update(outboxPending, found.count), Metric.update(outboxOldestAge, found.oldestAge))
+
+/** Shows whether this process delivers from a durable outbox. */
+export const showLeader = (isHere: boolean): Effect.Effect<void> => Metric.update(outboxLeader, isHere ? 1 : 0)
 
 interface Series {
   readonly depths: WeakCollection.WeakCollection<() => number>

@@ -5,6 +5,8 @@
  * program sends to have a first plan. Plans as JSON, their differences and code are entries of their own:
  * `effect-analytics/TrackingPlan/json`, `/diff` and `/codegen`.
  */
+
+export { violationsTotal } from "./Metrics.ts"
 export {
   type AllCalls,
   type AnyPlan,
@@ -21,7 +23,7 @@ export {
   type ScreenName,
   Service
 } from "./TrackingPlan/check/Plan.ts"
-export { type OnViolation, type Policies, violationsTotal } from "./TrackingPlan/check/PlanCheck.ts"
+export type { OnViolation, Policies } from "./TrackingPlan/check/PlanCheck.ts"
 export type { Violation } from "./TrackingPlan/check/Violation.ts"
 export type { Definition, Shape, Shapes } from "./TrackingPlan/Definition.ts"
 export { type Observation, type ObserveOptions, observe } from "./TrackingPlan/observe/Observe.ts"

@@ -5,10 +5,10 @@
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type * as Latch from "effect/Latch"
-import * as Metric from "effect/Metric"
 import type * as Scope from "effect/Scope"
 import type { Capacity } from "../internal/Capacity.ts"
 import * as Time from "../internal/Time.ts"
+import * as Metrics from "../Metrics.ts"
 import type { Database, SqlOutboxError } from "./Database.ts"
 import type { FlushBarriers } from "./FlushBarriers.ts"
 import type { InFlight } from "./InFlight.ts"
@@ -24,13 +24,6 @@ export interface Settings {
   readonly maxDead: number
   readonly maxDeadAge: number
 }
-
-/** Pending messages of an outbox, of all processes. */
-const pendingTotal = Metric.gauge("analytics_outbox_pending", { description: "Messages that are not settled" })
-/** Milliseconds since the oldest of them was written. */
-const oldestAge = Metric.gauge("analytics_outbox_oldest_age_ms", { description: "Age of the oldest message" })
-/** 1 where the process delivers, 0 where it does not. */
-const isLeader = Metric.gauge("analytics_outbox_leader", { description: "Whether this process delivers" })
 
 /** Milliseconds between two maintenances of dead letters and space. */
 const maintenanceInterval = 30_000
@@ -78,9 +71,8 @@ export const start = Effect.fnUntraced(function* (
     // What changed while it was counted may be in it or not.
     isStale = capacity.changes !== changes && !isStale
     if (!isStale) capacity.set(found.count, found.bytes)
-    yield* Metric.update(pendingTotal, found.count)
-    yield* Metric.update(oldestAge, found.oldestAge)
-    yield* Metric.update(isLeader, leader.isHere ? 1 : 0)
+    yield* Metrics.showPending(found)
+    yield* Metrics.showLeader(leader.isHere)
   })
 
   const maintain = Effect.gen(function* () {
@@ -126,7 +118,7 @@ export const start = Effect.fnUntraced(function* (
       yield* Effect.ignore(watched(leader.refresh))
       if (leader.isHere === before) return
       some.openUnsafe()
-      yield* Metric.update(isLeader, leader.isHere ? 1 : 0)
+      yield* Metrics.showLeader(leader.isHere)
     })
     yield* Time.withUnrefTimers(Loop.fork("leadership", lead, onDefect))
   }

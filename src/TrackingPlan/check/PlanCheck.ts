@@ -6,7 +6,6 @@
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import * as Metric from "effect/Metric"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import { formatPath, type InvalidSetting, PlanViolation } from "../../AnalyticsError.ts"
@@ -14,6 +13,7 @@ import * as Call from "../../Call.ts"
 import type { Check } from "../../internal/Check.ts"
 import * as Json from "../../internal/Json.ts"
 import type * as Message from "../../Message.ts"
+import { countViolationUnsafe } from "../../Metrics.ts"
 import { invalid, oneOf, read } from "../../Settings.ts"
 import * as Transform from "../../Transform.ts"
 import { type Definition, type NameIn, oneEffect } from "../Definition.ts"
@@ -51,12 +51,6 @@ export interface Policies<D extends Definition = Definition> {
   /** The key of the hash. Without it and a layer, what is to be hashed is dropped. */
   readonly hashKey?: Redacted.Redacted | string | undefined
 }
-
-/** Violations by `event`, `violation` and `action`. Events that are not in the plan count as `(unplanned)`. */
-export const violationsTotal = Metric.counter("analytics_plan_violations_total", {
-  description: "Violations of the tracking plan by event, kind and what was done",
-  incremental: true
-})
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Check
@@ -232,8 +226,7 @@ export class PlanCheck implements Check {
   }
 
   private count(event: string, { kind }: Violation, action: string, caller: Context.Context<never>): void {
-    const metric = Metric.withAttributes(violationsTotal, { event, violation: kind, action })
-    metric.updateUnsafe(1, Context.merge(this.context, caller))
+    countViolationUnsafe({ event, violation: kind, action }, Context.merge(this.context, caller))
   }
 
   private warn(message: Message.Wire, rule: Rule, why: string | true, caller: Context.Context<never>): void {
