@@ -19,6 +19,7 @@ import * as Planned from "../src/planned.ts"
 import * as PlanJson from "../src/TrackingPlan/json.ts"
 import * as TrackingPlan from "../src/TrackingPlan.ts"
 import * as Transport from "../src/Transport.ts"
+import { largePlan } from "../test/largePlan.ts"
 
 /** With effect's compiler of schemas, if asked: it makes functions from text, which not every platform allows. */
 if (process.argv.includes("--compiled")) await import("effect/schema/SchemaJITCompiler/enable")
@@ -185,28 +186,9 @@ const measure = async (): Promise<boolean> => {
   return ratios.every(({ isCheaper, ratio }) => ratio <= limit && isCheaper)
 }
 
-/** A plan of 2,000 events with 30 properties each, as text. */
-const largePlan = (): string => {
-  const kinds = [
-    { type: "string", description: "A text" },
-    { type: "number", minimum: 0 },
-    { type: "string", enum: ["a", "b"] },
-    { type: ["string", "null"], pattern: "^[a-z]+$" },
-    { type: "array", items: { type: "object", properties: { sku: { type: "string" } }, required: ["sku"] } },
-    { type: "string", pii: "drop" }
-  ]
-  const shape = Object.fromEntries(Array.from({ length: 30 }, (_, n) => [`property_${n}`, kinds[n % kinds.length]]))
-  const rules = {
-    type: "object",
-    properties: { properties: { type: "object", properties: shape, required: ["property_0"] } }
-  }
-  const events = Array.from({ length: 2_000 }, (_, n) => ({ name: `Event ${n}`, version: 1, rules }))
-  return JSON.stringify({ display_name: "Large", rules: { events } })
-}
-
 /** Reads a large plan before anything else, and answers whether it stays within its limits in one of a few tries. */
 const readLarge = (): boolean => {
-  const json = JSON.parse(largePlan())
+  const json = largePlan()
   const before = process.memoryUsage().rss
   const reads = Array.from({ length: tries }, () => {
     const start = performance.now()

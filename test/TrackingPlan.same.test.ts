@@ -8,7 +8,10 @@ import * as AnalyticsTest from "../src/AnalyticsTest.ts"
 import * as PlanJson from "../src/TrackingPlan/json.ts"
 import * as TrackingPlan from "../src/TrackingPlan.ts"
 
-const friend = Schema.Struct({ name: Schema.String, email: Schema.optionalKey(Schema.String.annotate({ pii: "drop" })) })
+const friend = Schema.Struct({
+  name: Schema.String,
+  email: Schema.optionalKey(Schema.String.annotate({ pii: "drop" }))
+})
 
 const ofSchemas: TrackingPlan.AnyPlan = TrackingPlan.make({
   events: {
