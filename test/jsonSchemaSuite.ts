@@ -1,6 +1,6 @@
 /**
- * The official JSON Schema Test Suite, run through the check of plans from JSON: its required tests of draft-07 and 2020-12, of
- * August 2026, with their licence in `test/fixtures`.
+ * The official JSON Schema Test Suite, run through the check of plans from JSON: its required tests of draft-07 and 2020-12, as
+ * they are in commit 44401e0 of json-schema-org/JSON-Schema-Test-Suite (August 2026), with their licence in `test/fixtures`.
  *
  * `node test/jsonSchemaSuite.ts` prints what is right, wrong and refused.
  */

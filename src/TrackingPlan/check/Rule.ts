@@ -109,7 +109,9 @@ export class Rule {
   }
 
   private decodedAs(codec: Schema.Codec<unknown, unknown>): Run {
-    return thorough(this.options, (options) => SchemaParser.decodeUnknownResult(codec, options))
+    const parser = (options: SchemaAST.ParseOptions) => SchemaParser.decodeUnknownResult(codec, options)
+    // The one check of a JSON Schema finds everything that is wrong at once.
+    return this.isJson ? neverThrows(parser(this.options)) : thorough(this.options, parser)
   }
 }
 

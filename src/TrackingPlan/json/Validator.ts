@@ -73,10 +73,14 @@ class AllErrors extends ErrorContext {
 /** The schema as the validator has to read it. */
 const prepare = (json: Json, asserts: boolean): Json => {
   const draft07 = isDraft07(json)
+  // `additionalProperties: true` matters to these alone: what was evaluated, and a reference to it.
+  const needsOpen = /"unevaluatedProperties"|\/additionalProperties/.test(JSON.stringify(json))
   const prepared = mapSubschemas(
     json,
     (schema) => {
       if (!asserts) delete schema.format
+      // To explain an error, the validator would look at every name.
+      if (!needsOpen && schema.additionalProperties === true) delete schema.additionalProperties
       // Without the flag `u` some expressions are legal that are none with it: `[\w-.]`.
       if (typeof schema.pattern === "string" && flagOf(schema.pattern) === "")
         schema.pattern = new RegExp(schema.pattern)
