@@ -14,6 +14,7 @@ import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import { Closed, DeliveryError, OutboxUnavailable } from "../AnalyticsError.ts"
 import { type Bound, Capacity } from "../internal/Capacity.ts"
+import * as Flushes from "../internal/Flushes.ts"
 import { log } from "../internal/Log.ts"
 import * as Notifier from "../internal/Notifier.ts"
 import type { Message } from "../Message.ts"
@@ -21,7 +22,7 @@ import * as Metrics from "../Metrics.ts"
 import * as Outbox from "../Outbox.ts"
 import type { Database, SqlOutboxError } from "./Database.ts"
 import * as Destination from "./Destination.ts"
-import { FlushBarriers, type Flushing } from "./FlushBarriers.ts"
+import { FlushBarriers } from "./FlushBarriers.ts"
 import { InFlight } from "./InFlight.ts"
 import { Leader } from "./Leader.ts"
 import type * as Loop from "./Loop.ts"
@@ -58,6 +59,8 @@ export interface SqlOutboxService {
   /** Why the outbox is stopped, if it is. */
   readonly stopped: () => OutboxUnavailable | undefined
 }
+
+type Unfinished = ReturnType<typeof Flushes.soFar>
 
 const BackoffState = Schema.fromJsonString(Schema.Struct({ retries: Schema.Int, resumeAt: Schema.Finite }))
 const readBackoff = Schema.decodeUnknownOption(BackoffState)
@@ -222,21 +225,21 @@ export const make = Effect.fnUntraced(function* (
     }
   })
 
-  const flushing = Effect.fnUntraced(function* (onBegin: (begun: Flushing) => void) {
+  const flushing = Effect.fnUntraced(function* (onBegin: (soFar: () => Unfinished) => void) {
     yield* writer.committed
-    if (!delivers) return { delivered: 0, dropped: 0 }
-    const begun = yield* persist(Effect.suspend(() => barriers.begin()))
-    onBegin(begun)
+    const begun = delivers ? yield* persist(Effect.suspend(() => barriers.begin())) : undefined
+    if (begun === undefined) return { delivered: 0, dropped: 0 }
+    onBegin(() => Flushes.soFar(begun))
     some.openUnsafe()
     yield* barriers.resolve
-    return yield* begun.end
+    return yield* barriers.end(begun)
   })
 
   const flushWithin: Outbox.Outbox["Service"]["flushWithin"] = Effect.fnUntraced(function* (timeout) {
-    let soFar = () => ({ delivered: 0, dropped: 0, pending: pending() })
+    let soFar = (): Unfinished => ({ delivered: 0, dropped: 0, pending: pending() })
     const flushed = yield* Effect.timeoutOption(
       flushing((begun) => {
-        soFar = begun.soFar
+        soFar = begun
       }),
       timeout
     )
