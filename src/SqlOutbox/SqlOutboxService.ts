@@ -80,7 +80,7 @@ export const make = Effect.fnUntraced(function* (
   const delivers = role !== "writer"
   const { close: closeNotifier, notify: report, onEnd } = yield* Notifier.make
   const capacity = new Capacity(settings)
-  const inFlight = new InFlight()
+  const inFlight = new InFlight(settings.maxInFlight)
   const reader = new Reader(database, inFlight, settings.maxInFlight)
   const leader = new Leader(database, {
     name: makeName(),
@@ -172,7 +172,7 @@ export const make = Effect.fnUntraced(function* (
    * confirmed that this relay is the leader, the messages are left to whoever is.
    */
   const beforeAttempt = Effect.fnUntraced(function* (messages: ReadonlyArray<Message>) {
-    while (settings.maxInFlight > 1 && inFlight.isBlocked(messages, settings.maxInFlight)) {
+    while (inFlight.isBlocked(messages)) {
       settled.closeUnsafe()
       yield* settled.await
     }
@@ -180,7 +180,7 @@ export const make = Effect.fnUntraced(function* (
       isLeader ? settlement.releaseDeleted(messages) : Effect.void
     )
     if (!(yield* Effect.orElseSucceed(isLeader, () => false))) {
-      inFlight.giveUp(messages, settings.maxInFlight)
+      inFlight.giveUp(messages)
       reader.forget()
       settled.openUnsafe()
     }
