@@ -27,21 +27,17 @@ registerHooks({
 await import("./bin-main.br")
 `
 
-const { metafile, outputFiles } = await bundleBin({
-  outdir: "dist",
-  outExtension: { ".js": ".br" },
-  write: false,
-  minify: true,
-  metafile: true
-})
+const chunks = await bundleBin(join(root, "dist"), ".br", { minify: true })
 writeFileSync(join(root, "dist/bin.js"), loader, { mode: 0o755 })
-for (const { contents, path } of outputFiles) writeFileSync(path, brotliCompressSync(contents))
+for (const { code, fileName } of chunks) writeFileSync(join(root, "dist", fileName), brotliCompressSync(code))
 
 const packages = new Set(
-  Object.keys(metafile.inputs).flatMap((input) => {
-    const [, name] = /.*node_modules\/((?:@[^/]+\/)?[^/]+)\//.exec(input) ?? []
-    return name === undefined ? [] : [name]
-  })
+  chunks
+    .flatMap(({ moduleIds }) => moduleIds)
+    .flatMap((id) => {
+      const [, name] = /.*node_modules\/((?:@[^/]+\/)?[^/]+)\//.exec(id) ?? []
+      return name === undefined ? [] : [name]
+    })
 )
 const licenses = Array.from(packages, (name) => {
   const folder = join(root, "node_modules", name)

@@ -59,6 +59,21 @@ const withoutErrorSchemas: Plugin = {
   }
 }
 
+/** The exports of a chunk in CommonJS, hundreds of getters, each in a fifth of the text. Only entries are read by those who look for names. */
+const withShortGetters: Plugin = {
+  name: "short-getters",
+  generateBundle: (_options, output) => {
+    for (const chunk of Object.values(output)) {
+      if (chunk.type !== "chunk" || chunk.isEntry) continue
+      const getter = /Object\.defineProperty\(exports,("\w+"),\{enumerable:!0,get:function\(\)\{return ([\w$]+)\}\}\)/g
+      const code = chunk.code.replace(getter, "exportGetter($1,()=>$2)")
+      if (code === chunk.code) continue
+      const helper = "const exportGetter=(name,get)=>Object.defineProperty(exports,name,{enumerable:!0,get});"
+      chunk.code = helper + code
+    }
+  }
+}
+
 const bundle = async (format: "esm" | "cjs", extension: string) => {
   const build = await rolldown({
     cwd: root,
@@ -68,7 +83,7 @@ const bundle = async (format: "esm" | "cjs", extension: string) => {
     resolve: { mainFields: ["module", "main"] },
     // Reading a property has no effect in any of these modules.
     treeshake: { propertyReadSideEffects: false },
-    plugins: [withoutMetrics, withoutErrorSchemas]
+    plugins: [withoutMetrics, withoutErrorSchemas, withShortGetters]
   })
   const { output } = await build.write({
     dir: out,
@@ -111,9 +126,15 @@ const bundleTypes = async () => {
     if (renamed.length > 0) throw new Error(`the types in ${chunk.fileName} show ${renamed.join(", ")}`)
     mkdirSync(path.dirname(path.join(out, chunk.fileName)), { recursive: true })
     const file = chunk.fileName.replace(/(\.d)?\.ts$/, "")
-    writeFileSync(path.join(out, `${file}.d.ts`), chunk.code)
     writeFileSync(path.join(out, `${file}.d.cts`), chunk.code.replace(/(from ?"\.[^"]+)\.js"/g, '$1.cjs"'))
+    if (chunk.isEntry) writeFileSync(path.join(out, `${file}.d.ts`), reExport(`./${file}.cjs`, chunk.code))
   }
+}
+
+/** The declarations of an ES module that are those of its twin. What is `default` in CommonJS has another meaning to an import. */
+const reExport = (twin: string, code: string): string => {
+  const [, name] = /\b(\w+) as default\b/.exec(code) ?? []
+  return `export * from "${twin}"\n${name === undefined ? "" : `export { ${name} as default } from "${twin}"\n`}`
 }
 
 const writeLicenses = () => {

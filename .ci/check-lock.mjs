@@ -31,4 +31,4 @@ const problems = files.flatMap((file) =>
 
 for (const problem of problems) console.error(problem)
 if (problems.length > 0) process.exit(1)
-console.log(`${files.length} lock files: every entry has its hash, but for ${unknown.size} optional ones`)
+console.log(`${files.length} lock files: every entry has its hash, but for optional ones: ${[...unknown].join(", ")}`)

@@ -1,12 +1,13 @@
 /**
- * The package.json that is published has no condition for the source, since the source is not in the package. npm packs the
- * file as it is on disk: `publish` changes it before a pack, `restore` puts back the one of the repository after it.
+ * The package.json that is published has no condition for the source, since the source is not in the package, and nothing that
+ * only the repository uses. npm packs the file as it is on disk: `publish` changes it before a pack, `restore` puts back the one
+ * of the repository after it.
  */
 import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 
 const file = new URL("../package.json", import.meta.url)
 const kept = new URL("../node_modules/.package.json", import.meta.url)
-const condition = "effect-analytics-source"
+const ofRepository = ["effect-analytics-source", "devDependencies", "overrides", "allowScripts"]
 
 const restore = () => {
   if (!existsSync(kept)) return
@@ -19,6 +20,10 @@ restore()
 if (process.argv[2] === "publish") {
   const text = readFileSync(file, "utf8")
   writeFileSync(kept, text)
-  const withoutSource = (key, value) => (key === condition ? undefined : value)
-  writeFileSync(file, `${JSON.stringify(JSON.parse(text, withoutSource), null, 2)}\n`)
+  const ofPackage = (key, value) => {
+    // npm reads the script that restores the file from the file itself.
+    if (key === "scripts") return { postpack: value.postpack }
+    return ofRepository.includes(key) ? undefined : value
+  }
+  writeFileSync(file, `${JSON.stringify(JSON.parse(text, ofPackage), null, 2)}\n`)
 }

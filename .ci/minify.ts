@@ -1,11 +1,12 @@
 /**
- * The last step of the build: takes out of `dist` what nobody reads there. Modules and the page of the debugger lose comments and
- * indentation. They keep their names and have short lines, so a stack trace still shows the place. Declarations keep
- * everything; those that no exported module reaches are removed.
+ * The last step of the build: takes out of `dist` what nobody reads there. Modules and the page of the debugger lose comments,
+ * indentation and the names of variables. Functions and classes keep theirs, and lines are short, so a stack trace still shows
+ * the place. Declarations keep everything but their indentation by spaces; those that no exported module reaches are removed.
  */
 import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import * as path from "node:path"
 import { transformSync } from "esbuild"
+import { minifySync } from "rolldown/utils"
 
 const root = path.join(import.meta.dirname, "..")
 const dist = path.join(root, "dist")
@@ -16,8 +17,18 @@ const files = readdirSync(dist, { recursive: true })
   // What is bundled is minified.
   .filter((file) => !file.startsWith("bundled/") && !file.startsWith("bin"))
 
+const withShortNames = (file: string, module: string): string => {
+  const { code, errors } = minifySync(file, module, {
+    module: true,
+    mangle: { keepNames: { class: true, function: true } }
+  })
+  if (errors[0] !== undefined) throw new Error(`${file}: ${errors[0].message}`)
+  return code
+}
+
 const minify = (file: string): void => {
-  const { code } = transformSync(readFileSync(path.join(dist, file), "utf8"), {
+  const written = readFileSync(path.join(dist, file), "utf8")
+  const { code } = transformSync(file.endsWith(".js") ? withShortNames(file, written) : written, {
     loader: file.endsWith(".css") ? "css" : "js",
     minifyWhitespace: true,
     minifySyntax: true,
@@ -55,3 +66,17 @@ const reached = reach(
   new Set()
 )
 for (const file of declarations) if (!reached.has(file)) rmSync(path.join(dist, file))
+
+/** A tab for each step. The compiler indents by four spaces, the bundler by two. */
+const indentByTabs = (file: string): void => {
+  const step = file.startsWith("bundled") ? 2 : 4
+  const written = readFileSync(path.join(dist, file), "utf8")
+  const indented = written.replace(
+    /^ +/gm,
+    (spaces) => "\t".repeat(spaces.length / step) + " ".repeat(spaces.length % step)
+  )
+  writeFileSync(path.join(dist, file), indented)
+}
+
+for (const file of readdirSync(dist, { recursive: true, encoding: "utf8" }))
+  if (/\.d\.c?ts$/.test(file)) indentByTabs(file)

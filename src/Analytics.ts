@@ -194,7 +194,17 @@ export const verify: Effect.Effect<Verification.Verification, never, Analytics> 
  * Makes every call of a stream, and waits for room: a history of any length runs in constant memory. A call that is not valid
  * is reported to the observer and counted; the sink goes on. It fails when the client is closed.
  *
- * `rows.pipe(Stream.map((row) => ({ type: "track" as const, ...row })), Stream.run(Analytics.sink))`
+ * ```ts
+ * import * as Stream from "effect/Stream"
+ * import * as Analytics from "effect-analytics/Analytics"
+ *
+ * const rows = Stream.make({ userId: "u1", event: "Order Completed" }, { userId: "u2", event: "Order Refunded" })
+ *
+ * export const load = rows.pipe(
+ *   Stream.map((row) => ({ type: "track" as const, ...row })),
+ *   Stream.run(Analytics.sink)
+ * )
+ * ```
  */
 export const sink: Sink.Sink<
   { readonly accepted: number; readonly rejected: number },
@@ -231,11 +241,39 @@ export const layerNoDeps = (
   options?: CallOptions & Delivery.Options
 ): Layer.Layer<Analytics, never, Outbox.Outbox | Transport.Transport> => Layer.effect(Analytics, make(options))
 
-/** In memory, over the `HttpClient` that is provided. Called twice it makes two clients: keep it in a constant. */
+/**
+ * In memory, over the `HttpClient` that is provided. Called twice it makes two clients: keep it in a constant.
+ *
+ * ```ts
+ * import * as Layer from "effect/Layer"
+ * import * as Redacted from "effect/Redacted"
+ * import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
+ * import * as Analytics from "effect-analytics/Analytics"
+ *
+ * export const Client = Analytics.layer({ writeKey: Redacted.make("YOUR_WRITE_KEY") }).pipe(
+ *   Layer.provide(NodeHttpClient.layerUndici)
+ * )
+ * ```
+ */
 export const layer = (options: Options): Layer.Layer<Analytics, never, HttpClient.HttpClient> =>
   layerNoDeps(options).pipe(Layer.provide([MemoryOutbox.layer(options), Transport.layer(options)]))
 
-/** In memory, over `fetch`. */
+/**
+ * In memory, over `fetch`.
+ *
+ * ```ts
+ * import * as Effect from "effect/Effect"
+ * import * as Redacted from "effect/Redacted"
+ * import * as Analytics from "effect-analytics/Analytics"
+ *
+ * const Client = Analytics.layerFetch({ writeKey: Redacted.make("YOUR_WRITE_KEY") })
+ *
+ * Analytics.track({ userId: "u1", event: "Order Completed", properties: { total: 27.5 } }).pipe(
+ *   Effect.provide(Client),
+ *   Effect.runPromise
+ * )
+ * ```
+ */
 export const layerFetch = (options: Options): Layer.Layer<Analytics> =>
   Layer.provide(layer(options), Transport.layerHttpClient())
 
@@ -266,7 +304,19 @@ export const withName =
  * destination, since the API removes duplicates across sources. A call fails if no destination accepts it, a confirmed one
  * if it is not delivered to all.
  *
- * `Analytics.layerFanOut([{ name: "Segment.io", layer: Analytics.layer(Destination.segment({ writeKey })) }, …])`
+ * ```ts
+ * import * as Redacted from "effect/Redacted"
+ * import * as Analytics from "effect-analytics/Analytics"
+ * import * as Destination from "effect-analytics/Destination"
+ *
+ * const segment = Destination.segment({ writeKey: Redacted.make("KEY_OF_SEGMENT") })
+ * const hightouch = Destination.hightouch({ writeKey: Redacted.make("KEY_OF_HIGHTOUCH") })
+ *
+ * export const Client = Analytics.layerFanOut([
+ *   { name: segment.name, layer: Analytics.layerFetch(segment) },
+ *   { name: hightouch.name, layer: Analytics.layerFetch(hightouch) }
+ * ])
+ * ```
  */
 export const layerFanOut = <E, R>(
   destinations: ReadonlyArray<{

@@ -48,6 +48,19 @@ export type Options = Partial<Analytics.Options>
  * `closeTimeout` is 0 by default: messages that a test leaves undelivered are dropped at its end.
  *
  * The timers of JavaScript may be fake: without `gzip`, a `flushInterval` and a scripted delay the layer needs none.
+ *
+ * ```ts
+ * import * as Effect from "effect/Effect"
+ * import * as Analytics from "effect-analytics/Analytics"
+ * import * as AnalyticsTest from "effect-analytics/AnalyticsTest"
+ *
+ * export const test = Effect.gen(function* () {
+ *   yield* Analytics.track({ userId: "u1", event: "Order Completed" })
+ *   yield* Analytics.flush
+ *   const { messages } = yield* AnalyticsTest.Sent
+ *   return yield* messages
+ * }).pipe(Effect.provide(AnalyticsTest.layer()))
+ * ```
  */
 export const layer = (options: Options = {}): Layer.Layer<Analytics.Analytics | Sent> =>
   Layer.unwrap(

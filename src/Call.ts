@@ -156,14 +156,21 @@ export const Track = Schema.Union([trackUser, trackVisitor])
 /** The page that a user saw. A `category` needs a `name`. */
 export const Page = Schema.Union([viewUser, viewVisitor, categorizedViewUser, categorizedViewVisitor])
 /** The screen of an app that a user saw. A `category` needs a `name`. */
-export const Screen = Page
+export const Screen: typeof Page = Page
 /** The group (company, account) that a user belongs to: `groupId`, `traits`. */
 export const Group = Schema.Union([groupUser, groupVisitor])
 /** Joins two ids of one user: `previousId`, and `userId`, the new one. */
 export const Alias = aliasUser
 
 /** The Schemas by the name of the call. */
-export const schemas = { identify: Identify, track: Track, page: Page, screen: Screen, group: Group, alias: Alias }
+export const schemas: {
+  readonly identify: typeof Identify
+  readonly track: typeof Track
+  readonly page: typeof Page
+  readonly screen: typeof Screen
+  readonly group: typeof Group
+  readonly alias: typeof Alias
+} = { identify: Identify, track: Track, page: Page, screen: Screen, group: Group, alias: Alias }
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Check

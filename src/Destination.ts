@@ -18,7 +18,19 @@ interface Key {
   readonly writeKey: Redacted.Redacted<string>
 }
 
-/** Segment. `All: false` in the `integrations` of a call is about what is behind it, and does not switch it off. */
+/**
+ * Segment. `All: false` in the `integrations` of a call is about what is behind it, and does not switch it off.
+ *
+ * ```ts
+ * import * as Redacted from "effect/Redacted"
+ * import * as Analytics from "effect-analytics/Analytics"
+ * import * as Destination from "effect-analytics/Destination"
+ *
+ * const segment = Destination.segment({ writeKey: Redacted.make("YOUR_WRITE_KEY"), region: "eu" })
+ *
+ * export const Client = Analytics.layerFetch({ ...segment, maxQueueSize: 1_000 })
+ * ```
+ */
 export const segment = ({
   region = "us",
   writeKey

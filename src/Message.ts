@@ -49,7 +49,11 @@ export const Wire = Schema.Union([
 export type Wire = CallTypes.Wire
 
 /** The body of a request. */
-export const Request = Schema.Struct({
+export const Request: Schema.Struct<{
+  readonly batch: Schema.$Array<typeof Wire>
+  readonly writeKey: Schema.String
+  readonly sentAt: typeof Call.Iso
+}> = Schema.Struct({
   batch: Schema.Array(Wire),
   writeKey: Schema.String,
   sentAt: Call.Iso

@@ -2,13 +2,14 @@
  * Access tokens in the place of the write key: the flow of client credentials, with an assertion that is signed by a key of the
  * program's own. A token is requested when a batch needs one, and again after half of its life.
  *
- * A failed request for a token is a failed attempt of the batch: it is tried again as any other.
+ * When no token could be had, that is a failed attempt of every batch that waited for it: they are tried again as after any other.
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as HttpClient from "effect/http/HttpClient"
 import * as HttpClientRequest from "effect/http/HttpClientRequest"
 import type * as Redacted from "effect/Redacted"
+import * as Schema from "effect/Schema"
 import * as Semaphore from "effect/Semaphore"
 import { makeUuids } from "./MessageId.ts"
 import * as Settings from "./Settings.ts"
@@ -26,6 +27,8 @@ export interface Options {
   readonly scope?: string | undefined
   /** @default "https://oauth2.segment.io", or the one of the EU for a client that sends there */
   readonly authServer?: string | undefined
+  /** Requests for a token after one whose failure may pass, in one attempt of a batch. @default 0 */
+  readonly maxRetries?: number | undefined
 }
 
 interface Token {
@@ -39,15 +42,35 @@ interface Token {
 const refreshPause = 10_000
 /** The pause that a 429 without `Retry-After` asks for, in milliseconds. */
 const defaultPause = 5_000
+/** Before the second retry of a request for a token, doubled for each after it: in milliseconds. The first comes at once. */
+const firstBackoff = 200
+const maxBackoff = 60_000
 /** Seconds that an assertion begins before now, and those after which it ends. */
 const issuedBefore = 5
 const expiresAfter = 55
 
-/** What `auth` of the options of a client takes. An `InvalidSetting` tells what cannot work when the client is made. */
+/**
+ * What `auth` of the options of a client takes. An `InvalidSetting` tells what cannot work when the client is made.
+ *
+ * ```ts
+ * import * as Redacted from "effect/Redacted"
+ * import * as Analytics from "effect-analytics/Analytics"
+ * import * as OAuth from "effect-analytics/OAuth"
+ *
+ * const pem = Redacted.make("-----BEGIN PRIVATE KEY-----…")
+ *
+ * export const Client = Analytics.layerFetch({
+ *   writeKey: Redacted.make("YOUR_WRITE_KEY"),
+ *   auth: OAuth.make({ clientId: "ID_OF_THE_APPLICATION", clientKey: pem, keyId: "ID_OF_THE_KEY" })
+ * })
+ * ```
+ */
 export const make = (options: Options): Transport.Auth => ({
   start: Effect.fnUntraced(function* ({ endpoint, requestTimeout }) {
     const client = yield* HttpClient.HttpClient
-    const { audience, clientId, der, keyId, scope, tokenEndpoint } = yield* Effect.sync(() => read(options, endpoint))
+    const { audience, clientId, der, keyId, maxRetries, scope, tokenEndpoint } = yield* Effect.sync(() =>
+      read(options, endpoint)
+    )
     const jti = makeUuids()
     const semaphore = yield* Semaphore.make(1)
     let key: Awaited<ReturnType<typeof crypto.subtle.importKey>> | undefined
@@ -126,18 +149,40 @@ export const make = (options: Options): Transport.Auth => ({
       )
     })
 
-    /** The token, a new one if it has to be. One request at a time. */
-    const current: Effect.Effect<Token, Transport.SendResult> = Effect.gen(function* () {
-      const now = yield* Clock.currentTimeMillis
-      const known = token
-      if (known !== undefined && now < known.refreshAt) return known
-      if (known === undefined || now >= known.expiresAt) {
-        token = yield* request
+    const retried = (retries: number): Effect.Effect<Token, Transport.SendResult> =>
+      Effect.catch(request, (result) => {
+        if (result._tag !== "Transient" || retries >= maxRetries) return Effect.fail(result)
+        const wait = retries === 0 ? 0 : Math.min(maxBackoff, firstBackoff * 2 ** (retries - 1))
+        return Effect.delay(retried(retries + 1), wait)
+      })
+
+    /** How often no token could be had, and why it could not be the last time. */
+    let failures = 0
+    let failure: Transport.SendResult | undefined
+
+    const renewed = Effect.tapError(retried(0), (result) =>
+      Effect.sync(() => {
+        failures++
+        failure = result
+      })
+    )
+
+    /** The token, a new one if it has to be. One request at a time: those who wait for it share its end. */
+    const current: Effect.Effect<Token, Transport.SendResult> = Effect.suspend(() => {
+      const failuresBefore = failures
+      return Effect.gen(function* () {
+        const now = yield* Clock.currentTimeMillis
+        const known = token
+        if (known !== undefined && now < known.refreshAt) return known
+        if (known === undefined || now >= known.expiresAt) {
+          if (failure !== undefined && failures > failuresBefore) return yield* Effect.fail(failure)
+          token = yield* renewed
+          return token
+        }
+        token = yield* Effect.orElseSucceed(request, () => ({ ...known, refreshAt: now + refreshPause }))
         return token
-      }
-      token = yield* Effect.orElseSucceed(request, () => ({ ...known, refreshAt: now + refreshPause }))
-      return token
-    }).pipe(semaphore.withPermits(1))
+      }).pipe(semaphore.withPermits(1))
+    })
 
     return (batch, send) =>
       Effect.matchEffect(current, {
@@ -165,13 +210,19 @@ const forgets: ReadonlySet<number> = new Set([400, 401, 403, 511])
 
 const servers = { us: "https://oauth2.segment.io", eu: "https://oauth2.eu1.segmentapis.com" } as const
 
-const read = ({ authServer, clientId, clientKey, keyId, scope = "tracking_api:write" }: Options, endpoint: string) => {
+const Retries = Schema.Struct({ maxRetries: Schema.optional(Settings.wholeNumber(0, 1_000)) })
+
+const read = (
+  { authServer, clientId, clientKey, keyId, maxRetries, scope = "tracking_api:write" }: Options,
+  endpoint: string
+) => {
   const isEu = new URL(endpoint).hostname.endsWith(".eu1.segmentapis.com")
   const audience = authServer ?? servers[isEu ? "eu" : "us"]
   return {
     audience,
     clientId: text("clientId", clientId),
     keyId: text("keyId", keyId),
+    ...Settings.read(Retries, { maxRetries }, { maxRetries: 0 }),
     scope: text("scope", scope),
     der: derOf(Settings.secret("clientKey", clientKey)),
     tokenEndpoint: tokenEndpointOf(audience)

@@ -222,6 +222,19 @@ const fileSettings = (options: SqliteOptions): Omit<SqliteFile.Settings, "starts
 /**
  * In a file of its own: the embedded outbox. Needs Node 22.19 or newer, and nothing installed. Several processes may share
  * it: one of them delivers the messages of all.
+ *
+ * ```ts
+ * import * as Layer from "effect/Layer"
+ * import * as Redacted from "effect/Redacted"
+ * import * as Analytics from "effect-analytics/Analytics"
+ * import * as SqlOutbox from "effect-analytics/SqlOutbox"
+ * import * as Transport from "effect-analytics/Transport"
+ *
+ * export const Client = Analytics.layerNoDeps().pipe(
+ *   Layer.provide(SqlOutbox.layerSqlite({ directory: "outbox" })),
+ *   Layer.provide(Transport.layerFetch({ writeKey: Redacted.make("YOUR_WRITE_KEY") }))
+ * )
+ * ```
  */
 export const layerSqlite = (options: SqliteOptions): Layer.Layer<Outbox.Outbox | SqlOutbox, OpenError> =>
   layerFile(options, false)

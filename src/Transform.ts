@@ -20,7 +20,16 @@ export interface PlanDrop extends Drop {
   readonly violation?: PlanViolation | undefined
 }
 
-/** The answer of a `transform` that drops a message: it counts as dropped, and is reported as `Filtered`. */
+/**
+ * The answer of a `transform` that drops a message: it counts as dropped, and is reported as `Filtered`.
+ *
+ * ```ts
+ * import * as Transform from "effect-analytics/Transform"
+ *
+ * export const withoutStaff: Transform.Transform = (message) =>
+ *   message.userId?.startsWith("staff-") ? Transform.drop("staff") : message
+ * ```
+ */
 export const drop = (reason: string): Drop => ({ [brand]: true, reason })
 
 /** The drop of a message that breaks a tracking plan. */
@@ -43,7 +52,15 @@ export type Transform = (message: Mutable<Wire>) => Wire | Drop
 
 type Mutable<M> = M extends unknown ? { -readonly [Key in keyof M]: M[Key] } : never
 
-/** One transform of several, applied in order; the first drop ends it. */
+/**
+ * One transform of several, applied in order; the first drop ends it.
+ *
+ * ```ts
+ * import * as Transform from "effect-analytics/Transform"
+ *
+ * export const transform = Transform.compose(Transform.sample(0.1), Transform.redact(["email", "phone"]))
+ * ```
+ */
 export const compose =
   (...transforms: ReadonlyArray<Transform>): Transform =>
   (message) => {

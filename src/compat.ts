@@ -79,7 +79,18 @@ interface Submitted {
 /** The longest time that the end of an event waits for the promise of its callback, in milliseconds. */
 const callbackTimeout = 1_000
 
-/** A client. Its methods may be called without it. */
+/**
+ * A client. Its methods may be called without it.
+ *
+ * ```ts
+ * import { Analytics } from "effect-analytics/compat"
+ *
+ * const analytics = new Analytics({ writeKey: "YOUR_WRITE_KEY" })
+ * analytics.on("error", ({ code, reason }) => console.warn(code, reason))
+ * analytics.track({ userId: "u1", event: "Order Completed", properties: { total: 27.5 } })
+ * await analytics.closeAndFlush()
+ * ```
+ */
 export class Analytics extends Emitter<Events> {
   /** Resolves when the client is ready. Calls need not wait for it. */
   readonly ready: Promise<void>
@@ -268,7 +279,7 @@ export class Analytics extends Emitter<Events> {
       closeTimeout: this.#closeTimeout,
       stub: Boolean(settings.disable),
       fetch: fetchOver(httpClient, httpRequestTimeout, exchange),
-      auth: settings.oauthSettings === undefined ? undefined : authOf(settings.oauthSettings, httpClient)
+      auth: settings.oauthSettings === undefined ? undefined : authOf(settings.oauthSettings, settings)
     }
   }
 
@@ -421,10 +432,12 @@ const callOf = ({ category, name, ...event }: SegmentEvent): unknown => {
 /** Requests for tokens go over an HTTP client of their own, if there is one, and listeners see nothing of them. */
 const authOf = (
   { clientKey, httpClient, maxRetries, ...options }: OAuthSettings,
-  ofClient: AnalyticsSettings["httpClient"]
+  ofClient: AnalyticsSettings
 ): Transport.Auth => {
-  const auth = OAuth.make({ ...options, clientKey: Redacted.make(clientKey) })
-  const fetch = fetchOver(httpClient ?? ofClient, Settings.defaults.requestTimeout)
+  // As there, the first request is one of them.
+  const requests = maxRetries ?? ofClient.maxRetries ?? Settings.defaults.maxRetries
+  const auth = OAuth.make({ ...options, clientKey: Redacted.make(clientKey), maxRetries: Math.max(0, requests - 1) })
+  const fetch = fetchOver(httpClient ?? ofClient.httpClient, Settings.defaults.requestTimeout)
   return { start: (client) => Effect.provide(auth.start(client), Transport.layerHttpClient(fetch)) }
 }
 

@@ -85,7 +85,17 @@ type Submit<Answer> = (
   callee?: (...args: never) => unknown
 ) => Answer
 
-/** Makes a client. Throws an `InvalidSetting` that names a setting that cannot work. */
+/**
+ * Makes a client. Throws an `InvalidSetting` that names a setting that cannot work.
+ *
+ * ```ts
+ * import { createAnalytics } from "effect-analytics/plain"
+ *
+ * const analytics = createAnalytics({ writeKey: "YOUR_WRITE_KEY", closeOnSignals: true })
+ * analytics.track({ userId: "u1", event: "Order Completed", properties: { total: 27.5 } })
+ * await analytics.close()
+ * ```
+ */
 export const createAnalytics: {
   /** With settings from the environment: `ANALYTICS_WRITE_KEY`, `ANALYTICS_HOST`, `ANALYTICS_BATCH_SIZE`, …. */
   (): Client

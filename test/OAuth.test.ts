@@ -9,13 +9,15 @@ import * as OAuth from "../src/OAuth.ts"
 import * as Observer from "../src/Observer.ts"
 import type { Outcome } from "../src/Outcome.ts"
 import { AuthServer, clientId, clientKey, keyId } from "./authServer.ts"
+import { same } from "./compat/both.ts"
 import { invalidSettingOf } from "./errors.ts"
 import { lossesOf } from "./support.ts"
 
 /** A client over real HTTP under a false clock, which the server shares unless it is told otherwise. */
 const scenario = <A>(
   program: (server: AuthServer, outcomes: ReadonlyArray<Outcome>) => Effect.Effect<A, never, Analytics.Analytics>,
-  options: Partial<OAuth.Options & Analytics.Options> = {}
+  options: Partial<OAuth.Options & Analytics.Options> = {},
+  maxRetries?: OAuth.Options["maxRetries"]
 ) =>
   Effect.gen(function* () {
     const server = yield* Effect.acquireRelease(
@@ -31,7 +33,8 @@ const scenario = <A>(
       keyId,
       clientKey: Redacted.make(clientKey),
       authServer: server.url,
-      ...options
+      ...options,
+      maxRetries
     })
     const client = Analytics.layerFetch({
       writeKey: Redacted.make("test-write-key"),
@@ -180,6 +183,37 @@ describe("OAuth", () => {
     )
   )
 
+  it.effect("asks again within one attempt, as often as maxRetries says", () =>
+    scenario(
+      (server, outcomes) =>
+        Effect.gen(function* () {
+          server.answers.push({ status: 500 }, { status: 503 })
+          yield* sendWithRetries
+          assert.deepStrictEqual(server.batches, [["Bearer token-1", 200]])
+          yield* TestClock.adjust(server.expiresIn * 1_000)
+          server.answers.push({ status: 500 }, { status: 500 }, { status: 500 })
+          yield* sendWithRetries
+          assert.deepStrictEqual(lossesOf(outcomes), [["retries-exhausted", 1]])
+          assert.deepStrictEqual(server.answers, [])
+        }),
+      { maxRetries: 0 },
+      2
+    )
+  )
+
+  it.effect("tells the end of one request for a token to all batches that wait for it", () =>
+    scenario(
+      (server) =>
+        Effect.gen(function* () {
+          server.answers.push({ status: 500 }, { status: 500 })
+          for (const n of [1, 2, 3, 4]) yield* Effect.orDie(Analytics.track({ userId: "u1", event: `e${n}` }))
+          const { dropped } = yield* Analytics.flush
+          assert.deepStrictEqual([dropped, server.answers.length], [4, 1])
+        }),
+      { batchSize: 1, maxInFlight: 4, maxRetries: 0 }
+    )
+  )
+
   it.effect.each([400, 401, 415])(
     "drops the batch at once when the server answers %i: no retry changes that",
     (status) =>
@@ -216,7 +250,8 @@ describe("OAuth", () => {
         ["keyId", { keyId: "" }],
         ["scope", { scope: "" }],
         ["authServer", { authServer: "http://example.com" }],
-        ["clientKey", { clientKey: Redacted.make(pem) }]
+        ["clientKey", { clientKey: Redacted.make(pem) }],
+        ["maxRetries", { maxRetries: -1 }]
       ]
       for (const [setting, options] of wrong) {
         const auth = OAuth.make({ clientId, keyId, clientKey: Redacted.make(clientKey), ...options })
@@ -268,5 +303,25 @@ describe("OAuth: oauthSettings of compat", () => {
     await analytics.closeAndFlush()
     assert.deepStrictEqual(urls, [`${server.url}/token`])
     assert.deepStrictEqual(server.batches, [["Bearer token-1", 200]])
+  })
+
+  it.each([
+    { failures: 2, delivered: true },
+    { failures: 3, delivered: false }
+  ])("maxRetries are the requests of one attempt, as there: of 3, $failures fail", async ({ delivered, failures }) => {
+    const answer = await same(async ({ sdk }) => {
+      await using server = await new AuthServer().start()
+      for (let n = 1; n <= failures; n++) server.answers.push({ status: 500 })
+      const settings = settingsOf(server)
+      const analytics = new sdk.Analytics({
+        ...settings,
+        maxRetries: 0,
+        oauthSettings: { ...settings.oauthSettings, maxRetries: 3 }
+      })
+      const error = await new Promise((resolve) => analytics.track({ userId: "u1", event: "e" }, resolve))
+      await analytics.closeAndFlush()
+      return [error === undefined, server.answers.length, server.batches]
+    })
+    assert.deepStrictEqual(answer, [delivered, 0, delivered ? [["Bearer token-1", 200]] : []])
   })
 })

@@ -9,7 +9,7 @@ import { afterAll } from "vitest"
 import { bundleBin } from "../.ci/bin.ts"
 
 const built = Fs.mkdtempSync(Path.join(Os.tmpdir(), "effect-analytics-bin-"))
-await bundleBin({ outdir: built, outExtension: { ".js": ".mjs" } })
+await bundleBin(built, ".mjs", { minify: false })
 // The debugger reads its page beside its module.
 Fs.symlinkSync(fileURLToPath(new URL("../src/Debugger", import.meta.url)), Path.join(built, "Debugger"))
 afterAll(() => Fs.rmSync(built, { recursive: true, force: true }))

@@ -1,15 +1,33 @@
-/** The examples in docstrings, as programs that the compiler can judge: every call in backticks, in the face of its module. */
+/**
+ * The examples in docstrings, as programs that the compiler can judge: every block is one, and every call in backticks is part of
+ * the one of the face of its module.
+ */
 import { readdirSync, readFileSync } from "node:fs"
 import { fileURLToPath } from "node:url"
 
 const source = fileURLToPath(new URL("../src", import.meta.url))
 
+const block = /^```\w*\n([\s\S]*?)^```$/gm
+
+const docstringsIn = (file: string): ReadonlyArray<string> =>
+  Array.from(readFileSync(`${source}/${file}`, "utf8").matchAll(/\/\*\*([\s\S]*?)\*\//g), ([, comment = ""]) =>
+    comment.replace(/^ *\* ?/gm, "")
+  )
+
+/** The blocks in the docstrings of a module. */
+const blocksIn = (file: string): ReadonlyArray<string> =>
+  docstringsIn(file).flatMap((docstring) => Array.from(docstring.matchAll(block), ([, code = ""]) => code))
+
 /** The calls in the docstrings of a module. */
 const examplesIn = (file: string): ReadonlyArray<string> =>
-  Array.from(readFileSync(`${source}/${file}`, "utf8").matchAll(/\/\*\*([\s\S]*?)\*\//g)).flatMap(([, comment = ""]) =>
-    Array.from(comment.replace(/^\s*\* ?/gm, " ").matchAll(/`([^`]+)`/g), ([, code = ""]) => code.trim()).filter(
-      (code) => /^(?!Effect)[\w.]+\(.*[{"[].*\)$/s.test(code)
-    )
+  docstringsIn(file).flatMap((docstring) =>
+    Array.from(
+      docstring
+        .replace(block, "")
+        .replaceAll("\n", " ")
+        .matchAll(/`([^`]+)`/g),
+      ([, code = ""]) => code.trim()
+    ).filter((code) => /^(?!Effect)[\w.]+\(.*[{"[].*\)$/s.test(code))
   )
 
 /** An example with something in the place of what it leaves out. */
@@ -82,11 +100,16 @@ const plan = TrackingPlan.make({ events: {} })
 const createAnalytics = (settings: object) => [create, createPlain, settings]
 export { alias, Collector, Config, createAnalytics, Debugger, Destination, group, HttpRouter, identify, Layer, layerConfig, OAuth, page, plan, redact, RequestMiddleware, screen, sqlite, Stream, track, tracking, withContext }`
 
+const files = readdirSync(source, { recursive: true, encoding: "utf8" }).filter(
+  (file) => file.endsWith(".ts") && !/^(cli|internal)\//.test(file)
+)
+
+/** The blocks of all modules. */
+export const blocks = (): ReadonlyArray<{ readonly name: string; readonly code: string }> =>
+  files.flatMap((file) => blocksIn(file).map((code, at) => ({ name: `${file.replace(/\W/g, "-")}-${at}`, code })))
+
 /** A program for each face. */
 export const programs = (): ReadonlyArray<{ readonly name: string; readonly code: string; readonly count: number }> => {
-  const files = readdirSync(source, { recursive: true, encoding: "utf8" }).filter(
-    (file) => file.endsWith(".ts") && !/^(cli|internal)\//.test(file)
-  )
   const of = (name: string, prelude: string, isOf: (file: string) => boolean) => {
     const examples = files.filter(isOf).flatMap(examplesIn)
     return { name, code: program(prelude, examples), count: examples.length }

@@ -339,6 +339,23 @@ export const outboxSuite = <E>(
       )
     )
 
+    it.effect("that is interrupted, at whatever moment, is requested no more", () =>
+      run({}, (outbox) =>
+        Effect.gen(function* () {
+          yield* offerAll(outbox, 1, 1)
+          for (let turns = 0; turns < 100; turns++) {
+            const flush = yield* Effect.forkChild(outbox.flush)
+            yield* Effect.repeat(Effect.yieldNow, { times: turns })
+            yield* Fiber.interrupt(flush)
+            const requested = yield* Effect.forkChild(outbox.flushRequested)
+            yield* Effect.yieldNow
+            assert.isUndefined(requested.pollUnsafe(), `after ${turns} turns`)
+            yield* Fiber.interrupt(requested)
+          }
+        })
+      )
+    )
+
     it.effect("is over when the rest is abandoned", () =>
       run({}, (outbox) =>
         Effect.gen(function* () {

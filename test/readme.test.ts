@@ -19,7 +19,7 @@ import type * as Message from "../src/Message.ts"
 import { createAnalytics } from "../src/plain.ts"
 import { createTestAnalytics } from "../src/plainTest.ts"
 import { defaults, Settings, variableOf } from "../src/Settings.ts"
-import { programs as docstringPrograms } from "./docstrings.ts"
+import { blocks, programs as docstringPrograms } from "./docstrings.ts"
 import { Postgres } from "./Postgres.ts"
 
 const run = promisify(execFile)
@@ -68,6 +68,7 @@ const sends = (code: string) => /YOUR_WRITE_KEY|layerFromConfig/.test(code)
 const programs = ["README.md", "AGENTS.md", "docs/plain.md", "docs/effect.md", "docs/calls.md"].flatMap(programsOf)
 
 const docstrings = docstringPrograms()
+const docstringBlocks = blocks()
 
 describe("the programs", () => {
   const received: Array<Message.Wire> = []
@@ -86,7 +87,8 @@ describe("the programs", () => {
     database = await Effect.runPromise(Scope.provide(Postgres.scopedDatabase, scope))
     await mkdir(path(".readme"), { recursive: true })
     await Promise.all(programs.map(({ code, file }) => writeFile(file, code)))
-    for (const { code, name } of docstrings) await writeFile(path(`.readme/docstrings-${name}.ts`), code)
+    for (const { code, name } of [...docstrings, ...docstringBlocks])
+      await writeFile(path(`.readme/docstrings-${name}.ts`), code)
     await writeFile(path(".readme/tsconfig.json"), `{ "extends": "../tsconfig.json", "include": ["*.ts"] }`)
     const conditions = `{ resolve: { conditions: ["effect-analytics-source"] } }`
     await writeFile(path(".readme/vitest.config.js"), `export default { ssr: ${conditions} }`)
@@ -120,6 +122,7 @@ describe("the programs", () => {
   it("compile, and so do the examples in docstrings", async () => {
     assert.isAbove(programs.length, 20)
     for (const { count, name } of docstrings) assert.isAbove(count, 3, name)
+    assert.isAbove(docstringBlocks.length, 10)
     const { stdout } = await run("tsc", ["-p", path(".readme/tsconfig.json")]).catch((error) => error)
     assert.strictEqual(stdout, "")
   }, 60_000)
@@ -294,4 +297,39 @@ describe("the links", () => {
       for (const name of named) assert.isTrue(existsSync(path(name)), `${page}: ${name}`)
     }
   )
+})
+
+describe("The figures of the README", () => {
+  /** A cell of what the benchmark printed, without what is in brackets. */
+  const printed = (title: string, column: string, client: string): string | undefined => {
+    const [, section = ""] = read("docs/performance.md").split(`**${title}`)
+    const [head = [], , ...rows] = Array.from(
+      (section.split("**")[1] ?? "").matchAll(/^\| ?(.*) \|$/gm),
+      ([, row = ""]) => row.split(" | ").map((cell) => cell.trim())
+    )
+    const row = rows.find(([first]) => first === client)
+    return row?.[head.indexOf(column)]?.replace(/ \(.*/, "")
+  }
+
+  it("are those that the benchmark has printed", () => {
+    const [, section = ""] = read("README.md").split("## What it costs")
+    const figures = Array.from((section.split("## ")[0] ?? "").matchAll(/^\| (\w.*) \|$/gm), ([, row = ""]) =>
+      row.split(" | ")
+    )
+    const columns: ReadonlyArray<readonly [name: string, title: string, column: string]> = [
+      ["import, ms", "Cold start", "import ms"],
+      ["CPU of a message in a burst, µs", "Burst", "CPU µs a message, whole process"],
+      ["a program bundled and gzipped, KiB", "Size", "gzip"],
+      ["installed, MB", "Size", "installed MB"],
+      ["packages", "Size", "packages"]
+    ]
+    assert.deepStrictEqual(
+      figures,
+      columns.map(([name, ...cell]) => [
+        name,
+        printed(...cell, "effect-analytics, plain"),
+        printed(...cell, "@segment/analytics-node")
+      ])
+    )
+  })
 })

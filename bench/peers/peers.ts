@@ -21,7 +21,7 @@ import type { Options, Report } from "./contestant.ts"
 
 const here = fileURLToPath(new URL(".", import.meta.url))
 const root = fileURLToPath(new URL("../..", import.meta.url))
-const scenarios = ["burst", "steady", "outage", "memory", "cold"] as const
+const scenarios = ["burst", "steady", "outage", "memory", "cold", "size"] as const
 type Scenario = (typeof scenarios)[number]
 
 const { values: flags } = parseArgs({
@@ -259,6 +259,28 @@ const memory = async () => {
 // Cold start
 // ---------------------------------------------------------------------------------------------------------------------
 
+const importTime = (entry: string): number => {
+  const code = `const start = performance.now(); await import(${JSON.stringify(entry)}); process.stdout.write(String(performance.now() - start)); process.exit()`
+  return Number(execFileSync(process.execPath, ["--input-type=module", "-e", code], { cwd: here, encoding: "utf8" }))
+}
+
+const cold = async () => {
+  const who = taking.filter(({ entry }) => entry !== undefined)
+  const imports = new Map(who.map((client) => [client, [] as Array<number>]))
+  for (let round = -1; round < rounds * 5; round++) {
+    for (const client of who) {
+      const time = importTime(client.entry as string)
+      if (round >= 0) imports.get(client)?.push(time)
+    }
+  }
+  const rows = who.map((client) => [client.name, number(median(imports.get(client) as Array<number>), 0)])
+  table("Cold start", ["import ms"], rows)
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Size
+// ---------------------------------------------------------------------------------------------------------------------
+
 const manifestOf = (
   folder: string
 ): { readonly name: string; readonly version: string; readonly dependencies?: object } =>
@@ -293,7 +315,7 @@ const installed = (name: string, beside: ReadonlyArray<string> = []) => {
       )
     : [{ unpackedSize: 0 }]
   const bytes = folders.reduce((sum, folder) => sum + sizeOf(folder), own[0].unpackedSize)
-  return { megabytes: bytes / 2 ** 20, packages: folders.length + (ours ? 1 : 0) }
+  return { megabytes: bytes / 1e6, packages: folders.length + (ours ? 1 : 0) }
 }
 
 const bundle = async (program: string) => {
@@ -311,28 +333,14 @@ const bundle = async (program: string) => {
   return { min: contents.length / 1_024, gzip: gzipSync(contents, { level: 9 }).length / 1_024 }
 }
 
-const importTime = (entry: string): number => {
-  const code = `const start = performance.now(); await import(${JSON.stringify(entry)}); process.stdout.write(String(performance.now() - start)); process.exit()`
-  return Number(execFileSync(process.execPath, ["--input-type=module", "-e", code], { cwd: here, encoding: "utf8" }))
-}
-
-const cold = async () => {
-  const who = taking.filter(({ entry }) => entry !== undefined)
-  const imports = new Map(who.map((client) => [client, [] as Array<number>]))
-  for (let round = -1; round < rounds * 5; round++) {
-    for (const client of who) {
-      const time = importTime(client.entry as string)
-      if (round >= 0) imports.get(client)?.push(time)
-    }
-  }
+const size = async () => {
   const rows = []
-  for (const client of who) {
+  for (const client of taking.filter(({ entry }) => entry !== undefined)) {
     const { gzip, min } = await bundle(client.program as string)
     const { megabytes, packages } = installed(client.package as string, client.beside)
-    const time = median(imports.get(client) as Array<number>)
-    rows.push([client.name, number(time, 0), number(min, 0), number(gzip), number(megabytes), String(packages)])
+    rows.push([client.name, number(min, 0), number(gzip), number(megabytes, 2), String(packages)])
   }
-  table("Cold start", ["import ms", "bundle KiB, min", "gzip", "installed MiB", "packages"], rows)
+  table("Size: on every machine the same", ["bundle KiB, min", "gzip", "installed MB", "packages"], rows)
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -347,6 +355,6 @@ const own = manifestOf(root.replace(/\/$/, ""))
 console.log(
   `Node ${process.version}, ${process.platform} ${process.arch}, ${cpus().length} × ${cpu?.model.trim()}; medians of ${rounds} ${rounds === 1 ? "round" : "rounds"}; ${JSON.stringify(event).length} bytes an event, batches of 100; ${own.name} ${own.version} on effect ${manifestOf(`${root}node_modules/effect`).version}, ${versions.join(", ")}.`
 )
-for (const [name, scenario] of Object.entries({ burst, steady, outage, memory, cold })) {
+for (const [name, scenario] of Object.entries({ burst, steady, outage, memory, cold, size })) {
   if (wanted.has(name)) await scenario()
 }

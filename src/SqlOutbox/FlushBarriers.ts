@@ -4,9 +4,9 @@
  */
 import * as Effect from "effect/Effect"
 import * as Flushes from "../internal/Flushes.ts"
-import type { Flushed } from "../Outbox.ts"
 import type { Database, SqlOutboxError } from "./Database.ts"
 import type { InFlight } from "./InFlight.ts"
+import type { Summary } from "./Tables.ts"
 
 interface State {
   /** Whether its database was replaced: it waits for what is in flight only. */
@@ -38,20 +38,21 @@ export class FlushBarriers {
   /** Resolves while a flush is under way, else as soon as one begins. */
   readonly flushRequested: Effect.Effect<void> = this.barriers.requested
 
-  /** Begins a flush of everything that is there now, if there is something. */
-  readonly begin = Effect.fnUntraced({ self: this }, function* (): Effect.fn.Return<
-    Barrier | undefined,
-    SqlOutboxError
-  > {
-    if (this.isOver) return undefined
-    const { count, newest } = yield* this.database.run(this.database.tables.summary)
-    const waiting = count - this.inFlight.pendingDeletes.size + this.inFlight.orphaned.length
-    if (waiting <= 0 || this.isOver) return undefined
-    return this.barriers.begin(newest, waiting, { isOrphaned: false, after: undefined })
-  })
+  /** Looks at what a flush would wait for; at nothing if all flushes are over. */
+  readonly look: Effect.Effect<Summary | undefined, SqlOutboxError> = Effect.suspend(() =>
+    this.isOver ? Effect.undefined : this.database.run(this.database.tables.summary)
+  )
 
-  end(barrier: Barrier): Effect.Effect<Flushed> {
-    return this.barriers.end(barrier)
+  /** Begins a flush of what was found, if that is something. */
+  begin(found: Summary | undefined): Barrier | undefined {
+    if (found === undefined || this.isOver) return undefined
+    const waiting = found.count - this.inFlight.pendingDeletes.size + this.inFlight.orphaned.length
+    return waiting > 0 ? this.barriers.begin(found.newest, waiting, { isOrphaned: false, after: undefined }) : undefined
+  }
+
+  /** Nobody waits for this flush any more. */
+  forget(barrier: Barrier): void {
+    this.barriers.forget(barrier)
   }
 
   count(seqs: ReadonlyArray<number>, end: "delivered" | "dropped"): void {

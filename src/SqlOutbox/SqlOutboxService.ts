@@ -7,6 +7,7 @@
 import * as Os from "node:os"
 import * as Arr from "effect/Array"
 import * as Cause from "effect/Cause"
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Latch from "effect/Latch"
 import * as Option from "effect/Option"
@@ -225,15 +226,23 @@ export const make = Effect.fnUntraced(function* (
     }
   })
 
-  const flushing = Effect.fnUntraced(function* (onBegin: (soFar: () => Unfinished) => void) {
-    yield* writer.committed
-    const begun = delivers ? yield* persist(Effect.suspend(() => barriers.begin())) : undefined
-    if (begun === undefined) return { delivered: 0, dropped: 0 }
-    onBegin(() => Flushes.soFar(begun))
-    some.openUnsafe()
-    yield* barriers.resolve
-    return yield* barriers.end(begun)
-  })
+  const flushing = (onBegin: (soFar: () => Unfinished) => void) =>
+    Effect.uninterruptibleMask(
+      Effect.fnUntraced(function* (restore) {
+        yield* restore(writer.committed)
+        const found = delivers ? yield* restore(persist(barriers.look)) : undefined
+        // Whatever interrupts from here on, a flush that began is forgotten when nobody waits for it.
+        const begun = barriers.begin(found)
+        if (begun === undefined) return { delivered: 0, dropped: 0 }
+        onBegin(() => Flushes.soFar(begun))
+        some.openUnsafe()
+        const ended = Effect.andThen(barriers.resolve, Deferred.await(begun.done))
+        return yield* Effect.ensuring(
+          restore(ended),
+          Effect.sync(() => barriers.forget(begun))
+        )
+      })
+    )
 
   const flushWithin: Outbox.Outbox["Service"]["flushWithin"] = Effect.fnUntraced(function* (timeout) {
     let soFar = (): Unfinished => ({ delivered: 0, dropped: 0, pending: pending() })

@@ -15,7 +15,7 @@ export interface OAuthSettings {
   authServer?: string
   /** @default "tracking_api:write" */
   scope?: string
-  /** Has no effect: a request for a token is tried as often as the requests of the client. */
+  /** Requests for a token until an attempt of a batch has failed: at least one. @default `maxRetries` of the client */
   maxRetries?: number
   /** The HTTP client for requests for tokens. @default that of the client */
   httpClient?: HTTPClient

@@ -43,7 +43,7 @@ export class Flushes<State extends object = object> {
     Deferred.doneUnsafe(flush.done, Exit.succeed({ delivered, dropped }))
   }
 
-  /** The end of a flush. It is over as well for whoever does not wait any more. */
+  /** The end of a flush, which is forgotten when nobody waits for it any more. */
   end(flush: Flush & State): Effect.Effect<Flushed> {
     return Effect.ensuring(
       Deferred.await(flush.done),
@@ -51,7 +51,7 @@ export class Flushes<State extends object = object> {
     )
   }
 
-  private forget(flush: Flush & State): void {
+  forget(flush: Flush & State): void {
     this.all.delete(flush)
     if (this.all.size === 0) this.latch.closeUnsafe()
   }

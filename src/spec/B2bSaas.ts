@@ -67,4 +67,8 @@ export const context = Schema.Struct({
 })
 
 /** The plan of the events. */
-export const plan = TrackingPlan.make({ name: "B2B SaaS", events, context })
+export const plan: TrackingPlan.Plan<{
+  readonly name: "B2B SaaS"
+  readonly events: typeof events
+  readonly context: typeof context
+}> = TrackingPlan.make({ name: "B2B SaaS", events, context })

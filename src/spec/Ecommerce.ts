@@ -177,4 +177,5 @@ export const events = {
 }
 
 /** The plan of the events. */
-export const plan = TrackingPlan.make({ name: "Ecommerce", events })
+export const plan: TrackingPlan.Plan<{ readonly name: "Ecommerce"; readonly events: typeof events }> =
+  TrackingPlan.make({ name: "Ecommerce", events })

@@ -45,4 +45,8 @@ export const context = Schema.Struct({
 })
 
 /** The plan of the events. */
-export const plan = TrackingPlan.make({ name: "Email", events, context })
+export const plan: TrackingPlan.Plan<{
+  readonly name: "Email"
+  readonly events: typeof events
+  readonly context: typeof context
+}> = TrackingPlan.make({ name: "Email", events, context })

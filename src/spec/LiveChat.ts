@@ -37,4 +37,5 @@ export const events = {
 }
 
 /** The plan of the events. */
-export const plan = TrackingPlan.make({ name: "Live Chat", events })
+export const plan: TrackingPlan.Plan<{ readonly name: "Live Chat"; readonly events: typeof events }> =
+  TrackingPlan.make({ name: "Live Chat", events })

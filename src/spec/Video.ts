@@ -161,4 +161,7 @@ export const events = {
 }
 
 /** The plan of the events. */
-export const plan = TrackingPlan.make({ name: "Video", events })
+export const plan: TrackingPlan.Plan<{ readonly name: "Video"; readonly events: typeof events }> = TrackingPlan.make({
+  name: "Video",
+  events
+})

@@ -232,7 +232,18 @@ const untyped = (type: Call.Type, name: string | undefined, data: unknown, rest:
   }
 }
 
-/** Makes a plan. Throws, with the name of the event, if what is marked as `pii` would not be found again on the wire. */
+/**
+ * Makes a plan. Throws, with the name of the event, if what is marked as `pii` would not be found again on the wire.
+ *
+ * ```ts
+ * import * as Schema from "effect/Schema"
+ * import * as TrackingPlan from "effect-analytics/TrackingPlan"
+ *
+ * const plan = TrackingPlan.make({ events: { "Order Completed": Schema.Struct({ total: Schema.Finite }) } })
+ *
+ * export const track = plan.track("Order Completed", { total: 27.5 }, { userId: "u1" })
+ * ```
+ */
 export const make = <const D extends Definition>(definition: D): Plan<D> => {
   const rules = new Rules(definition)
   /** For calls to a client that does not have the plan around it. */
