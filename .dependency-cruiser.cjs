@@ -38,7 +38,16 @@ const order = [
     "internal/MessageEnds",
     "internal/Notifier"
   ],
-  ...["internal/Capacity", "Outbox", "MemoryOutbox", "Transport", "internal/Verification", "OAuth", "Delivery"],
+  ...[
+    "internal/Capacity",
+    "Outbox",
+    "internal/Flushes",
+    "MemoryOutbox",
+    "Transport",
+    "internal/Verification",
+    "OAuth",
+    "Delivery"
+  ],
   ...[
     "Destination",
     "internal/Submitter",

@@ -1,37 +1,26 @@
 /**
  * The outbox in memory: a bounded `Queue`. Its messages are lost with the process.
  *
- * It keeps the tickets of messages that were taken and are not settled, and the barriers of the flushes that wait for them.
+ * It keeps the tickets of messages that were taken and are not settled, and the flushes that wait for them.
  */
 
 import * as Arr from "effect/Array"
 import type * as Cause from "effect/Cause"
 import type * as Config from "effect/Config"
-import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import * as Latch from "effect/Latch"
 import * as Layer from "effect/Layer"
 import * as Queue from "effect/Queue"
 import type * as Scope from "effect/Scope"
 import { Closed, DeliveryError, QueueFull } from "./AnalyticsError.ts"
 import { Capacity } from "./internal/Capacity.ts"
+import * as Flushes from "./internal/Flushes.ts"
 import * as Notifier from "./internal/Notifier.ts"
 import type { Message } from "./Message.ts"
 import * as Metrics from "./Metrics.ts"
 import * as Outbox from "./Outbox.ts"
 import * as Outcome from "./Outcome.ts"
 import * as Settings from "./Settings.ts"
-
-/** A flush: counts down the messages that were not settled when it began, each when its end is reported. */
-interface Barrier {
-  /** It waits for the messages with a lower ticket. */
-  readonly before: number
-  readonly done: Deferred.Deferred<Outbox.Flushed>
-  remaining: number
-  delivered: number
-  dropped: number
-}
 
 /** Makes a bounded queue in memory. */
 export const make = Effect.fnUntraced(function* (
@@ -43,8 +32,7 @@ export const make = Effect.fnUntraced(function* (
   /** Taken and not settled, each with its ticket: the number of messages that left the queue before it. */
   const taken = new Map<Message, number>()
   const capacity = new Capacity({ maxQueueBytes, maxQueueSize })
-  const barriers = new Set<Barrier>()
-  const flushRequested = Latch.makeUnsafe()
+  const flushes = new Flushes.Flushes()
   const counts = { accepted: 0, delivered: 0, dropped: 0 }
   let closed = false
   let tickets = 0
@@ -60,28 +48,23 @@ export const make = Effect.fnUntraced(function* (
   }
 
   /** Counts ends in the flushes that were under way then, and resolves those that have nothing left to wait for. */
-  const countDown = (waiting: Iterable<Barrier>, tickets: ReadonlyArray<number>, end: "delivered" | "dropped") => {
-    for (const barrier of waiting) {
-      const ended = tickets.filter((ticket) => ticket < barrier.before).length
-      barrier.remaining -= ended
-      barrier[end] += ended
-    }
-    resolveFlushes()
+  const countDown = (
+    waiting: ReadonlyArray<Flushes.Flush>,
+    tickets: ReadonlyArray<number>,
+    end: "delivered" | "dropped"
+  ) => {
+    Flushes.count(waiting, tickets, end)
+    for (const flush of flushes.current) resolve(flush)
   }
 
-  const resolveFlushes = () => {
-    for (const barrier of barriers) {
-      if (barrier.remaining > 0) continue
-      barriers.delete(barrier)
-      Deferred.doneUnsafe(barrier.done, Exit.succeed({ delivered: barrier.delivered, dropped: barrier.dropped }))
-    }
-    if (barriers.size === 0) flushRequested.closeUnsafe()
+  const resolve = (flush: Flushes.Flush) => {
+    if (Flushes.soFar(flush).pending === 0) flushes.finish(flush)
   }
 
   /** Takes the oldest messages out of the queue until there is room, and reports them. Those that the delivery has taken stay. */
   const evictFor = (message: Message): Outbox.Offered | undefined => {
     if (taken.size >= maxQueueSize || takenBytes + message.bytes > maxQueueBytes) return undefined
-    const waiting = Array.from(barriers)
+    const waiting = flushes.current
     const evicted: Array<Message> = []
     const ended: Array<number> = []
     while (capacity.excess(message) !== undefined) {
@@ -164,7 +147,7 @@ export const make = Effect.fnUntraced(function* (
         if (!Arr.isArrayNonEmpty(messages)) return Effect.void
         const end = outcome._tag === "Delivered" ? "delivered" : "dropped"
         // A flush that begins from here on does not wait for them.
-        const waiting = Array.from(barriers)
+        const waiting = flushes.current
         takenBytes -= bytes
         counts[end] += messages.length
         capacity.remove(messages.length, bytes)
@@ -175,38 +158,18 @@ export const make = Effect.fnUntraced(function* (
       })
     )
 
-  const beginFlush = (): Barrier => {
-    const barrier: Barrier = {
-      before: tickets + Queue.sizeUnsafe(queue),
-      done: Deferred.makeUnsafe(),
-      remaining: capacity.count,
-      delivered: 0,
-      dropped: 0
-    }
-    barriers.add(barrier)
-    flushRequested.openUnsafe()
-    resolveFlushes()
-    return barrier
+  const beginFlush = (): Flushes.Flush => {
+    const flush = flushes.begin(tickets + Queue.sizeUnsafe(queue) - 1, capacity.count, {})
+    resolve(flush)
+    return flush
   }
 
-  const resolved = (barrier: Barrier) =>
-    Effect.onInterrupt(Deferred.await(barrier.done), () =>
-      Effect.sync(() => {
-        barriers.delete(barrier)
-        resolveFlushes()
-      })
-    )
-
-  const flush = Effect.suspend(() => resolved(beginFlush()))
+  const flush = Effect.suspend(() => flushes.end(beginFlush()))
 
   const flushWithin: Outbox.Outbox["Service"]["flushWithin"] = (timeout) =>
     Effect.suspend(() => {
-      const barrier = beginFlush()
-      return Effect.map(Effect.timeoutOption(resolved(barrier), timeout), () => ({
-        delivered: barrier.delivered,
-        dropped: barrier.dropped,
-        pending: barrier.remaining
-      }))
+      const flush = beginFlush()
+      return Effect.map(Effect.timeoutOption(flushes.end(flush), timeout), () => Flushes.soFar(flush))
     })
 
   const close = Effect.suspend(() => {
@@ -237,7 +200,7 @@ export const make = Effect.fnUntraced(function* (
     flush,
     flushWithin,
     onEnd,
-    flushRequested: flushRequested.await,
+    flushRequested: flushes.requested,
     close,
     abandon,
     counts: Effect.suspend(() => {

@@ -82,7 +82,8 @@ export const obeysTheLaw = Effect.fnUntraced(function* ({ outbox, outcomes }: Cl
 
 /** Looks into a file, or writes to it, as another program would. */
 export const inFile = <A>(file: string, use: (database: DatabaseSync) => A): A => {
-  const database = new DatabaseSync(file)
+  // The process that has it may be writing.
+  const database = new DatabaseSync(file, { timeout: 5_000 })
   try {
     return use(database)
   } finally {

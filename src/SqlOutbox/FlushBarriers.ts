@@ -2,51 +2,27 @@
  * Flushes of a durable outbox: each resolves when no message is left that is not newer than the newest at its start, whichever
  * process settles them.
  */
-import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
-import * as Latch from "effect/Latch"
-import type { Flushed } from "../Outbox.ts"
+import * as Flushes from "../internal/Flushes.ts"
 import type { Database, SqlOutboxError } from "./Database.ts"
 import type { InFlight } from "./InFlight.ts"
+import type { Summary } from "./Tables.ts"
 
-interface Barrier {
-  /** Waits for the messages that are not newer than this one. */
-  readonly until: number
-  /** How many these are. */
-  readonly waiting: number
-  readonly done: Deferred.Deferred<Flushed>
-  delivered: number
-  dropped: number
+interface State {
   /** Whether its database was replaced: it waits for what is in flight only. */
   isOrphaned: boolean
   /** Settlements that have deleted the last of the messages, or may have, and are not reported yet; set once none is left. */
   after: Set<object> | undefined
 }
 
-/** A flush that is under way. */
-export interface Flushing {
-  readonly end: Effect.Effect<Flushed>
-  /** Nobody waits for it any more. */
-  readonly forget: () => void
-  /** What has become of its messages until now. */
-  readonly soFar: () => Flushed & { readonly pending: number }
-}
-
-/** Nothing to wait for. */
-const nothing: Flushing = {
-  end: Effect.succeed<Flushed>({ delivered: 0, dropped: 0 }),
-  forget: () => {},
-  soFar: () => ({ delivered: 0, dropped: 0, pending: 0 })
-}
+type Barrier = Flushes.Flush & State
 
 export class FlushBarriers {
   private readonly database: Database
   private readonly inFlight: InFlight
   /** Whether this relay delivers; it takes the leadership if no relay has it. */
   private readonly isLeader: Effect.Effect<boolean, SqlOutboxError>
-  private readonly barriers = new Set<Barrier>()
-  private readonly requested = Latch.makeUnsafe()
+  private readonly barriers = new Flushes.Flushes<State>()
   /** Settlements that are under way. */
   private readonly settling = new Set<object>()
   /** A client that closes does not wait for what another relay delivers. */
@@ -60,50 +36,27 @@ export class FlushBarriers {
   }
 
   /** Resolves while a flush is under way, else as soon as one begins. */
-  readonly flushRequested: Effect.Effect<void> = Effect.suspend(() => this.requested.await)
+  readonly flushRequested: Effect.Effect<void> = this.barriers.requested
 
-  /**
-   * Begins a flush of everything that is there now, and tells it to whoever flushes in the turn in which it begins: an
-   * interruption right after it finds what to forget.
-   */
-  readonly begin = Effect.fnUntraced({ self: this }, function* (onBegin: (begun: Flushing) => void): Effect.fn.Return<
-    Flushing,
-    SqlOutboxError
-  > {
-    const { run, tables } = this.database
-    if (this.isOver) return nothing
-    const { count, newest: until } = yield* run(tables.summary)
-    const waiting = count - this.inFlight.pendingDeletes.size + this.inFlight.orphaned.length
-    if (waiting <= 0 || this.isOver) return nothing
-    const barrier: Barrier = {
-      until,
-      waiting,
-      done: Deferred.makeUnsafe(),
-      delivered: 0,
-      dropped: 0,
-      isOrphaned: false,
-      after: undefined
-    }
-    this.barriers.add(barrier)
-    this.requested.openUnsafe()
-    const begun: Flushing = {
-      end: Deferred.await(barrier.done),
-      forget: () => {
-        this.barriers.delete(barrier)
-        if (this.barriers.size === 0) this.requested.closeUnsafe()
-      },
-      soFar: () => {
-        const { delivered, dropped } = barrier
-        return { delivered, dropped, pending: Math.max(0, waiting - delivered - dropped) }
-      }
-    }
-    onBegin(begun)
-    return begun
-  })
+  /** Looks at what a flush would wait for; at nothing if all flushes are over. */
+  readonly look: Effect.Effect<Summary | undefined, SqlOutboxError> = Effect.suspend(() =>
+    this.isOver ? Effect.undefined : this.database.run(this.database.tables.summary)
+  )
 
-  count(seqs: Iterable<number>, end: "delivered" | "dropped"): void {
-    if (this.barriers.size === 0) return
-    for (const seq of seqs) for (const barrier of this.barriers) if (seq <= barrier.until) barrier[end]++
+  /** Begins a flush of what was found, if that is something. */
+  begin(found: Summary | undefined): Barrier | undefined {
+    if (found === undefined || this.isOver) return undefined
+    const waiting = found.count - this.inFlight.pendingDeletes.size + this.inFlight.orphaned.length
+    return waiting > 0 ? this.barriers.begin(found.newest, waiting, { isOrphaned: false, after: undefined }) : undefined
+  }
+
+  /** Nobody waits for this flush any more. */
+  forget(barrier: Barrier): void {
+    this.barriers.forget(barrier)
+  }
+
+  count(seqs: ReadonlyArray<number>, end: "delivered" | "dropped"): void {
+    Flushes.count(this.barriers.current, seqs, end)
   }
 
   /** Deletes messages and reports them: no flush resolves in between, though nothing is left in the database. */
@@ -115,7 +68,7 @@ export class FlushBarriers {
         ends,
         Effect.sync(() => {
           this.settling.delete(one)
-          for (const barrier of this.barriers) if (barrier.after?.delete(one)) this.finish(barrier)
+          for (const barrier of this.barriers.current) if (barrier.after?.delete(one)) this.finish(barrier)
         })
       )
     })
@@ -123,7 +76,7 @@ export class FlushBarriers {
   /** Resolves the flushes that have nothing left to wait for. */
   readonly resolve: Effect.Effect<void> = Effect.suspend(() =>
     Effect.forEach(
-      Array.from(this.barriers).filter(({ after }) => after === undefined),
+      this.barriers.current.filter(({ after }) => after === undefined),
       (barrier) =>
         Effect.map(
           Effect.orElseSucceed(this.isDone(barrier), () => false),
@@ -143,7 +96,7 @@ export class FlushBarriers {
     // What was not settled here was settled by another relay, or is lost with a file that broke.
     const isOurs = isOrphaned || this.isClosing
     const delivered = isOurs ? barrier.delivered : Math.max(barrier.delivered, waiting - dropped)
-    Deferred.doneUnsafe(barrier.done, Exit.succeed({ delivered, dropped }))
+    this.barriers.finish(barrier, { delivered, dropped })
   }
 
   /** The client closes: it waits no more for what another relay delivers. */
@@ -154,14 +107,12 @@ export class FlushBarriers {
   /** Resolves all flushes, and all to come: the rest is delivered after a restart. */
   abandon(): void {
     this.isOver = true
-    for (const { delivered, done, dropped } of this.barriers) {
-      Deferred.doneUnsafe(done, Exit.succeed({ delivered, dropped }))
-    }
+    for (const barrier of this.barriers.current) this.barriers.finish(barrier)
   }
 
   /** The database was replaced. */
   orphan(): void {
-    for (const barrier of this.barriers) barrier.isOrphaned = true
+    for (const barrier of this.barriers.current) barrier.isOrphaned = true
   }
 
   private isDone({ isOrphaned, until }: Barrier): Effect.Effect<boolean, SqlOutboxError> {

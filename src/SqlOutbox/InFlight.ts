@@ -2,6 +2,8 @@
  * The messages that this relay has taken and not settled, and those that are settled and not deleted yet.
  *
  * None of them may be read again: each is still in the database, or was when a query that is under way began.
+ *
+ * With several requests in flight the users are divided into as many groups.
  */
 import type { Message } from "../Message.ts"
 import type { Death, Entry } from "./Tables.ts"
@@ -10,6 +12,7 @@ import type { Death, Entry } from "./Tables.ts"
 const noSeq = -1
 
 export class InFlight {
+  private readonly groups: number
   private readonly entries = new Map<Message, Entry & { readonly ticket: number }>()
   private tickets = 0
   /** The places of what is taken, or is being deleted, and their partitions. */
@@ -18,6 +21,15 @@ export class InFlight {
   readonly pendingDeletes = new Map<number, Death | undefined>()
   /** Deleted since the last query began. */
   private readonly deleted = new Set<number>()
+
+  constructor(groups: number) {
+    this.groups = groups
+  }
+
+  /** The group of its user. */
+  groupOf(partition: number): number {
+    return partition % this.groups
+  }
 
   get size(): number {
     return this.entries.size
@@ -37,21 +49,23 @@ export class InFlight {
     return Array.from(this.entries.values()).flatMap(({ message, seq }) => (seq === noSeq ? message : []))
   }
 
-  /** The partitions of what is taken, or is being deleted, modulo a number of groups. */
-  busy(groups: number): ReadonlySet<number> {
-    return new Set(Array.from(this.places.values(), (partition) => partition % groups))
+  /** The groups of what is taken, or is being deleted. */
+  get busy(): ReadonlySet<number> {
+    return new Set(Array.from(this.places.values(), (partition) => this.groupOf(partition)))
   }
 
   /** Whether something of the same groups was taken before these messages, and is not settled. */
-  isBlocked(messages: ReadonlyArray<Message>, groups: number): boolean {
+  isBlocked(messages: ReadonlyArray<Message>): boolean {
+    if (this.groups === 1) return false
     const mine = new Set(messages)
     const latest = new Map<number, number>()
     for (const message of mine) {
       const { partition, ticket } = this.entries.get(message) ?? { partition: 0, ticket: -1 }
-      latest.set(partition % groups, Math.max(ticket, latest.get(partition % groups) ?? -1))
+      const group = this.groupOf(partition)
+      latest.set(group, Math.max(ticket, latest.get(group) ?? -1))
     }
     for (const [message, { partition, ticket }] of this.entries) {
-      if (ticket < (latest.get(partition % groups) ?? -1) && !mine.has(message)) return true
+      if (ticket < (latest.get(this.groupOf(partition)) ?? -1) && !mine.has(message)) return true
     }
     return false
   }
@@ -89,13 +103,14 @@ export class InFlight {
    * Ends the hold on messages that are left to the next read, here or by another relay: on those that are in the database, and
    * with them on all of their groups, which would overtake them.
    */
-  giveUp(messages: ReadonlyArray<Message>, groups: number): void {
-    const groupOf = ({ partition }: Entry) => partition % groups
-    const given = new Set(messages.flatMap((message) => this.entries.get(message) ?? []).map(groupOf))
-    for (const [message, entry] of this.entries) {
-      if (entry.seq === noSeq || !given.has(groupOf(entry))) continue
+  giveUp(messages: ReadonlyArray<Message>): void {
+    const given = new Set(
+      messages.flatMap((message) => this.entries.get(message) ?? []).map(({ partition }) => this.groupOf(partition))
+    )
+    for (const [message, { partition, seq }] of this.entries) {
+      if (seq === noSeq || !given.has(this.groupOf(partition))) continue
       this.entries.delete(message)
-      this.places.delete(entry.seq)
+      this.places.delete(seq)
     }
   }
 

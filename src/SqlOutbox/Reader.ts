@@ -1,8 +1,8 @@
 /**
  * Reads ahead in the order of the messages: a query for many costs little more than one for a few.
  *
- * With several requests in flight the users are divided into as many groups, and a group is handed out again once nothing
- * of it is in flight: the order of each user holds.
+ * With several requests in flight a group of users is handed out again once nothing of it is in flight: the order of each
+ * user holds.
  */
 import * as Effect from "effect/Effect"
 import type { Database, SqlOutboxError } from "./Database.ts"
@@ -36,9 +36,10 @@ export class Reader {
   > {
     if (this.ahead.length < max * this.groups) yield* this.fill(max * this.groups)
     if (this.groups === 1) return this.ahead.splice(0, max)
-    const busy = this.inFlight.busy(this.groups)
-    const group = this.ahead.map(({ partition }) => partition % this.groups).find((one) => !busy.has(one))
-    const taken = this.ahead.filter(({ partition }) => partition % this.groups === group).slice(0, max)
+    const { busy } = this.inFlight
+    const groupOf = ({ partition }: Entry) => this.inFlight.groupOf(partition)
+    const group = this.ahead.map(groupOf).find((one) => !busy.has(one))
+    const taken = this.ahead.filter((entry) => groupOf(entry) === group).slice(0, max)
     const places = new Set(taken.map(({ seq }) => seq))
     this.ahead = this.ahead.filter(({ seq }) => !places.has(seq))
     return taken

@@ -7,6 +7,7 @@
 import * as Os from "node:os"
 import * as Arr from "effect/Array"
 import * as Cause from "effect/Cause"
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Latch from "effect/Latch"
 import * as Option from "effect/Option"
@@ -14,6 +15,7 @@ import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import { Closed, DeliveryError, OutboxUnavailable } from "../AnalyticsError.ts"
 import { type Bound, Capacity } from "../internal/Capacity.ts"
+import * as Flushes from "../internal/Flushes.ts"
 import { log } from "../internal/Log.ts"
 import * as Notifier from "../internal/Notifier.ts"
 import type { Message } from "../Message.ts"
@@ -21,7 +23,7 @@ import * as Metrics from "../Metrics.ts"
 import * as Outbox from "../Outbox.ts"
 import type { Database, SqlOutboxError } from "./Database.ts"
 import * as Destination from "./Destination.ts"
-import { FlushBarriers, type Flushing } from "./FlushBarriers.ts"
+import { FlushBarriers } from "./FlushBarriers.ts"
 import { InFlight } from "./InFlight.ts"
 import { Leader } from "./Leader.ts"
 import type * as Loop from "./Loop.ts"
@@ -59,6 +61,8 @@ export interface SqlOutboxService {
   readonly stopped: () => OutboxUnavailable | undefined
 }
 
+type Unfinished = ReturnType<typeof Flushes.soFar>
+
 const BackoffState = Schema.fromJsonString(Schema.Struct({ retries: Schema.Int, resumeAt: Schema.Finite }))
 const readBackoff = Schema.decodeUnknownOption(BackoffState)
 
@@ -77,7 +81,7 @@ export const make = Effect.fnUntraced(function* (
   const delivers = role !== "writer"
   const { close: closeNotifier, notify: report, onEnd } = yield* Notifier.make
   const capacity = new Capacity(settings)
-  const inFlight = new InFlight()
+  const inFlight = new InFlight(settings.maxInFlight)
   const reader = new Reader(database, inFlight, settings.maxInFlight)
   const leader = new Leader(database, {
     name: makeName(),
@@ -169,7 +173,7 @@ export const make = Effect.fnUntraced(function* (
    * confirmed that this relay is the leader, the messages are left to whoever is.
    */
   const beforeAttempt = Effect.fnUntraced(function* (messages: ReadonlyArray<Message>) {
-    while (settings.maxInFlight > 1 && inFlight.isBlocked(messages, settings.maxInFlight)) {
+    while (inFlight.isBlocked(messages)) {
       settled.closeUnsafe()
       yield* settled.await
     }
@@ -177,7 +181,7 @@ export const make = Effect.fnUntraced(function* (
       isLeader ? settlement.releaseDeleted(messages) : Effect.void
     )
     if (!(yield* Effect.orElseSucceed(isLeader, () => false))) {
-      inFlight.giveUp(messages, settings.maxInFlight)
+      inFlight.giveUp(messages)
       reader.forget()
       settled.openUnsafe()
     }
@@ -222,32 +226,29 @@ export const make = Effect.fnUntraced(function* (
     }
   })
 
-  const flushing = (onBegin: (begun: Flushing) => void) =>
-    Effect.suspend(() => {
-      let forget = () => {}
-      const begin = barriers.begin((begun) => {
-        forget = begun.forget
-        onBegin(begun)
-      })
-      const flush = Effect.gen(function* () {
-        yield* writer.committed
-        if (!delivers) return { delivered: 0, dropped: 0 }
-        const { end } = yield* persist(begin)
+  const flushing = (onBegin: (soFar: () => Unfinished) => void) =>
+    Effect.uninterruptibleMask(
+      Effect.fnUntraced(function* (restore) {
+        yield* restore(writer.committed)
+        const found = delivers ? yield* restore(persist(barriers.look)) : undefined
+        // Whatever interrupts from here on, a flush that began is forgotten when nobody waits for it.
+        const begun = barriers.begin(found)
+        if (begun === undefined) return { delivered: 0, dropped: 0 }
+        onBegin(() => Flushes.soFar(begun))
         some.openUnsafe()
-        yield* barriers.resolve
-        return yield* end
+        const ended = Effect.andThen(barriers.resolve, Deferred.await(begun.done))
+        return yield* Effect.ensuring(
+          restore(ended),
+          Effect.sync(() => barriers.forget(begun))
+        )
       })
-      return Effect.ensuring(
-        flush,
-        Effect.sync(() => forget())
-      )
-    })
+    )
 
   const flushWithin: Outbox.Outbox["Service"]["flushWithin"] = Effect.fnUntraced(function* (timeout) {
-    let soFar = () => ({ delivered: 0, dropped: 0, pending: pending() })
+    let soFar = (): Unfinished => ({ delivered: 0, dropped: 0, pending: pending() })
     const flushed = yield* Effect.timeoutOption(
       flushing((begun) => {
-        soFar = begun.soFar
+        soFar = begun
       }),
       timeout
     )
