@@ -135,8 +135,7 @@ const onFile = (): Place => {
   }
 }
 
-const onServer = async (fsync: boolean): Promise<Place> => {
-  const server = await Postgres.start({ fsync })
+const onServer = async (server: Postgres): Promise<Place> => {
   const address = await server.database()
   const proxy = await Proxy.start(address)
   const ask = <A>(statement: string): Promise<ReadonlyArray<A>> =>
@@ -157,10 +156,7 @@ const onServer = async (fsync: boolean): Promise<Place> => {
     cut: () => proxy.cut(),
     problems: async () => leftovers(await count("analytics_outbox"), await count("analytics_outbox_dead")),
     orders: async () => (await ask<{ id: string }>("SELECT id FROM orders")).map(({ id }) => id),
-    [Symbol.asyncDispose]: async () => {
-      await proxy.stop()
-      await server[Symbol.asyncDispose]()
-    }
+    [Symbol.asyncDispose]: () => proxy.stop()
   }
 }
 
@@ -171,11 +167,16 @@ const onServer = async (fsync: boolean): Promise<Place> => {
 /** How long the end of a story may take: much longer than it does. */
 const patience = 90_000
 
+export interface Options {
+  readonly programs: Programs
+  readonly seed: number
+  readonly strikes: number
+  /** The server of those stories that don't restart it. @default one for this story alone */
+  readonly server?: Postgres
+}
+
 /** Plays a story until chance has struck so many times, and compares the books. */
-export const play = async (
-  story: Story,
-  { programs, seed, strikes }: { readonly programs: Programs; readonly seed: number; readonly strikes: number }
-): Promise<Ending> => {
+export const play = async (story: Story, { programs, seed, server, strikes }: Options): Promise<Ending> => {
   const chance = chances(seed)
   const { dropped, refused } = story.faults ?? { refused: 0.05, dropped: 0.03 }
   let answersLost = 0
@@ -187,19 +188,26 @@ export const play = async (
     return "reset after"
   }
   await using sink = await FaultSink.start({ otherwise: answer, remember: false })
-  await using place = story.cast.embedded === undefined ? await onServer(story.strikes.includes("restart")) : onFile()
+  const fsync = story.strikes.includes("restart")
+  const isEmbedded = story.cast.embedded !== undefined
+  await using own = isEmbedded || (server !== undefined && !fsync) ? undefined : await Postgres.start({ fsync })
+  const shared = own ?? server
+  await using place = isEmbedded || shared === undefined ? onFile() : await onServer(shared)
 
   const maxInFlight = story.maxInFlight ?? 1
+  // Where nothing strikes, a slow machine must not look like a strike.
+  const isQuiet = story.strikes.length === 0
+  const slow = 60_000
   const pauses = story.strikes.some((strike) => strike === "pause" || strike === "hang")
   const life = {
-    // Many messages in a short life; and not too many for the books in a long story.
-    pause: pauses ? 100 : story.cast.embedded === undefined ? 20 : 5,
+    // Many messages in a short life, and not as many as the machine can write: a strike has to hit all kinds of moments.
+    pause: pauses || !isEmbedded ? 100 : 5,
     transactional: story.transactional,
     host: sink.host,
     place: place.address,
-    outbox: { lease: pauses ? 1_500 : 2_500, pollInterval: 100, maxInFlight },
+    outbox: { lease: isQuiet ? slow : pauses ? 1_500 : 2_500, pollInterval: 100, maxInFlight },
     delivery: { batchSize: batch, maxInFlight },
-    requestTimeout: pauses ? 1_000 : 2_000
+    requestTimeout: isQuiet ? slow : pauses ? 1_000 : 2_000
   } satisfies Partial<Life>
 
   const problems: Array<string> = []
