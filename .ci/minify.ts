@@ -1,7 +1,8 @@
 /**
  * The last step of the build: takes out of `dist` what nobody reads there. Modules and the page of the debugger lose comments,
  * indentation and the names of variables. Functions and classes keep theirs, and lines are short, so a stack trace still shows
- * the place. Declarations keep everything but their indentation by spaces; those that no exported module reaches are removed.
+ * the place. Declarations keep everything but their indentation by spaces and the tags that order the reference; those that no
+ * exported module reaches are removed.
  */
 import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import * as path from "node:path"
@@ -67,16 +68,14 @@ const reached = reach(
 )
 for (const file of declarations) if (!reached.has(file)) rmSync(path.join(dist, file))
 
-/** A tab for each step. The compiler indents by four spaces, the bundler by two. */
-const indentByTabs = (file: string): void => {
+/** A tab for each step, and no tags of the reference. The compiler indents by four spaces, the bundler by two. */
+const shorten = (file: string): void => {
   const step = file.startsWith("bundled") ? 2 : 4
   const written = readFileSync(path.join(dist, file), "utf8")
-  const indented = written.replace(
-    /^ +/gm,
-    (spaces) => "\t".repeat(spaces.length / step) + " ".repeat(spaces.length % step)
-  )
-  writeFileSync(path.join(dist, file), indented)
+  const shortened = written
+    .replace(/(\n *\*)? @category [a-z ]+ @since [\d.]+/g, "")
+    .replace(/^ +/gm, (spaces) => "\t".repeat(spaces.length / step) + " ".repeat(spaces.length % step))
+  writeFileSync(path.join(dist, file), shortened)
 }
 
-for (const file of readdirSync(dist, { recursive: true, encoding: "utf8" }))
-  if (/\.d\.c?ts$/.test(file)) indentByTabs(file)
+for (const file of readdirSync(dist, { recursive: true, encoding: "utf8" })) if (/\.d\.c?ts$/.test(file)) shorten(file)

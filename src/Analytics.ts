@@ -39,7 +39,10 @@ export type { Proxy, Verification } from "./internal/Verification.ts"
 /** The answer to a flush or a close: `{ delivered, dropped, rejected, pending }`. */
 export type { Summary }
 
-/** The six calls. Each resolves when the message is accepted, not when it is delivered. */
+/**
+ * The six calls. Each resolves when the message is accepted, not when it is delivered.
+ * @category models @since 0.1.0
+ */
 export interface Calls<R = never> {
   /** Records who a user is: `identify({ userId: "u1", traits: { plan: "free" } })`. */
   readonly identify: (call: Call.Identify) => Effect.Effect<void, AnalyticsError, R>
@@ -55,14 +58,17 @@ export interface Calls<R = never> {
   readonly alias: (call: Call.Alias) => Effect.Effect<void, AnalyticsError, R>
 }
 
-/** The six calls where an identity is in scope (`Enrichment.withIdentity`): they may leave it out. */
+/**
+ * The six calls where an identity is in scope (`Enrichment.withIdentity`): they may leave it out.
+ * @category models @since 0.1.0
+ */
 export type IdentifiedCalls<R = never> = {
   readonly [Type in Call.Type]: (
     call: Call.WithOptionalIdentity<Call.Calls[Type]>
   ) => Effect.Effect<void, AnalyticsError, R | CurrentIdentity>
 }
 
-/** A client: the six calls, flush, close and counts. */
+/** A client: the six calls, flush, close and counts. @category models @since 0.1.0 */
 export interface Service extends Calls {
   /** Resolves when everything that was accepted before it is delivered or dropped. Any number may overlap. */
   readonly flush: Effect.Effect<Summary>
@@ -75,24 +81,24 @@ export interface Service extends Calls {
   readonly stats: Effect.Effect<Outcome.Stats>
 }
 
-/** Records what users do. */
+/** Records what users do. @category services @since 0.1.0 */
 export class Analytics extends Context.Service<Analytics, Service>()("effect-analytics/Analytics") {}
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Options
 // ---------------------------------------------------------------------------------------------------------------------
 
-/** What happens to calls before they are enqueued. */
+/** What happens to calls before they are enqueued. @category options @since 0.1.0 */
 export type CallOptions = Submitter.Options
 
-/** The options of a client. Only `writeKey` is needed. */
+/** The options of a client. Only `writeKey` is needed. @category options @since 0.1.0 */
 export interface Options extends CallOptions, Outbox.Options, Delivery.Options, Transport.Options {}
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Constructor
 // ---------------------------------------------------------------------------------------------------------------------
 
-/** A client over the outbox and the transport that are provided. */
+/** A client over the outbox and the transport that are provided. @category constructors @since 0.1.0 */
 export const make = Effect.fnUntraced(function* (
   options: CallOptions & Delivery.Options = {}
 ): Effect.fn.Return<Service, never, Outbox.Outbox | Transport.Transport | Scope.Scope> {
@@ -113,26 +119,32 @@ export const make = Effect.fnUntraced(function* (
 const calls: Calls<Analytics> = Call.byType(
   (type) => (call: unknown) => Effect.flatMap(Analytics, (analytics) => analytics[type](call as never))
 )
-/** Records who a user is, by the client in scope. */
+/** Records who a user is, by the client in scope. @category calls @since 0.1.0 */
 export const identify = calls.identify
-/** Records what a user did, by the client in scope. */
+/** Records what a user did, by the client in scope. @category calls @since 0.1.0 */
 export const track = calls.track
-/** Records the page that a user saw, by the client in scope. */
+/** Records the page that a user saw, by the client in scope. @category calls @since 0.1.0 */
 export const page = calls.page
-/** Records the screen of an app that a user saw, by the client in scope. */
+/** Records the screen of an app that a user saw, by the client in scope. @category calls @since 0.1.0 */
 export const screen = calls.screen
-/** Records the group that a user belongs to, by the client in scope. */
+/** Records the group that a user belongs to, by the client in scope. @category calls @since 0.1.0 */
 export const group = calls.group
-/** Joins two ids of one user, by the client in scope. */
+/** Joins two ids of one user, by the client in scope. @category calls @since 0.1.0 */
 export const alias = calls.alias
 
-/** The six calls where an identity is in scope: `Analytics.identified.track({ event: "Signed In" })`. */
+/**
+ * The six calls where an identity is in scope: `Analytics.identified.track({ event: "Signed In" })`.
+ * @category calls @since 0.1.0
+ */
 export const identified: IdentifiedCalls<Analytics> = calls as IdentifiedCalls<Analytics>
 
-/** The same for a client under another key: `Analytics.identifiedCalls(yield* Marketing).track({ event: "Clicked" })`. */
+/**
+ * The same for a client under another key: `Analytics.identifiedCalls(yield* Marketing).track({ event: "Clicked" })`.
+ * @category calls @since 0.1.0
+ */
 export const identifiedCalls = (analytics: Service): IdentifiedCalls => analytics as IdentifiedCalls
 
-/** The six calls, each of which waits for the end of its message. */
+/** The six calls, each of which waits for the end of its message. @category models @since 0.1.0 */
 export type ConfirmedCalls = {
   readonly [Type in Call.Type]: (call: Call.Calls[Type]) => Effect.Effect<void, AnalyticsError, Analytics>
 }
@@ -141,13 +153,14 @@ export type ConfirmedCalls = {
  * The six calls, each of which waits for the end of its message: `Analytics.confirmed.track({ … })` succeeds when the API has
  * answered 2xx for it, and fails with `DeliveryError` when it is dropped. For the request that must not answer before its
  * event is safe. Other calls cost what they cost; the message travels in a batch with others.
+ * @category calls @since 0.1.0
  */
 export const confirmed: ConfirmedCalls = Call.byType(
   (type) => (call: unknown) =>
     Effect.flatMap(Analytics, (analytics) => Confirmation.confirm(AttachedSubmitter.over(analytics), type, call))
 )
 
-/** Resolves when everything that was accepted before it is delivered or dropped. */
+/** Resolves when everything that was accepted before it is delivered or dropped. @category operations @since 0.1.0 */
 export const flush: Effect.Effect<Summary, never, Analytics> = Effect.flatMap(Analytics, (analytics) => analytics.flush)
 
 const within = (way: "flush" | "close", timeout: Settings.DurationInput): Effect.Effect<Summary, never, Analytics> =>
@@ -158,13 +171,16 @@ const within = (way: "flush" | "close", timeout: Settings.DurationInput): Effect
     )
   )
 
-/** A flush that waits no longer than this: messages that are left stay, and count as `pending`. */
+/**
+ * A flush that waits no longer than this: messages that are left stay, and count as `pending`.
+ * @category operations @since 0.1.0
+ */
 export const flushWithin = (timeout: Settings.DurationInput) => within("flush", timeout)
 
-/** A close that takes no longer than this, instead of `closeTimeout`. */
+/** A close that takes no longer than this, instead of `closeTimeout`. @category operations @since 0.1.0 */
 export const closeWithin = (timeout: Settings.DurationInput) => within("close", timeout)
 
-/** The six calls for programs that want no error in their types. */
+/** The six calls for programs that want no error in their types. @category models @since 0.1.0 */
 export type InfallibleCalls = {
   readonly [Type in Call.Type]: (call: Call.Calls[Type]) => Effect.Effect<boolean, never, Analytics>
 }
@@ -172,6 +188,7 @@ export type InfallibleCalls = {
 /**
  * The six calls, each of which answers whether the message is accepted, and never fails: `Analytics.infallible.track({ … })`. A
  * call that is not accepted is reported to the observer, or logged, as every other is.
+ * @category calls @since 0.1.0
  */
 export const infallible: InfallibleCalls = Call.byType(
   (type) => (call: unknown) =>
@@ -182,6 +199,7 @@ export const infallible: InfallibleCalls = Call.byType(
  * Sends one message, track "effect-analytics check", to the API at once, past the outbox, and answers how it went: status, host,
  * region, clock skew, proxy. For readiness checks, and for "no events". Takes no longer than `requestTimeout`; no retry. The
  * message counts in no flush and no `stats`. A client of the program's own, such as a mock, has no API: `ok` is false there.
+ * @category operations @since 0.1.0
  */
 export const verify: Effect.Effect<Verification.Verification, never, Analytics> = /* @__PURE__ */ Effect.flatMap(
   Analytics,
@@ -205,6 +223,7 @@ export const verify: Effect.Effect<Verification.Verification, never, Analytics> 
  *   Stream.run(Analytics.sink)
  * )
  * ```
+ * @category calls @since 0.1.0
  */
 export const sink: Sink.Sink<
   { readonly accepted: number; readonly rejected: number },
@@ -236,7 +255,7 @@ export const sink: Sink.Sink<
 // Layers
 // ---------------------------------------------------------------------------------------------------------------------
 
-/** Over the `Outbox` and the `Transport` that are provided. */
+/** Over the `Outbox` and the `Transport` that are provided. @category layers @since 0.1.0 */
 export const layerNoDeps = (
   options?: CallOptions & Delivery.Options
 ): Layer.Layer<Analytics, never, Outbox.Outbox | Transport.Transport> => Layer.effect(Analytics, make(options))
@@ -254,6 +273,7 @@ export const layerNoDeps = (
  *   Layer.provide(NodeHttpClient.layerUndici)
  * )
  * ```
+ * @category layers @since 0.1.0
  */
 export const layer = (options: Options): Layer.Layer<Analytics, never, HttpClient.HttpClient> =>
   layerNoDeps(options).pipe(Layer.provide([MemoryOutbox.layer(options), Transport.layer(options)]))
@@ -273,6 +293,7 @@ export const layer = (options: Options): Layer.Layer<Analytics, never, HttpClien
  *   Effect.runPromise
  * )
  * ```
+ * @category layers @since 0.1.0
  */
 export const layerFetch = (options: Options): Layer.Layer<Analytics> =>
   Layer.provide(layer(options), Transport.layerHttpClient())
@@ -280,6 +301,7 @@ export const layerFetch = (options: Options): Layer.Layer<Analytics> =>
 /**
  * Names the clients of a layer: their metrics, spans and log lines carry the attribute `client`, so that several in one process
  * can be told apart. `Analytics.layer(options).pipe(Analytics.withName("product"))`
+ * @category combinators @since 0.1.0
  */
 export const withName =
   (client: string) =>
@@ -317,6 +339,7 @@ export const withName =
  *   { name: hightouch.name, layer: Analytics.layerFetch(hightouch) }
  * ])
  * ```
+ * @category layers @since 0.1.0
  */
 export const layerFanOut = <E, R>(
   destinations: ReadonlyArray<{
@@ -352,12 +375,16 @@ export const layerFanOut = <E, R>(
 /**
  * With options that are read from the configuration: `layerConfig({ writeKey: Config.Redacted("SEGMENT_KEY") })`. One that cannot
  * work is a `ConfigError`.
+ * @category layers @since 0.1.0
  */
 export const layerConfig = (
   options: Config.Wrap<Options>
 ): Layer.Layer<Analytics, Config.ConfigError, HttpClient.HttpClient> => Settings.layerWrapped(options, layer)
 
-/** As `layerConfig`, over an outbox: `SqlOutbox.layerConfig` reads the choice of the outbox from the configuration as well. */
+/**
+ * As `layerConfig`, over an outbox: `SqlOutbox.layerConfig` reads the choice of the outbox from the configuration as well.
+ * @category layers @since 0.1.0
+ */
 export const layerConfigOver = <A, E, R>(
   wrapped: Config.Wrap<Omit<Options, keyof Outbox.Options>>,
   outbox: Layer.Layer<A | Outbox.Outbox, E, R>
@@ -366,7 +393,7 @@ export const layerConfigOver = <A, E, R>(
     layerNoDeps(options).pipe(Layer.provideMerge(outbox), Layer.provide(Transport.layer(options)))
   )
 
-/** The options that configuration cannot hold. */
+/** The options that configuration cannot hold. @category options @since 0.1.0 */
 export interface CodeOptions extends CallOptions, Pick<Options, "auth" | "headers"> {}
 
 /**
@@ -375,6 +402,7 @@ export interface CodeOptions extends CallOptions, Pick<Options, "auth" | "header
  * `_MAX_RETRIES`, `_MAX_RETRY_DURATION`, `_MAX_RATE_LIMIT_DURATION`, `_REQUEST_TIMEOUT`, `_CLOSE_TIMEOUT`, `_GZIP` and
  * `_ALLOW_INSECURE_HOST`. Times are strings such as `10 seconds`. One that cannot work is a `ConfigError` that names the
  * variable.
+ * @category layers @since 0.1.0
  */
 export const layerFromConfig = (
   options: CodeOptions = {}
@@ -384,6 +412,7 @@ export const layerFromConfig = (
 /**
  * As `layerFromConfig`, over an outbox: `layerFromConfigOver(SqlOutbox.layerFromConfig)` reads the choice of the outbox from the
  * environment as well.
+ * @category layers @since 0.1.0
  */
 export const layerFromConfigOver = <A, E, R>(
   outbox: Layer.Layer<A | Outbox.Outbox, E, R>,
@@ -413,11 +442,14 @@ const fromConfig = <A, R>(
     })
   )
 
-/** Everything but the network: batches count as delivered, and are logged at debug level. */
+/**
+ * Everything but the network: batches count as delivered, and are logged at debug level.
+ * @category layers @since 0.1.0
+ */
 export const layerStub = (options: Omit<Options, keyof Transport.Options> = {}): Layer.Layer<Analytics> =>
   layerNoDeps(options).pipe(Layer.provide([MemoryOutbox.layer(options), Transport.layerStub]))
 
-/** Accepts every call, and does nothing with it. */
+/** Accepts every call, and does nothing with it. @category layers @since 0.1.0 */
 export const layerNoop: Layer.Layer<Analytics> = /* @__PURE__ */ Layer.sync(Analytics, () => {
   const summary = Effect.succeed({ delivered: 0, dropped: 0, rejected: 0, pending: 0 })
   const stats = { offered: 0, delivered: 0, pending: 0, dropped: 0, rejected: 0, inFlight: 0, pendingBytes: 0 }

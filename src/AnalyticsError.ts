@@ -11,6 +11,7 @@ import * as Schema from "effect/Schema"
 /**
  * A setting that cannot work, found when a client is made, never later. Written in the program it is a defect; read from the
  * configuration it is a `ConfigError` with the path of the setting. The plain face throws it.
+ * @category errors @since 0.1.0
  */
 export class InvalidSetting extends Data.TaggedError("InvalidSetting")<{
   /** The name of the setting, as it is written in the options. */
@@ -24,7 +25,10 @@ export class InvalidSetting extends Data.TaggedError("InvalidSetting")<{
 
 const Path = Schema.Array(Schema.Union([Schema.String, Schema.Number]))
 
-/** A path as a program would write it: `properties.items[0].name`. `*` stands for any name. */
+/**
+ * A path as a program would write it: `properties.items[0].name`. `*` stands for any name.
+ * @category formatting @since 0.1.0
+ */
 export const formatPath = (path: ReadonlyArray<string | number>): string =>
   path
     .map((key, index) => {
@@ -38,6 +42,7 @@ export const formatPath = (path: ReadonlyArray<string | number>): string =>
  * A call that the Tracking API would not take, refused where it was made.
  *
  * The API answers 200 to most bad events and then drops them, so its rules are applied here.
+ * @category errors @since 0.1.0
  */
 export class InvalidCall extends Schema.TaggedError<InvalidCall>("effect-analytics/InvalidCall")("InvalidCall", {
   /** Which of the six calls it was. */
@@ -59,7 +64,10 @@ export class InvalidCall extends Schema.TaggedError<InvalidCall>("effect-analyti
   }
 }
 
-/** The bound is reached: as many messages, or bytes, are accepted and unsettled as the settings allow. */
+/**
+ * The bound is reached: as many messages, or bytes, are accepted and unsettled as the settings allow.
+ * @category errors @since 0.1.0
+ */
 export class QueueFull extends Schema.TaggedError<QueueFull>("effect-analytics/QueueFull")("QueueFull", {
   /** Which bound it was. */
   bound: Schema.Literals(["maxQueueSize", "maxQueueBytes"]),
@@ -70,7 +78,10 @@ export class QueueFull extends Schema.TaggedError<QueueFull>("effect-analytics/Q
   }
 }
 
-/** A durable outbox is full: as many messages, or bytes, wait as the settings allow, or the disk has no room. */
+/**
+ * A durable outbox is full: as many messages, or bytes, wait as the settings allow, or the disk has no room.
+ * @category errors @since 0.1.0
+ */
 export class OutboxFull extends Schema.TaggedError<OutboxFull>("effect-analytics/OutboxFull")("OutboxFull", {
   /** Which bound it was; `"disk"` is the quota of the file, or the disk itself. */
   bound: Schema.Literals(["maxQueueSize", "maxQueueBytes", "disk"]),
@@ -82,7 +93,7 @@ export class OutboxFull extends Schema.TaggedError<OutboxFull>("effect-analytics
   }
 }
 
-/** A durable outbox can't be opened, read or written at the moment. */
+/** A durable outbox can't be opened, read or written at the moment. @category errors @since 0.1.0 */
 export class OutboxUnavailable extends Schema.TaggedError<OutboxUnavailable>("effect-analytics/OutboxUnavailable")(
   "OutboxUnavailable",
   {
@@ -97,14 +108,17 @@ export class OutboxUnavailable extends Schema.TaggedError<OutboxUnavailable>("ef
   }
 }
 
-/** The client is closed, or closing: it takes no more calls. */
+/** The client is closed, or closing: it takes no more calls. @category errors @since 0.1.0 */
 export class Closed extends Schema.TaggedError<Closed>("effect-analytics/Closed")("Closed", {}) {
   override get message(): string {
     return "the client is closed"
   }
 }
 
-/** A call that breaks the tracking plan, where the policy of the plan is to fail. It never holds the value. */
+/**
+ * A call that breaks the tracking plan, where the policy of the plan is to fail. It never holds the value.
+ * @category errors @since 0.1.0
+ */
 export class PlanViolation extends Schema.TaggedError<PlanViolation>("effect-analytics/PlanViolation")(
   "PlanViolation",
   {
@@ -130,7 +144,7 @@ export class PlanViolation extends Schema.TaggedError<PlanViolation>("effect-ana
   }
 }
 
-/** Why a call was not accepted. */
+/** Why a call was not accepted. @category errors @since 0.1.0 */
 export const CallError = /* @__PURE__ */ Schema.Union([
   InvalidCall,
   PlanViolation,
@@ -139,10 +153,10 @@ export const CallError = /* @__PURE__ */ Schema.Union([
   OutboxUnavailable,
   Closed
 ])
-/** Why a call was not accepted. */
+/** Why a call was not accepted. @category errors @since 0.1.0 */
 export type CallError = typeof CallError.Type
 
-/** Why an accepted message was lost, in one word. */
+/** Why an accepted message was lost, in one word. @category errors @since 0.1.0 */
 export type LossReason =
   /** The API, or the way to it, failed more often than `maxRetries`. */
   | "retries-exhausted"
@@ -178,7 +192,7 @@ const explanations: Record<LossReason, string> = {
   broken: "the client itself failed"
 }
 
-/** Why accepted messages were lost. One error stands for all messages of a loss. */
+/** Why accepted messages were lost. One error stands for all messages of a loss. @category errors @since 0.1.0 */
 export class DeliveryError extends Schema.TaggedError<DeliveryError>("effect-analytics/DeliveryError")(
   "DeliveryError",
   {
@@ -212,6 +226,7 @@ export class DeliveryError extends Schema.TaggedError<DeliveryError>("effect-ana
 /**
  * A call was not accepted; the `reason` says why. Of a confirmed call also a `DeliveryError`: it was accepted, and its message
  * was lost.
+ * @category errors @since 0.1.0
  */
 export class AnalyticsError extends Schema.TaggedError<AnalyticsError>("effect-analytics/AnalyticsError")(
   "AnalyticsError",

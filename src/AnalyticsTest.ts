@@ -23,7 +23,7 @@ import type * as TrackingPlan from "./TrackingPlan.ts"
 
 export type { Answer, Request } from "./internal/FakeServer.ts"
 
-/** The sent requests, and the script of their answers. */
+/** The sent requests, and the script of their answers. @category services @since 0.1.0 */
 export class Sent extends Context.Service<
   Sent,
   {
@@ -40,7 +40,7 @@ export class Sent extends Context.Service<
   }
 >()("effect-analytics/AnalyticsTest/Sent") {}
 
-/** As for `Analytics.layer`; nothing is needed. */
+/** As for `Analytics.layer`; nothing is needed. @category options @since 0.1.0 */
 export type Options = Partial<Analytics.Options>
 
 /**
@@ -61,6 +61,7 @@ export type Options = Partial<Analytics.Options>
  *   return yield* messages
  * }).pipe(Effect.provide(AnalyticsTest.layer()))
  * ```
+ * @category layers @since 0.1.0
  */
 export const layer = (options: Options = {}): Layer.Layer<Analytics.Analytics | Sent> =>
   Layer.unwrap(
@@ -88,12 +89,12 @@ export const layer = (options: Options = {}): Layer.Layer<Analytics.Analytics | 
 
 declare const sentBy: unique symbol
 
-/** The record of a client under a key of its own. */
+/** The record of a client under a key of its own. @category models @since 0.1.0 */
 export interface SentBy<Self> {
   readonly [sentBy]: Self
 }
 
-/** For the tests of programs with several clients. */
+/** For the tests of programs with several clients. @category models @since 0.1.0 */
 export interface ClientTest<Self> {
   /** What this client has sent: `yield* MarketingTest.Sent`. */
   readonly Sent: Context.Key<SentBy<Self>, Sent["Service"]>
@@ -104,6 +105,7 @@ export interface ClientTest<Self> {
 /**
  * The test layer of a client under a key of its own, with a record of its own:
  * `const MarketingTest = AnalyticsTest.forClient(Marketing)`.
+ * @category constructors @since 0.1.0
  */
 export const forClient = <Self>(client: Context.Key<Self, Analytics.Service>): ClientTest<Self> => {
   // A class would have one key for all clients.
@@ -122,7 +124,7 @@ export const forClient = <Self>(client: Context.Key<Self, Analytics.Service>): C
   }
 }
 
-/** For the tests of programs with a tracking plan. */
+/** For the tests of programs with a tracking plan. @category models @since 0.1.0 */
 export interface PlanTest<D extends TrackingPlan.Definition> {
   /** The same layer with the plan around the client. There is a `hashKey`, if you give none. */
   readonly layer: (policies?: TrackingPlan.Policies<D>, options?: Options) => Layer.Layer<Analytics.Analytics | Sent>
@@ -139,6 +141,7 @@ export interface PlanTest<D extends TrackingPlan.Definition> {
  * The test layer, typed by a plan.
  *
  * `const ShopTest = AnalyticsTest.forPlan(plan)`, and in a test `yield* ShopTest.ofType("Order Completed")`.
+ * @category constructors @since 0.1.0
  */
 export const forPlan = <D extends TrackingPlan.Definition>(plan: TrackingPlan.Plan<D>): PlanTest<D> => ({
   layer: (policies, options) =>

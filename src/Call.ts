@@ -51,10 +51,10 @@ export type Screen = Types.Screen
 export type Group = Types.Group
 export type Alias = Types.Alias
 
-/** The types of calls. */
+/** The types of calls. @category constants @since 0.1.0 */
 export const types = ["identify", "track", "page", "screen", "group", "alias"] as const satisfies ReadonlyArray<Type>
 
-/** The same for each of the six calls. */
+/** The same for each of the six calls. @category checking @since 0.1.0 */
 export const byType = <A>(make: (type: Type) => A): { readonly [T in Type]: A } => ({
   identify: make("identify"),
   track: make("track"),
@@ -68,22 +68,25 @@ export const byType = <A>(make: (type: Type) => A): { readonly [T in Type]: A } 
 // Fields
 // ---------------------------------------------------------------------------------------------------------------------
 
-/** A text with something in it. */
+/** A text with something in it. @category schemas @since 0.1.0 */
 export const NonBlank = Schema.String.check(Schema.isPattern(/\S/)).annotate({ expected: "a string that is not blank" })
 
 const SafeInteger = Schema.Number.check(Schema.makeFilter(Number.isSafeInteger))
 
 const id = "a string that is not blank, or a whole number up to 2^53 - 1 (write larger ones as strings)"
-/** The Schema of `Id`. */
+/** The Schema of `Id`. @category schemas @since 0.1.0 */
 export const Id = Schema.Union([NonBlank, SafeInteger, Schema.BigInt]).annotate({ expected: id })
 
-/** The id by which the API removes duplicates, within about a day: 1 to 100 characters. */
+/**
+ * The id by which the API removes duplicates, within about a day: 1 to 100 characters.
+ * @category schemas @since 0.1.0
+ */
 export const MessageId = Schema.String.check(Schema.isBetweenLength(1, limits.messageId)).annotate({
   expected: `a string of 1 to ${limits.messageId} characters`
 })
 
 const time = "a Date, a DateTime or an ISO 8601 string"
-/** A time as ISO 8601 writes it. */
+/** A time as ISO 8601 writes it. @category schemas @since 0.1.0 */
 export const Iso = Schema.String.check(Schema.makeFilter(isIso)).annotate({ expected: time })
 
 // ISO 8601 has four digits for a year.
@@ -101,10 +104,13 @@ const Time = Schema.Union([
   }).check(hasFourDigitYear)
 ]).annotate({ expected: time })
 
-/** The Schema of `Data`. It does not look inside: a copy that `Json.copy` made holds nothing but JSON. */
+/**
+ * The Schema of `Data`. It does not look inside: a copy that `Json.copy` made holds nothing but JSON.
+ * @category schemas @since 0.1.0
+ */
 export const Data = Schema.ObjectKeyword.pipe(Schema.refine(Json.isData)).annotate({ expected: "an object" })
 
-/** The Schema of `Integrations`. */
+/** The Schema of `Integrations`. @category schemas @since 0.1.0 */
 export const Integrations = Schema.Record(
   Schema.String,
   Schema.Union([Schema.Boolean, Data]).annotate({ expected: "true, false or an object" })
@@ -149,20 +155,20 @@ const groupUser = Schema.Struct({ ...user, ...traits, groupId: Id })
 const groupVisitor = Schema.Struct({ ...visitor, ...traits, groupId: Id })
 const aliasUser = Schema.Struct({ ...user, previousId: Id })
 
-/** Who a user is: `traits`. */
+/** Who a user is: `traits`. @category schemas @since 0.1.0 */
 export const Identify = Schema.Union([identifyUser, identifyVisitor])
-/** What a user did: `event`, `properties`. */
+/** What a user did: `event`, `properties`. @category schemas @since 0.1.0 */
 export const Track = Schema.Union([trackUser, trackVisitor])
-/** The page that a user saw. A `category` needs a `name`. */
+/** The page that a user saw. A `category` needs a `name`. @category schemas @since 0.1.0 */
 export const Page = Schema.Union([viewUser, viewVisitor, categorizedViewUser, categorizedViewVisitor])
-/** The screen of an app that a user saw. A `category` needs a `name`. */
+/** The screen of an app that a user saw. A `category` needs a `name`. @category schemas @since 0.1.0 */
 export const Screen: typeof Page = Page
-/** The group (company, account) that a user belongs to: `groupId`, `traits`. */
+/** The group (company, account) that a user belongs to: `groupId`, `traits`. @category schemas @since 0.1.0 */
 export const Group = Schema.Union([groupUser, groupVisitor])
-/** Joins two ids of one user: `previousId`, and `userId`, the new one. */
+/** Joins two ids of one user: `previousId`, and `userId`, the new one. @category schemas @since 0.1.0 */
 export const Alias = aliasUser
 
-/** The Schemas by the name of the call. */
+/** The Schemas by the name of the call. @category constants @since 0.1.0 */
 export const schemas: {
   readonly identify: typeof Identify
   readonly track: typeof Track
@@ -263,7 +269,10 @@ const optionalFields = new Set([
   "category"
 ])
 
-/** Data without the optional fields that are `null`: they mean the same as absent ones. The same object if there are none. */
+/**
+ * Data without the optional fields that are `null`: they mean the same as absent ones. The same object if there are none.
+ * @category combinators @since 0.1.0
+ */
 export const withoutNulls = (data: Data): Data => {
   for (const name in data) {
     if (data[name] !== null || !optionalFields.has(name)) continue
@@ -284,6 +293,7 @@ const alternativeOf = (type: Type, data: Data): number => {
 /**
  * Finds the first thing that is wrong with a call. `data` is a copy made by `Json.copy`, without nulls (`withoutNulls`). The error names the field and the
  * type of its value, never the value.
+ * @category checking @since 0.1.0
  */
 export const check = (type: Type, data: Data): InvalidCall | undefined => {
   const alternative = parsers[type]()[alternativeOf(type, data)]
@@ -292,7 +302,7 @@ export const check = (type: Type, data: Data): InvalidCall | undefined => {
   return Result.isSuccess(result) ? undefined : refuse(type, errorOf(result.failure, data), data)
 }
 
-/** The error of a call that cannot be sent. */
+/** The error of a call that cannot be sent. @category checking @since 0.1.0 */
 export const refuse = (type: Type, { path, problem, size }: Json.JsonError, data?: Data): InvalidCall =>
   new InvalidCall({
     call: type,
@@ -304,7 +314,10 @@ export const refuse = (type: Type, { path, problem, size }: Json.JsonError, data
     ...(size === undefined ? {} : { size, limit: limits.messageBytes })
   })
 
-/** The error of a call that is no object: mostly one with the arguments of another SDK. */
+/**
+ * The error of a call that is no object: mostly one with the arguments of another SDK.
+ * @category checking @since 0.1.0
+ */
 export const notAnObject = (type: Type, value: unknown): Json.JsonError =>
   new Json.JsonError(`the call must be one object, ${examples[type]}; it is ${typeOf(value)}`, [])
 
@@ -332,7 +345,7 @@ const ids = ["userId", "anonymousId", "groupId", "previousId"]
 const textsOfNothing = new Set(["undefined", "null", "NaN", "[object Object]"])
 const noSlips: ReadonlyArray<string> = []
 
-/** Fields and ids that are accepted, but were hardly meant. */
+/** Fields and ids that are accepted, but were hardly meant. @category checking @since 0.1.0 */
 export const slipsOf = (type: Type, data: Data): ReadonlyArray<string> => {
   let slips = noSlips
   const fields = known[type]
@@ -395,7 +408,7 @@ const fieldNames = new Map(
 )
 fieldNames.set("eventname", "event")
 
-/** The field that a name most likely means, if it is none itself. */
+/** The field that a name most likely means, if it is none itself. @category checking @since 0.1.0 */
 export const meantBy = (name: string): string | undefined => {
   const meant = fieldNames.get(normalize(name))
   return meant === name ? undefined : meant

@@ -8,13 +8,19 @@ import type { Data } from "./internal/Json.ts"
 // Calls
 // ---------------------------------------------------------------------------------------------------------------------
 
-/** The id of a user, a visitor or a group: a string that is not blank, or a whole number. Numbers become strings on the wire. */
+/**
+ * The id of a user, a visitor or a group: a string that is not blank, or a whole number. Numbers become strings on the wire.
+ * @category models @since 0.1.0
+ */
 export type Id = string | number | bigint
 
 /** Properties, traits, context: an object of whatever JSON can hold. `Json.copy` lists what becomes of other values. */
 export type { Data } from "./internal/Json.ts"
 
-/** The destinations that get a message: `{ All: false, KISSmetrics: true }`. A destination's options are an object. */
+/**
+ * The destinations that get a message: `{ All: false, KISSmetrics: true }`. A destination's options are an object.
+ * @category models @since 0.1.0
+ */
 export interface Integrations {
   /** The default for all destinations that are not named. */
   readonly All?: boolean | undefined
@@ -22,16 +28,25 @@ export interface Integrations {
   readonly [destination: string]: any
 }
 
-/** A `DateTime` of Effect, by what it is made of: these types name nothing of another package. */
+/**
+ * A `DateTime` of Effect, by what it is made of: these types name nothing of another package.
+ * @category models @since 0.1.0
+ */
 export interface DateTime {
   readonly _tag: "Utc" | "Zoned"
   readonly epochMilliseconds: number
 }
 
-/** A point in time: a `Date`, a `DateTime` of Effect, or an ISO 8601 string such as `"2026-01-02T03:04:05Z"`. */
+/**
+ * A point in time: a `Date`, a `DateTime` of Effect, or an ISO 8601 string such as `"2026-01-02T03:04:05Z"`.
+ * @category models @since 0.1.0
+ */
 export type Time = Date | DateTime | string
 
-/** The names of the specification for `context`, all optional. Further names are taken as they are. */
+/**
+ * The names of the specification for `context`, all optional. Further names are taken as they are.
+ * @category models @since 0.1.0
+ */
 export interface ContextFields extends Data {
   /** Whether the user is active, as opposed to a job that runs for them. */
   readonly active?: boolean | null | undefined
@@ -67,7 +82,7 @@ export interface ContextFields extends Data {
   readonly userAgent?: string | null | undefined
 }
 
-/** The app that a call comes from. */
+/** The app that a call comes from. @category models @since 0.1.0 */
 export interface AppContext extends Data {
   readonly name?: string | null | undefined
   readonly version?: string | null | undefined
@@ -75,7 +90,10 @@ export interface AppContext extends Data {
   readonly namespace?: string | null | undefined
 }
 
-/** The campaign that brought the user: the parameters `utm_…` of the address, without `utm_`; `utm_campaign` is `name`. */
+/**
+ * The campaign that brought the user: the parameters `utm_…` of the address, without `utm_`; `utm_campaign` is `name`.
+ * @category models @since 0.1.0
+ */
 export interface CampaignContext extends Data {
   readonly name?: string | null | undefined
   readonly source?: string | null | undefined
@@ -84,7 +102,7 @@ export interface CampaignContext extends Data {
   readonly content?: string | null | undefined
 }
 
-/** The device of the user. */
+/** The device of the user. @category models @since 0.1.0 */
 export interface DeviceContext extends Data {
   readonly id?: string | null | undefined
   readonly advertisingId?: string | null | undefined
@@ -96,7 +114,7 @@ export interface DeviceContext extends Data {
   readonly version?: string | null | undefined
 }
 
-/** Where the user is. */
+/** Where the user is. @category models @since 0.1.0 */
 export interface LocationContext extends Data {
   readonly city?: string | null | undefined
   readonly country?: string | null | undefined
@@ -106,7 +124,7 @@ export interface LocationContext extends Data {
   readonly speed?: number | null | undefined
 }
 
-/** The network of the user's device. */
+/** The network of the user's device. @category models @since 0.1.0 */
 export interface NetworkContext extends Data {
   readonly bluetooth?: boolean | null | undefined
   readonly carrier?: string | null | undefined
@@ -114,13 +132,13 @@ export interface NetworkContext extends Data {
   readonly wifi?: boolean | null | undefined
 }
 
-/** The operating system of the user's device. */
+/** The operating system of the user's device. @category models @since 0.1.0 */
 export interface OsContext extends Data {
   readonly name?: string | null | undefined
   readonly version?: string | null | undefined
 }
 
-/** The page that the user sees. */
+/** The page that the user sees. @category models @since 0.1.0 */
 export interface PageContext extends Data {
   readonly path?: string | null | undefined
   readonly referrer?: string | null | undefined
@@ -129,7 +147,7 @@ export interface PageContext extends Data {
   readonly url?: string | null | undefined
 }
 
-/** How the user came. */
+/** How the user came. @category models @since 0.1.0 */
 export interface ReferrerContext extends Data {
   readonly id?: string | null | undefined
   readonly type?: string | null | undefined
@@ -138,14 +156,14 @@ export interface ReferrerContext extends Data {
   readonly link?: string | null | undefined
 }
 
-/** The screen of the user's device. */
+/** The screen of the user's device. @category models @since 0.1.0 */
 export interface ScreenContext extends Data {
   readonly density?: number | null | undefined
   readonly height?: number | null | undefined
   readonly width?: number | null | undefined
 }
 
-/** A postal address, or one line of text. */
+/** A postal address, or one line of text. @category models @since 0.1.0 */
 export interface Address extends Data {
   readonly city?: string | null | undefined
   readonly country?: string | null | undefined
@@ -176,7 +194,10 @@ interface CommonTraits extends Data {
   readonly website?: string | null | undefined
 }
 
-/** The names of the specification for the traits of a user, all optional. Further names are taken as they are. */
+/**
+ * The names of the specification for the traits of a user, all optional. Further names are taken as they are.
+ * @category models @since 0.1.0
+ */
 export interface UserTraits extends CommonTraits {
   /** The age in years. */
   readonly age?: number | string | null | undefined
@@ -196,7 +217,10 @@ export interface UserTraits extends CommonTraits {
   readonly username?: string | null | undefined
 }
 
-/** The names of the specification for the traits of a group, all optional. Further names are taken as they are. */
+/**
+ * The names of the specification for the traits of a group, all optional. Further names are taken as they are.
+ * @category models @since 0.1.0
+ */
 export interface GroupTraits extends CommonTraits {
   /** The number of employees of a company. */
   readonly employees?: number | string | null | undefined
@@ -206,7 +230,10 @@ export interface GroupTraits extends CommonTraits {
   readonly plan?: string | null | undefined
 }
 
-/** The fields that all calls have. `null` in an optional field means that it is absent. */
+/**
+ * The fields that all calls have. `null` in an optional field means that it is absent.
+ * @category models @since 0.1.0
+ */
 export interface CommonFields {
   /**
    * The id by which the API removes duplicates, within about a day: 1 to 100 characters. One of your own, such as
@@ -233,7 +260,7 @@ export interface CommonFields {
   readonly integrations?: Integrations | null | undefined
 }
 
-/** A call about a user who is known. */
+/** A call about a user who is known. @category models @since 0.1.0 */
 export interface UserIdentity {
   /** The id of the user in your database: `"u1"`, a string that is not blank, or a whole number (a `bigint` above 2^53 - 1). */
   readonly userId: Id
@@ -241,7 +268,7 @@ export interface UserIdentity {
   readonly anonymousId?: Id | null | undefined
 }
 
-/** A call about a visitor who has not said who they are. */
+/** A call about a visitor who has not said who they are. @category models @since 0.1.0 */
 export interface VisitorIdentity {
   /** The id of the user in your database: `"u1"`, a string that is not blank, or a whole number (a `bigint` above 2^53 - 1). */
   readonly userId?: Id | null | undefined
@@ -249,7 +276,10 @@ export interface VisitorIdentity {
   readonly anonymousId: Id
 }
 
-/** Whom a call is about: a `userId`, an `anonymousId`, or both. The compiler names it where both are missing. */
+/**
+ * Whom a call is about: a `userId`, an `anonymousId`, or both. The compiler names it where both are missing.
+ * @category models @since 0.1.0
+ */
 export type UserIdOrAnonymousId = UserIdentity | VisitorIdentity
 
 export interface IdentifyFields extends CommonFields {
@@ -272,7 +302,7 @@ interface ViewFields extends CommonFields {
   readonly properties?: Data | null | undefined
 }
 
-/** A view with a name, and a category if it has one. */
+/** A view with a name, and a category if it has one. @category models @since 0.1.0 */
 export interface NamedViewFields extends ViewFields {
   /** The name of the page or screen, e.g. `"Pricing"`. Not blank. */
   readonly name: string
@@ -280,7 +310,7 @@ export interface NamedViewFields extends ViewFields {
   readonly category?: string | null | undefined
 }
 
-/** A view without a category. */
+/** A view without a category. @category models @since 0.1.0 */
 export interface UncategorizedViewFields extends ViewFields {
   /** The name of the page or screen, e.g. `"Pricing"`. Not blank. */
   readonly name?: string | null | undefined
@@ -319,27 +349,27 @@ export type { CallByType as Calls }
 
 // By their place in `CallByType`: so the messages of the compiler have the names of the parts, which say what is missing.
 
-/** Who a user is: `traits`. */
+/** Who a user is: `traits`. @category models @since 0.1.0 */
 export type Identify = CallByType["identify"]
-/** What a user did: `event`, `properties`. */
+/** What a user did: `event`, `properties`. @category models @since 0.1.0 */
 export type Track = CallByType["track"]
-/** The page that a user saw. A `category` needs a `name`. */
+/** The page that a user saw. A `category` needs a `name`. @category models @since 0.1.0 */
 export type Page = CallByType["page"]
-/** The screen of an app that a user saw. A `category` needs a `name`. */
+/** The screen of an app that a user saw. A `category` needs a `name`. @category models @since 0.1.0 */
 export type Screen = CallByType["screen"]
-/** The group (company, account) that a user belongs to: `groupId`, `traits`. */
+/** The group (company, account) that a user belongs to: `groupId`, `traits`. @category models @since 0.1.0 */
 export type Group = CallByType["group"]
-/** Joins two ids of one user: `previousId`, and `userId`, the new one. */
+/** Joins two ids of one user: `previousId`, and `userId`, the new one. @category models @since 0.1.0 */
 export type Alias = CallByType["alias"]
 
 type CallType = keyof CallByType
 
 export type { CallType as Type }
 
-/** A call with its type: an element of a stream of calls. */
+/** A call with its type: an element of a stream of calls. @category models @since 0.1.0 */
 export type Any = { readonly [T in CallType]: { readonly type: T } & CallByType[T] }[CallType]
 
-/** A call that may leave out whom it is about, because an identity around it says so. */
+/** A call that may leave out whom it is about, because an identity around it says so. @category models @since 0.1.0 */
 export type WithOptionalIdentity<Call> = Call extends unknown
   ? Omit<Call, "userId" | "anonymousId"> & {
       readonly userId?: Id | null | undefined
@@ -390,10 +420,13 @@ export interface AliasWire extends WireFields {
   readonly userId: string
   readonly previousId: string
 }
-/** A message as it goes over the wire: ids are strings, times are ISO strings, everything in it is plain JSON. */
+/**
+ * A message as it goes over the wire: ids are strings, times are ISO strings, everything in it is plain JSON.
+ * @category models @since 0.1.0
+ */
 export type Wire = IdentifyWire | TrackWire | PageWire | ScreenWire | GroupWire | AliasWire
 
-/** The body of a request. */
+/** The body of a request. @category models @since 0.1.0 */
 export interface Request {
   readonly batch: ReadonlyArray<Wire>
   readonly writeKey: string

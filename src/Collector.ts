@@ -44,7 +44,7 @@ export type { Facts } from "./Collector/Routes.ts"
 // Service
 // ---------------------------------------------------------------------------------------------------------------------
 
-/** The Tracking API of the collector, in scope. */
+/** The Tracking API of the collector, in scope. @category services @since 0.1.0 */
 export class Collector extends Context.Service<
   Collector,
   {
@@ -79,7 +79,7 @@ export class Collector extends Context.Service<
 // Options
 // ---------------------------------------------------------------------------------------------------------------------
 
-/** The options of a collector. */
+/** The options of a collector. @category options @since 0.1.0 */
 export interface Options {
   /** @default any that is free */
   readonly port?: number | undefined
@@ -254,6 +254,7 @@ export const layerWith = <A>(
  * A collector that listens for as long as the scope lasts. Needs `@effect/platform-node` to be installed.
  *
  * Fails with an `InvalidSetting`, or with a `ServeError` where the port is taken.
+ * @category layers @since 0.1.0
  */
 export const layer = (options: Options = {}): Layer.Layer<Collector, HttpServerError.ServeError> =>
   Layer.unwrap(Effect.map(check(options), (checked) => layerWith(checked, () => Layer.empty)))
@@ -266,6 +267,7 @@ const testUrl = "http://collector.test"
  * It opens no port, and delays of answers follow the test's clock.
  *
  * `Analytics.layer({ writeKey }).pipe(Layer.provideMerge(Collector.layerTest()))`
+ * @category layers @since 0.1.0
  */
 export const layerTest = (
   options: Pick<Options, "writeKeys" | "plan" | "maxMessages" | "maxBytes" | "otherwise"> = {}

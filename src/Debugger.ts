@@ -11,7 +11,7 @@ import * as Redacted from "effect/Redacted"
 import * as Collector from "./Collector.ts"
 import * as Routes from "./Debugger/Routes.ts"
 
-/** The debugger in scope. */
+/** The debugger in scope. @category services @since 0.1.0 */
 export class Debugger extends Context.Service<
   Debugger,
   {
@@ -20,7 +20,10 @@ export class Debugger extends Context.Service<
   }
 >()("effect-analytics/Debugger") {}
 
-/** A collector and its page, for as long as the scope lasts. Needs `@effect/platform-node` to be installed. */
+/**
+ * A collector and its page, for as long as the scope lasts. Needs `@effect/platform-node` to be installed.
+ * @category layers @since 0.1.0
+ */
 export const layer = (
   options: Collector.Options = {}
 ): Layer.Layer<Debugger | Collector.Collector, HttpServerError.ServeError> =>

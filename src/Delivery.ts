@@ -27,7 +27,7 @@ import * as Transport from "./Transport.ts"
 // Options
 // ---------------------------------------------------------------------------------------------------------------------
 
-/** The options of the delivery. */
+/** The options of the delivery. @category options @since 0.1.0 */
 interface DeliveryOptions {
   /** Messages in a request, at most; the API takes up to 2,500. @default 100 */
   readonly batchSize?: number | undefined
@@ -63,12 +63,15 @@ export type { DeliveryOptions as Options }
 // The pipeline
 // ---------------------------------------------------------------------------------------------------------------------
 
-/** The ends of the messages that a close waited for, and the number of those that a durable outbox keeps. */
+/**
+ * The ends of the messages that a close waited for, and the number of those that a durable outbox keeps.
+ * @category models @since 0.1.0
+ */
 export interface Closed extends Outbox.Flushed {
   readonly pending: number
 }
 
-/** A running pipeline. */
+/** A running pipeline. @category models @since 0.1.0 */
 export interface Delivery {
   /**
    * Takes no more messages, delivers the accepted ones until the timeout (`closeTimeout` if none is given, in milliseconds),
@@ -79,7 +82,7 @@ export interface Delivery {
   readonly status: () => Retry.Status
 }
 
-/** Starts the pipeline in this scope. The end of the scope is a close. */
+/** Starts the pipeline in this scope. The end of the scope is a close. @category constructors @since 0.1.0 */
 export const make = Effect.fnUntraced(function* (
   options: DeliveryOptions = {}
 ): Effect.fn.Return<Delivery, never, Outbox.Outbox | Transport.Transport | Scope.Scope> {

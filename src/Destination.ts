@@ -9,7 +9,7 @@ import type * as Redacted from "effect/Redacted"
 import type * as Settings from "./Settings.ts"
 import type * as Transport from "./Transport.ts"
 
-/** A backend: its name in `integrations`, and the options of its transport. */
+/** A backend: its name in `integrations`, and the options of its transport. @category models @since 0.1.0 */
 export interface Destination extends Transport.Options {
   readonly name: string
 }
@@ -30,6 +30,7 @@ interface Key {
  *
  * export const Client = Analytics.layerFetch({ ...segment, maxQueueSize: 1_000 })
  * ```
+ * @category constructors @since 0.1.0
  */
 export const segment = ({
   region = "us",
@@ -39,14 +40,17 @@ export const segment = ({
   readonly region?: Settings.Region | undefined
 }): Destination => ({ name: "Segment.io", writeKey, region })
 
-/** RudderStack, at the address of a data plane. */
+/** RudderStack, at the address of a data plane. @category constructors @since 0.1.0 */
 export const rudderstack = ({ dataPlaneUrl, writeKey }: Key & { readonly dataPlaneUrl: string }): Destination => ({
   name: "RudderStack",
   writeKey,
   host: dataPlaneUrl
 })
 
-/** Customer.io, in its strict mode: without it, calls that are not valid are answered 200. */
+/**
+ * Customer.io, in its strict mode: without it, calls that are not valid are answered 200.
+ * @category constructors @since 0.1.0
+ */
 export const customerio = ({
   region = "us",
   writeKey
@@ -60,7 +64,7 @@ export const customerio = ({
   headers: { "x-strict-mode": "1" }
 })
 
-/** Hightouch Events. */
+/** Hightouch Events. @category constructors @since 0.1.0 */
 export const hightouch = ({
   host = "https://us-east-1.hightouch-events.com",
   writeKey
@@ -69,7 +73,7 @@ export const hightouch = ({
   readonly host?: string | undefined
 }): Destination => ({ name: "Hightouch", writeKey, host })
 
-/** Jitsu, at the address of an installation. The write key is `keyId:secret`. */
+/** Jitsu, at the address of an installation. The write key is `keyId:secret`. @category constructors @since 0.1.0 */
 export const jitsu = ({ host, writeKey }: Key & { readonly host: string }): Destination => ({
   name: "Jitsu",
   writeKey,

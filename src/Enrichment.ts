@@ -10,23 +10,26 @@ import * as Tracer from "effect/Tracer"
 import type { ContextFields, Id, Integrations } from "./CallTypes.ts"
 import * as Json from "./internal/Json.ts"
 
-/** The user or visitor that calls are about. */
+/** The user or visitor that calls are about. @category models @since 0.1.0 */
 export type Identity =
   | { readonly userId: Id; readonly anonymousId?: Id | null | undefined }
   | { readonly userId?: Id | null | undefined; readonly anonymousId: Id }
 
-/** The identity in scope: with it a call may leave its identity out. Provided by `withIdentity`. */
+/**
+ * The identity in scope: with it a call may leave its identity out. Provided by `withIdentity`.
+ * @category services @since 0.1.0
+ */
 export class CurrentIdentity extends Context.Service<CurrentIdentity, Identity>()(
   "effect-analytics/Enrichment/CurrentIdentity"
 ) {}
 
-/** The context in scope, copied when it was given. */
+/** The context in scope, copied when it was given. @category references @since 0.1.0 */
 export const CurrentContext = Context.Reference<Json.Data | Json.JsonError>(
   "effect-analytics/Enrichment/CurrentContext",
   { defaultValue: () => ({}) }
 )
 
-/** Adds to a context, key by key at the top level; the inner one wins. */
+/** Adds to a context, key by key at the top level; the inner one wins. @category combinators @since 0.1.0 */
 export const mergeContext = (outer: Json.Data | Json.JsonError, inner: Json.Data): Json.Data | Json.JsonError => {
   if (Json.isJsonError(outer)) return outer
   const copied = Json.copy(inner, ["context"])
@@ -37,6 +40,7 @@ export const mergeContext = (outer: Json.Data | Json.JsonError, inner: Json.Data
 /**
  * Gives all calls inside this context: `withContext({ ip, userAgent })`. Nested contexts add up, key by key at the top level;
  * the context of the call itself wins. A context that cannot be sent makes the calls inside fail, not the program.
+ * @category combinators @since 0.1.0
  */
 export const withContext: {
   (context: ContextFields): <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
@@ -50,6 +54,7 @@ export const withContext: {
 /**
  * Makes this user or visitor the subject of all calls inside that have no identity of their own. With it the calls of
  * `Analytics.identified` need no identity.
+ * @category combinators @since 0.1.0
  */
 export const withIdentity: {
   (identity: Identity): <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E, Exclude<R, CurrentIdentity>>
@@ -58,19 +63,22 @@ export const withIdentity: {
   Effect.provideService(self, CurrentIdentity, { ...identity })
 )
 
-/** What a call inherits from its surroundings. */
+/** What a call inherits from its surroundings. @category models @since 0.1.0 */
 export interface CallContext {
   readonly identity: Identity | undefined
   readonly context: Json.Data | Json.JsonError
 }
 
-/** The context and identity of a fiber. */
+/** The context and identity of a fiber. @category accessors @since 0.1.0 */
 export const currentContext = (context: Context.Context<never>): CallContext => ({
   identity: Context.getOrUndefined(context as Context.Context<CurrentIdentity>, CurrentIdentity),
   context: Context.get(context, CurrentContext)
 })
 
-/** Adds the span in scope, as the `traceparent` of W3C Trace Context: calls can be found by their trace. */
+/**
+ * Adds the span in scope, as the `traceparent` of W3C Trace Context: calls can be found by their trace.
+ * @category combinators @since 0.1.0
+ */
 export const withTraceparent = (callContext: CallContext, context: Context.Context<never>): CallContext => {
   const span = Context.getOrUndefined(context, Tracer.ParentSpan)
   if (span === undefined || Json.isJsonError(callContext.context)) return callContext
@@ -78,7 +86,7 @@ export const withTraceparent = (callContext: CallContext, context: Context.Conte
   return { ...callContext, context: { traceparent, ...callContext.context } }
 }
 
-/** Provides a call context that was kept outside of a fiber. */
+/** Provides a call context that was kept outside of a fiber. @category combinators @since 0.1.0 */
 export const provideCallContext =
   ({ context, identity }: CallContext) =>
   <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> => {
@@ -102,6 +110,7 @@ const copyId = (id: Id): Id => (typeof id === "bigint" ? String(id) : id)
  *
  * A call about another user than the one in scope gets nothing of that one's identity: the id of a visitor at the wrong user
  * would join the two for ever.
+ * @category combinators @since 0.1.0
  */
 export const applyContext = (
   data: Record<string, unknown>,

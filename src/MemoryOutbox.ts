@@ -22,7 +22,7 @@ import * as Outbox from "./Outbox.ts"
 import * as Outcome from "./Outcome.ts"
 import * as Settings from "./Settings.ts"
 
-/** Makes a bounded queue in memory. */
+/** Makes a bounded queue in memory. @category constructors @since 0.1.0 */
 export const make = Effect.fnUntraced(function* (
   options: Outbox.Options = {}
 ): Effect.fn.Return<Outbox.Outbox["Service"], never, Scope.Scope> {
@@ -227,10 +227,13 @@ const refused = (error: Outbox.OfferError): Outbox.Offered => ({ error, notifica
 // Layers
 // ---------------------------------------------------------------------------------------------------------------------
 
-/** A bounded queue in memory. Its messages are lost with the process. */
+/** A bounded queue in memory. Its messages are lost with the process. @category layers @since 0.1.0 */
 export const layer = (options?: Outbox.Options): Layer.Layer<Outbox.Outbox> =>
   Layer.effect(Outbox.Outbox, make(options))
 
-/** The same, with options that are read from the configuration. One that cannot work is a `ConfigError`. */
+/**
+ * The same, with options that are read from the configuration. One that cannot work is a `ConfigError`.
+ * @category layers @since 0.1.0
+ */
 export const layerConfig = (options: Config.Wrap<Outbox.Options>): Layer.Layer<Outbox.Outbox, Config.ConfigError> =>
   Settings.layerWrapped(options, layer)

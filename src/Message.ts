@@ -10,7 +10,7 @@ import type * as CallTypes from "./CallTypes.ts"
 import * as Json from "./internal/Json.ts"
 import { limits } from "./Settings.ts"
 
-/** The sender in the `context.library` of every message. */
+/** The sender in the `context.library` of every message. @category constants @since 0.1.0 */
 export const library = { name: "effect-analytics", version: "0.1.0" } as const
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -36,7 +36,10 @@ const view = {
   properties: Call.Data
 }
 
-/** A message as it goes over the wire: ids are strings, times are ISO strings, everything in it is plain JSON. */
+/**
+ * A message as it goes over the wire: ids are strings, times are ISO strings, everything in it is plain JSON.
+ * @category schemas @since 0.1.0
+ */
 export const Wire = Schema.Union([
   wire("identify", { ...subject, traits: Call.Data }),
   wire("track", { ...subject, event: Call.NonBlank, properties: Call.Data }),
@@ -48,7 +51,7 @@ export const Wire = Schema.Union([
 
 export type Wire = CallTypes.Wire
 
-/** The body of a request. */
+/** The body of a request. @category schemas @since 0.1.0 */
 export const Request: Schema.Struct<{
   readonly batch: Schema.$Array<typeof Wire>
   readonly writeKey: Schema.String
@@ -67,7 +70,10 @@ export type Request = CallTypes.Request
 /** The text as it goes over the wire, detached from a longer one that it is a part of: that one would stay in memory. */
 const detach = (text: string): string => JSON.parse(JSON.stringify(text.toWellFormed()))
 
-/** Adds to a valid call what the protocol asks for. `data` is a copy of the call, and becomes the message. */
+/**
+ * Adds to a valid call what the protocol asks for. `data` is a copy of the call, and becomes the message.
+ * @category accessors @since 0.1.0
+ */
 export const stamp = (
   type: Call.Type,
   data: Call.Data,
@@ -101,6 +107,7 @@ const idFields = ["userId", "anonymousId", "groupId", "previousId"]
 /**
  * A hash of the user or visitor, a signed number of 32 bits by FNV-1a. Outboxes keep the order of each user by it, so that
  * all processes and releases must compute the same. (A substring could keep a long text in memory.)
+ * @category accessors @since 0.1.0
  */
 export const userOf = ({
   anonymousId,
@@ -117,7 +124,10 @@ export const userOf = ({
 
 const brand = Symbol.for("effect-analytics/Message")
 
-/** A valid call, encoded. Its content does not appear when it is printed or logged; `data` gives it. */
+/**
+ * A valid call, encoded. Its content does not appear when it is printed or logged; `data` gives it.
+ * @category models @since 0.1.0
+ */
 export class Message {
   readonly type: Call.Type
   readonly messageId: string
@@ -158,14 +168,17 @@ export class Message {
   }
 }
 
-/** Whether a value is a message. By brand: it may come from another evaluation of this module. */
+/**
+ * Whether a value is a message. By brand: it may come from another evaluation of this module.
+ * @category guards @since 0.1.0
+ */
 export const isMessage = (value: unknown): value is Message => {
   if (typeof value !== "object" || value === null || !(brand in value)) return false
   const { bytes, json, messageId } = value as Message
   return typeof json === "string" && typeof messageId === "string" && Number.isSafeInteger(bytes)
 }
 
-/** Encodes, once. A message that is too large is refused. */
+/** Encodes, once. A message that is too large is refused. @category accessors @since 0.1.0 */
 export const encode = (wire: Wire, now?: number): Message | InvalidCall => {
   const json = Json.stringify(wire)
   const bytes = Json.byteLength(json)

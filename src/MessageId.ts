@@ -3,7 +3,7 @@
  */
 import * as Context from "effect/Context"
 
-/** Makes an id at this time, in milliseconds since the epoch. */
+/** Makes an id at this time, in milliseconds since the epoch. @category models @since 0.1.0 */
 export type MessageIds = (now: number) => string
 
 /** What follows the time in an id, `rrr-vrrr-rrrrrrrrrrrr`, and how many are made at a time: that is what makes them cheap. */
@@ -14,7 +14,7 @@ const digits = Array.from("0123456789abcdef", (digit) => digit.charCodeAt(0))
 const dash = "-".charCodeAt(0)
 const ascii = new TextDecoder()
 
-/** https://www.rfc-editor.org/rfc/rfc9562#name-uuid-version-7 */
+/** https://www.rfc-editor.org/rfc/rfc9562#name-uuid-version-7 @category constructors @since 0.1.0 */
 export const makeUuids = (): MessageIds => {
   const block = new Uint8Array(tail.length * idsInBlock)
   let tails = ""
@@ -48,7 +48,10 @@ export const makeUuids = (): MessageIds => {
   }
 }
 
-/** Where ids come from. Provide another to the layer of a client, so that a test can know them beforehand. */
+/**
+ * Where ids come from. Provide another to the layer of a client, so that a test can know them beforehand.
+ * @category references @since 0.1.0
+ */
 export const MessageIds = Context.Reference<MessageIds>("effect-analytics/MessageId/MessageIds", {
   defaultValue: makeUuids
 })

@@ -10,47 +10,53 @@ import { type Type, types } from "./Call.ts"
 import * as WeakCollection from "./internal/WeakCollection.ts"
 import { failureOf, type Outcome } from "./Outcome.ts"
 
-/** Messages by `type`, `outcome` (`delivered`, `dropped`, `refused`) and `reason`. */
+/** Messages by `type`, `outcome` (`delivered`, `dropped`, `refused`) and `reason`. @category metrics @since 0.1.0 */
 export const messagesTotal = Metric.counter("analytics_messages_total", {
   description: "Messages by type, outcome and reason",
   incremental: true
 })
-/** UTF-8 bytes of messages by `outcome`. */
+/** UTF-8 bytes of messages by `outcome`. @category metrics @since 0.1.0 */
 export const bytesTotal = Metric.counter("analytics_bytes_total", {
   description: "UTF-8 bytes of delivered and dropped messages",
   incremental: true
 })
-/** Messages accepted and not settled, of all living clients together. Computed when it is read. */
+/**
+ * Messages accepted and not settled, of all living clients together. Computed when it is read.
+ * @category metrics @since 0.1.0
+ */
 export const queueDepth = Metric.gauge("analytics_queue_depth", {
   description: "Messages accepted and not yet settled"
 })
-/** Messages in a request. */
+/** Messages in a request. @category metrics @since 0.1.0 */
 export const batchSize = Metric.histogram("analytics_batch_size", {
   description: "Messages in a request",
   boundaries: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2500]
 })
-/** Milliseconds from the start of a request to its answer. */
+/** Milliseconds from the start of a request to its answer. @category metrics @since 0.1.0 */
 export const requestDuration = Metric.histogram("analytics_request_duration_ms", {
   description: "Milliseconds from the start of a request to its answer",
   boundaries: Metric.exponentialBoundaries({ start: 1, factor: 2, count: 15 })
 })
-/** Attempts after the first. */
+/** Attempts after the first. @category metrics @since 0.1.0 */
 export const retriesTotal = Metric.counter("analytics_retries_total", {
   description: "HTTP attempts after the first",
   incremental: true
 })
-/** Violations of a tracking plan by `event`, `violation` and `action`. Events that are not in the plan count as `(unplanned)`. */
+/**
+ * Violations of a tracking plan by `event`, `violation` and `action`. Events that are not in the plan count as `(unplanned)`.
+ * @category metrics @since 0.1.0
+ */
 export const violationsTotal = Metric.counter("analytics_plan_violations_total", {
   description: "Violations of the tracking plan by event, kind and what was done",
   incremental: true
 })
-/** Messages in a durable outbox that are not settled, of all processes. */
+/** Messages in a durable outbox that are not settled, of all processes. @category metrics @since 0.1.0 */
 export const outboxPending = Metric.gauge("analytics_outbox_pending", { description: "Messages that are not settled" })
-/** Milliseconds since the oldest of them was written. */
+/** Milliseconds since the oldest of them was written. @category metrics @since 0.1.0 */
 export const outboxOldestAge = Metric.gauge("analytics_outbox_oldest_age_ms", {
   description: "Age of the oldest message"
 })
-/** 1 where the process delivers from a durable outbox, 0 where another one does. */
+/** 1 where the process delivers from a durable outbox, 0 where another one does. @category metrics @since 0.1.0 */
 export const outboxLeader = Metric.gauge("analytics_outbox_leader", { description: "Whether this process delivers" })
 
 const counters = new Map<string, Metric.Counter<number>>()
@@ -68,7 +74,7 @@ const bytesBy = {
   dropped: Metric.withAttributes(bytesTotal, { outcome: "dropped" })
 }
 
-/** Counts an outcome. */
+/** Counts an outcome. @category counting @since 0.1.0 */
 export const countUnsafe = (outcome: Outcome, context: Context.Context<never>): void => {
   if (outcome._tag === "Refused" || outcome._tag === "Filtered") {
     const reason = failureOf(outcome)?.error._tag ?? "filtered"
@@ -89,7 +95,10 @@ export const countUnsafe = (outcome: Outcome, context: Context.Context<never>): 
   bytesBy[ended].updateUnsafe(bytes, context)
 }
 
-/** Counts an attempt to deliver a batch: `attempts` with this one, `duration` in milliseconds. */
+/**
+ * Counts an attempt to deliver a batch: `attempts` with this one, `duration` in milliseconds.
+ * @category counting @since 0.1.0
+ */
 export const countAttemptUnsafe = (
   { attempts, duration, messages }: { readonly attempts: number; readonly duration: number; readonly messages: number },
   context: Context.Context<never>
@@ -99,17 +108,17 @@ export const countAttemptUnsafe = (
   batchSize.updateUnsafe(messages, context)
 }
 
-/** Counts a violation of a tracking plan. */
+/** Counts a violation of a tracking plan. @category counting @since 0.1.0 */
 export const countViolationUnsafe = (
   attributes: { readonly event: string; readonly violation: string; readonly action: string },
   context: Context.Context<never>
 ): void => Metric.withAttributes(violationsTotal, attributes).updateUnsafe(1, context)
 
-/** Shows what waits in a durable outbox: `oldestAge` in milliseconds. */
+/** Shows what waits in a durable outbox: `oldestAge` in milliseconds. @category counting @since 0.1.0 */
 export const showPending = (found: { readonly count: number; readonly oldestAge: number }): Effect.Effect<void> =>
   Effect.andThen(Metric.update(outboxPending, found.count), Metric.update(outboxOldestAge, found.oldestAge))
 
-/** Shows whether this process delivers from a durable outbox. */
+/** Shows whether this process delivers from a durable outbox. @category counting @since 0.1.0 */
 export const showLeader = (isHere: boolean): Effect.Effect<void> => Metric.update(outboxLeader, isHere ? 1 : 0)
 
 interface Series {
@@ -120,7 +129,10 @@ interface Series {
 /** The series of `queueDepth`: by registry, and by the attributes that are in scope of a client. */
 const series = new WeakMap<Metric.MetricRegistry, Map<string, Series>>()
 
-/** Adds the depth of a client to `queueDepth`, until the scope ends or the client is collected. */
+/**
+ * Adds the depth of a client to `queueDepth`, until the scope ends or the client is collected.
+ * @category counting @since 0.1.0
+ */
 export const watchDepth = Effect.fnUntraced(function* (
   depth: () => number
 ): Effect.fn.Return<void, never, Scope.Scope> {

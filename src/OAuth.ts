@@ -15,7 +15,7 @@ import { makeUuids } from "./MessageId.ts"
 import * as Settings from "./Settings.ts"
 import * as Transport from "./Transport.ts"
 
-/** The application that asks for tokens, and where. */
+/** The application that asks for tokens, and where. @category options @since 0.1.0 */
 export interface Options {
   /** The id of the OAuth application. */
   readonly clientId: string
@@ -64,6 +64,7 @@ const expiresAfter = 55
  *   auth: OAuth.make({ clientId: "ID_OF_THE_APPLICATION", clientKey: pem, keyId: "ID_OF_THE_KEY" })
  * })
  * ```
+ * @category constructors @since 0.1.0
  */
 export const make = (options: Options): Transport.Auth => ({
   start: Effect.fnUntraced(function* ({ endpoint, requestTimeout }) {

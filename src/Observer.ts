@@ -12,6 +12,7 @@ import { failureOf, type Outcome } from "./Outcome.ts"
  * are logged and have no other effect.
  *
  * An observer may make calls. The outcomes of these calls are counted and logged, but not observed: nothing recurs.
+ * @category models @since 0.1.0
  */
 export type Observer = (outcome: Outcome) => Effect.Effect<void>
 
@@ -20,18 +21,20 @@ export type Observer = (outcome: Outcome) => Effect.Effect<void>
  * number of repeats.
  *
  * Provide it to the layer of the client: `Analytics.layerFetch(options).pipe(Layer.provide(Observer.layer(f)))`.
+ * @category references @since 0.1.0
  */
 export const Observer = Context.Reference<Observer | undefined>("effect-analytics/Observer", {
   defaultValue: () => undefined
 })
 
-/** Reports every outcome to `observer`. */
+/** Reports every outcome to `observer`. @category layers @since 0.1.0 */
 export const layer = (observer: Observer): Layer.Layer<never> => Layer.succeed(Observer, observer)
 
 /**
  * The classic error callback: called for every loss with the last HTTP status, if there was one, and a sentence.
  *
  * Messages that `transform` dropped on purpose are no losses; messages that a tracking plan dropped are.
+ * @category layers @since 0.1.0
  */
 export const layerOnError = (onError: (status: number | undefined, message: string) => void): Layer.Layer<never> =>
   layer((outcome) =>

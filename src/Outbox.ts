@@ -18,13 +18,13 @@ import type * as Outcome from "./Outcome.ts"
 // Service interface
 // ---------------------------------------------------------------------------------------------------------------------
 
-/** The ends of the messages that a flush waited for. */
+/** The ends of the messages that a flush waited for. @category models @since 0.1.0 */
 export interface Flushed {
   readonly delivered: number
   readonly dropped: number
 }
 
-/** Messages since the outbox was made. */
+/** Messages since the outbox was made. @category models @since 0.1.0 */
 export interface Counts {
   readonly accepted: number
   /** Accepted and not settled: queued, batched or in flight. */
@@ -39,10 +39,10 @@ export interface Counts {
   readonly oldestPendingAt?: number | undefined
 }
 
-/** Why a message was not accepted. */
+/** Why a message was not accepted. @category errors @since 0.1.0 */
 export type OfferError = QueueFull | OutboxFull | OutboxUnavailable | Closed
 
-/** What there is to say of an offer that was not simply accepted. */
+/** What there is to say of an offer that was not simply accepted. @category models @since 0.1.0 */
 export interface Offered {
   /** The reason why the message was not accepted, if it was not. */
   readonly error: OfferError | undefined
@@ -50,7 +50,7 @@ export interface Offered {
   readonly notification: Effect.Effect<void> | undefined
 }
 
-/** The backoff that deliveries are in. */
+/** The backoff that deliveries are in. @category models @since 0.1.0 */
 export interface BackoffState {
   /** Failures in a row. */
   readonly retries: number
@@ -58,7 +58,10 @@ export interface BackoffState {
   readonly resumeAt: number
 }
 
-/** What an outbox adds whose messages survive the process: they are tried until they are delivered, rejected or too old. */
+/**
+ * What an outbox adds whose messages survive the process: they are tried until they are delivered, rejected or too old.
+ * @category models @since 0.1.0
+ */
 export interface Durable {
   /** Makes the outbox one of this destination, an address and a key; fails if it belongs to another one. */
   readonly bind: (identity: Redacted.Redacted<string>) => Effect.Effect<void>
@@ -78,7 +81,7 @@ export interface Durable {
   readonly loadBackoff: Effect.Effect<BackoffState | undefined>
 }
 
-/** The outbox in scope. */
+/** The outbox in scope. @category services @since 0.1.0 */
 export class Outbox extends Context.Service<
   Outbox,
   {
@@ -127,10 +130,11 @@ export class Outbox extends Context.Service<
  * - `"drop-oldest"`: the oldest waiting messages make room, and are reported as dropped. What is in flight stays: when
  *   nothing else is left, the call fails with `QueueFull`.
  * - `"wait"`: the call suspends until there is room.
+ * @category models @since 0.1.0
  */
 export type Overflow = "refuse" | "drop-oldest" | "wait"
 
-/** The bound of an outbox. */
+/** The bound of an outbox. @category options @since 0.1.0 */
 interface OutboxOptions {
   /** Messages accepted and not settled, at most. @default 10_000 */
   readonly maxQueueSize?: number | undefined
@@ -143,7 +147,10 @@ interface OutboxOptions {
 // Editors show the name of the declaration, in which `Options` would say little.
 export type { OutboxOptions as Options }
 
-/** An outbox for `createAnalytics` whose messages survive the process: see `SqlOutbox.sqlite`. */
+/**
+ * An outbox for `createAnalytics` whose messages survive the process: see `SqlOutbox.sqlite`.
+ * @category options @since 0.1.0
+ */
 export interface DurableSetting {
   /** What an operator does with the outbox, as plain programs call it, over the services of the layer. */
   readonly operations: (services: Context.Context<never>) => object

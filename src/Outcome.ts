@@ -8,7 +8,7 @@ import type { CallError, DeliveryError, PlanViolation } from "./AnalyticsError.t
 import type { Type } from "./Call.ts"
 import type { Message } from "./Message.ts"
 
-/** The end of a call or of messages. */
+/** The end of a call or of messages. @category models @since 0.1.0 */
 export type Outcome = Data.TaggedEnum<{
   /** A call was not accepted. `message` is there if the call was valid. */
   Refused: { readonly call: Type; readonly error: CallError; readonly message: Message | undefined }
@@ -26,21 +26,24 @@ export type Outcome = Data.TaggedEnum<{
   /** These messages were accepted, and are lost for one reason. */
   Dropped: { readonly messages: Arr.NonEmptyReadonlyArray<Message>; readonly error: DeliveryError }
 }>
-/** Makes outcomes, and tells them apart: `Outcome.$match`. */
+/** Makes outcomes, and tells them apart: `Outcome.$match`. @category constructors @since 0.1.0 */
 export const Outcome = Data.taggedEnum<Outcome>()
 
-/** A call was not accepted. */
+/** A call was not accepted. @category models @since 0.1.0 */
 export type Refused = Data.TaggedEnum.Value<Outcome, "Refused">
-/** A message was dropped on purpose. */
+/** A message was dropped on purpose. @category models @since 0.1.0 */
 export type Filtered = Data.TaggedEnum.Value<Outcome, "Filtered">
-/** Messages were delivered. */
+/** Messages were delivered. @category models @since 0.1.0 */
 export type Delivered = Data.TaggedEnum.Value<Outcome, "Delivered">
-/** Accepted messages were lost. */
+/** Accepted messages were lost. @category models @since 0.1.0 */
 export type Dropped = Data.TaggedEnum.Value<Outcome, "Dropped">
-/** The end of an accepted message. */
+/** The end of an accepted message. @category models @since 0.1.0 */
 export type Settled = Delivered | Dropped
 
-/** Counts of messages since the client was made: `offered = delivered + pending + dropped + rejected`, at every moment. */
+/**
+ * Counts of messages since the client was made: `offered = delivered + pending + dropped + rejected`, at every moment.
+ * @category models @since 0.1.0
+ */
 export interface Stats {
   /** Calls that were answered. A call that still waits for room is not among them. */
   readonly offered: number
@@ -66,6 +69,7 @@ export interface Stats {
 /**
  * The failure in an outcome; `undefined` if there is none. A message that `transform` dropped is no failure; a message that
  * a plan dropped is one.
+ * @category accessors @since 0.1.0
  */
 export const failureOf = (
   outcome: Outcome

@@ -13,7 +13,10 @@ import * as Settings from "./Settings.ts"
 // Models
 // ---------------------------------------------------------------------------------------------------------------------
 
-/** What is read of a request. The `Request` of the web, Express 5 and Fastify is one as it is. */
+/**
+ * What is read of a request. The `Request` of the web, Express 5 and Fastify is one as it is.
+ * @category models @since 0.1.0
+ */
 export interface Request {
   /** Absolute, or from the root as in Node: `/cart?item=1`. */
   readonly url?: string | undefined
@@ -35,7 +38,10 @@ export interface Request {
   readonly id?: unknown
 }
 
-/** As Segment's `context` has it, and `requestId`. Facts that the request does not have are absent. */
+/**
+ * As Segment's `context` has it, and `requestId`. Facts that the request does not have are absent.
+ * @category models @since 0.1.0
+ */
 export type RequestContext = {
   readonly ip?: string
   readonly userAgent?: string
@@ -54,7 +60,7 @@ export type RequestContext = {
 // Options
 // ---------------------------------------------------------------------------------------------------------------------
 
-/** What is read of a request. */
+/** What is read of a request. @category options @since 0.1.0 */
 export interface Options {
   /**
    * Who is believed about the visitor's address. By default nobody but the connection (`ip` of the request): headers can
@@ -90,7 +96,10 @@ const settings = ({ trust = 0 }: Options): number | string => {
  */
 const longest = { text: 512, address: 1_024, locale: 64, id: 128 }
 
-/** The function that reads requests. Throws an `InvalidSetting` when it can't be made; what it answers with never throws. */
+/**
+ * The function that reads requests. Throws an `InvalidSetting` when it can't be made; what it answers with never throws.
+ * @category constructors @since 0.1.0
+ */
 export const make = (options: Options = {}): ((request: Request) => RequestContext) => {
   const trust = settings(options)
   return (request) => {

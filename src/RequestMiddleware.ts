@@ -16,6 +16,7 @@ import * as RequestContext from "./RequestContext.ts"
  *
  * Behind proxies, put `HttpMiddleware.xForwardedHeaders` around it, or set `trust`. Throws an `InvalidSetting` when it
  * can't be made.
+ * @category constructors @since 0.1.0
  */
 export const make = (options?: RequestContext.Options) => {
   const contextOf = RequestContext.make(options)
@@ -30,6 +31,7 @@ export const make = (options?: RequestContext.Options) => {
 /**
  * The same around every route of an `HttpRouter`: `Layer.provide(routes, RequestMiddleware.layer())`. Dies with an
  * `InvalidSetting` when it can't be made.
+ * @category layers @since 0.1.0
  */
 export const layer = (options?: RequestContext.Options) =>
   Layer.suspend(() => HttpRouter.middleware(make(options), { global: true }))

@@ -18,7 +18,10 @@ import * as SchemaParser from "effect/SchemaParser"
 import { InvalidSetting } from "./AnalyticsError.ts"
 import { firstProblem, typeOf } from "./internal/Issue.ts"
 
-/** What the Tracking API takes: https://segment.com/docs/connections/sources/catalog/libraries/server/http-api/ */
+/**
+ * What the Tracking API takes: https://segment.com/docs/connections/sources/catalog/libraries/server/http-api/
+ * @category constants @since 0.1.0
+ */
 export const limits = {
   /** UTF-8 bytes of one message. */
   messageBytes: 32_768,
@@ -32,7 +35,10 @@ export const limits = {
   depth: 64
 } as const
 
-/** What a setting is when it is left out. Times in milliseconds, sizes in UTF-8 bytes. */
+/**
+ * What a setting is when it is left out. Times in milliseconds, sizes in UTF-8 bytes.
+ * @category constants @since 0.1.0
+ */
 export const defaults = {
   region: "us",
   path: "/v1/batch",
@@ -50,7 +56,7 @@ export const defaults = {
   closeTimeout: 20_000
 } as const
 
-/** The same of a durable outbox. */
+/** The same of a durable outbox. @category constants @since 0.1.0 */
 export const durableDefaults = {
   maxQueueSize: 1_000_000,
   maxQueueBytes: 1024 * 1024 * 1024,
@@ -76,17 +82,20 @@ interface EffectDuration {
   readonly value: { readonly _tag: "Millis" | "Nanos" | "Infinity" | "NegativeInfinity" }
 }
 
-/** A length of time: milliseconds, a text such as `"10 seconds"`, or a `Duration` of Effect. */
+/**
+ * A length of time: milliseconds, a text such as `"10 seconds"`, or a `Duration` of Effect.
+ * @category models @since 0.1.0
+ */
 export type DurationInput = number | `${number} ${Unit | `${Unit}s`}` | EffectDuration
 
 const regions = {
   us: "https://api.segment.io",
   eu: "https://events.eu1.segmentapis.com"
 } as const
-/** Where a workspace is. */
+/** Where a workspace is. @category models @since 0.1.0 */
 export type Region = keyof typeof regions
 
-/** The region of an address, if it is one of Segment's. */
+/** The region of an address, if it is one of Segment's. @category accessors @since 0.1.0 */
 export const regionOf = ({ origin }: URL): Region | undefined =>
   (Object.keys(regions) as ReadonlyArray<Region>).find((region) => regions[region] === origin)
 
@@ -94,13 +103,13 @@ export const regionOf = ({ origin }: URL): Region | undefined =>
 // Schema
 // ---------------------------------------------------------------------------------------------------------------------
 
-/** A whole number within bounds. */
+/** A whole number within bounds. @category schemas @since 0.1.0 */
 export const wholeNumber = (minimum: number, maximum: number = Number.MAX_SAFE_INTEGER) =>
   Schema.Int.check(Schema.isBetween({ minimum, maximum })).annotate({
     expected: `a whole number from ${minimum} to ${maximum}`
   })
 
-/** A length of time of so many milliseconds, or more. */
+/** A length of time of so many milliseconds, or more. @category schemas @since 0.1.0 */
 export const lengthOfTime = (minimum: number) =>
   (
     Schema.Union([Schema.String, Schema.Number, Schema.Duration]) as unknown as Schema.Codec<
@@ -112,11 +121,11 @@ export const lengthOfTime = (minimum: number) =>
       expected: `a length of time of at least ${minimum} ms: milliseconds or a string such as "10 seconds"`
     })
 
-/** One of a few words. */
+/** One of a few words. @category schemas @since 0.1.0 */
 export const oneOf = <const Words extends ReadonlyArray<string>>(words: Words) =>
   Schema.Literals(words).annotate({ expected: `one of ${words.map((word) => `"${word}"`).join(", ")}` })
 
-/** A switch. */
+/** A switch. @category schemas @since 0.1.0 */
 export const Flag = /* @__PURE__ */ Schema.Boolean.annotate({ expected: "true or false" })
 
 const Text = Schema.String.annotate({ expected: "a string" })
@@ -134,7 +143,10 @@ const ownHeaders: ReadonlyArray<string> = [
 const isFurtherHeader = ([name, value]: readonly [string, string]): boolean =>
   /^[!#$%&'*+.^_`|~\w-]+$/.test(name) && /^[\x20-\x7e]*$/.test(value) && !ownHeaders.includes(name.toLowerCase())
 
-/** The settings of the transport, without the write key. `endpoint` has the rules of the address as a whole. */
+/**
+ * The settings of the transport, without the write key. `endpoint` has the rules of the address as a whole.
+ * @category schemas @since 0.1.0
+ */
 export const Transport = Schema.Struct({
   host: Schema.optional(Text),
   path: Schema.optional(Text),
@@ -149,14 +161,14 @@ export const Transport = Schema.Struct({
   )
 })
 
-/** The settings of the queue in memory. */
+/** The settings of the queue in memory. @category schemas @since 0.1.0 */
 export const Queue = Schema.Struct({
   maxQueueSize: Schema.optional(wholeNumber(1)),
   maxQueueBytes: Schema.optional(wholeNumber(limits.messageBytes)),
   overflow: Schema.optional(oneOf(["refuse", "drop-oldest", "wait"]))
 })
 
-/** The settings of the delivery. */
+/** The settings of the delivery. @category schemas @since 0.1.0 */
 export const Delivery = Schema.Struct({
   batchSize: Schema.optional(wholeNumber(1, limits.batchSize)),
   flushInterval: Schema.optional(lengthOfTime(0)),
@@ -170,10 +182,10 @@ export const Delivery = Schema.Struct({
 /** The deadline of a flush or a close. */
 const Deadline = /* @__PURE__ */ Schema.Struct({ timeout: lengthOfTime(0) })
 
-/** All settings of a client that are data. */
+/** All settings of a client that are data. @category schemas @since 0.1.0 */
 export const Settings = Schema.Struct({ ...Transport.fields, ...Queue.fields, ...Delivery.fields })
 
-/** A length of time in milliseconds; `NaN` if it is none. */
+/** A length of time in milliseconds; `NaN` if it is none. @category reading @since 0.1.0 */
 export const toMillis = (given: DurationInput): number => {
   const millis =
     typeof given === "number"
@@ -190,6 +202,7 @@ type Complete<S, Defaults> = {
 /**
  * Reads the settings of a Schema from options that may have others, and fills in the defaults. Throws an `InvalidSetting` that
  * names the first that cannot work.
+ * @category reading @since 0.1.0
  */
 export const read = <S extends Schema.Struct.Fields, Defaults extends object = typeof defaults>(
   schema: Schema.Struct<S>,
@@ -208,10 +221,10 @@ export const read = <S extends Schema.Struct.Fields, Defaults extends object = t
   return given as Complete<Schema.Struct<S>["Type"], Defaults>
 }
 
-/** A deadline in milliseconds. */
+/** A deadline in milliseconds. @category reading @since 0.1.0 */
 export const timeoutMillis = (timeout: DurationInput): number => toMillis(read(Deadline, { timeout }).timeout)
 
-/** The name of a setting in the environment: `ANALYTICS_BATCH_SIZE`. */
+/** The name of a setting in the environment: `ANALYTICS_BATCH_SIZE`. @category accessors @since 0.1.0 */
 export const variableOf = (setting: string): string =>
   `ANALYTICS_${setting.replace(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase()}`
 
@@ -221,6 +234,7 @@ const inEnvironment = Object.entries(Settings.fields).filter(([name]) => name !=
 /**
  * The settings in environment variables, for programs without a `ConfigProvider`. Throws an `InvalidSetting` that names a
  * variable whose value cannot work.
+ * @category constructors @since 0.1.0
  */
 export const fromVariables = (environment: Readonly<Record<string, string | undefined>>): typeof Settings.Type => {
   const settings: Record<string, unknown> = {}
@@ -244,13 +258,13 @@ const lookalikes: ReadonlyArray<readonly [lookalike: string, meant: string]> = [
   .map((meant) => [`ANALYTICS_${meant.slice("ANALYTICS_".length).replaceAll("_", "")}`, meant] as const)
   .filter(([lookalike, meant]) => lookalike !== meant)
 
-/** What to say of variables that only look like ours. */
+/** What to say of variables that only look like ours. @category reading @since 0.1.0 */
 export const slipsIn = (isSet: (variable: string) => boolean): ReadonlyArray<string> =>
   lookalikes.flatMap(([lookalike, meant]) =>
     isSet(lookalike) ? [`${lookalike} is not read: did you mean ${meant}?`] : []
   )
 
-/** The same of the configuration. */
+/** The same of the configuration. @category reading @since 0.1.0 */
 export const slipsInConfig: Effect.Effect<ReadonlyArray<string>> = /* @__PURE__ */ Effect.suspend(() =>
   Effect.map(
     Effect.filter(
@@ -261,7 +275,10 @@ export const slipsInConfig: Effect.Effect<ReadonlyArray<string>> = /* @__PURE__ 
   )
 )
 
-/** The settings in the environment: `ANALYTICS_HOST`, `ANALYTICS_BATCH_SIZE`, …, each only if it is set. */
+/**
+ * The settings in the environment: `ANALYTICS_HOST`, `ANALYTICS_BATCH_SIZE`, …, each only if it is set.
+ * @category reading @since 0.1.0
+ */
 export const config = (): Config.Config<Omit<typeof Settings.Type, "headers">> =>
   Config.all(
     Object.fromEntries(
@@ -280,7 +297,10 @@ export const config = (): Config.Config<Omit<typeof Settings.Type, "headers">> =
 const isInvalidSetting = (error: unknown): error is InvalidSetting =>
   (error as { readonly _tag?: unknown } | null | undefined)?._tag === "InvalidSetting"
 
-/** For settings that the program was given: the defect of one that cannot work becomes a failure. */
+/**
+ * For settings that the program was given: the defect of one that cannot work becomes a failure.
+ * @category reading @since 0.1.0
+ */
 export const catchInvalid =
   <E2>(failureOf: (error: InvalidSetting) => E2) =>
   <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E | E2, R> =>
@@ -288,7 +308,10 @@ export const catchInvalid =
       isInvalidSetting(defect) ? Effect.fail(failureOf(defect)) : Effect.die(defect)
     )
 
-/** A layer whose settings were read from the configuration: one that cannot work is a `ConfigError` with its path there. */
+/**
+ * A layer whose settings were read from the configuration: one that cannot work is a `ConfigError` with its path there.
+ * @category layers @since 0.1.0
+ */
 export const layerRead = <A, E, R>(
   layer: Layer.Layer<A, E, R>,
   nameOf: (setting: string) => string = (setting) => setting
@@ -301,19 +324,19 @@ export const layerRead = <A, E, R>(
     return Layer.effectContext(Effect.fail(new Config.ConfigError(new Schema.SchemaError(at))))
   })
 
-/** A layer whose options are read from the configuration. */
+/** A layer whose options are read from the configuration. @category layers @since 0.1.0 */
 export const layerWrapped = <Options, A, E, R>(
   wrapped: Config.Wrap<Options>,
   layerOf: (options: Options) => Layer.Layer<A, E, R>
 ): Layer.Layer<A, E | Config.ConfigError, R> =>
   Layer.unwrap(Effect.map(Config.unwrap(wrapped), (options) => layerRead(layerOf(options))))
 
-/** Throws the defect that names a setting. */
+/** Throws the defect that names a setting. @category reading @since 0.1.0 */
 export const invalid = (setting: string, problem: string): never => {
   throw new InvalidSetting({ setting, problem })
 }
 
-/** The names of destinations: at least one, none twice. */
+/** The names of destinations: at least one, none twice. @category reading @since 0.1.0 */
 export const names = (given: ReadonlyArray<string>): ReadonlyArray<string> => {
   const isName = (name: unknown) => typeof name === "string" && /\S/.test(name) && name !== "All"
   return given.length > 0 && given.every(isName) && new Set(given).size === given.length
@@ -321,11 +344,11 @@ export const names = (given: ReadonlyArray<string>): ReadonlyArray<string> => {
     : invalid("destinations", "must have names that are not blank, none twice")
 }
 
-/** A function, if there is one. */
+/** A function, if there is one. @category reading @since 0.1.0 */
 export const optionalFunction = <F>(setting: string, value: F | undefined): F | undefined =>
   value === undefined || typeof value === "function" ? value : invalid(setting, "must be a function")
 
-/** The value of a `Redacted`. Each copy of effect keeps the values of its own. */
+/** The value of a `Redacted`. Each copy of effect keeps the values of its own. @category reading @since 0.1.0 */
 export const secret = <A>(setting: string, redacted: Redacted.Redacted<A>): A => {
   try {
     return Redacted.value(redacted)
@@ -337,7 +360,10 @@ export const secret = <A>(setting: string, redacted: Redacted.Redacted<A>): A =>
   }
 }
 
-/** A key that can travel in a header and in JSON as it is. It is never part of the error. */
+/**
+ * A key that can travel in a header and in JSON as it is. It is never part of the error.
+ * @category reading @since 0.1.0
+ */
 export const writeKey = (key: Redacted.Redacted<string>): string => {
   const value: unknown = Redacted.isRedacted(key) ? secret("writeKey", key) : undefined
   if (typeof value !== "string") return invalid("writeKey", "must be a string (in Effect a Redacted one)")
@@ -347,7 +373,7 @@ export const writeKey = (key: Redacted.Redacted<string>): string => {
 
 const loopback = /^(localhost|127(\.\d{1,3}){3}|\[::1\])$/
 
-/** The address of the batch endpoint. A path prefix in `host` is kept. */
+/** The address of the batch endpoint. A path prefix in `host` is kept. @category reading @since 0.1.0 */
 export const endpoint = (options: {
   readonly host?: string | undefined
   readonly path?: string | undefined

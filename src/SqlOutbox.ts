@@ -33,14 +33,14 @@ import * as Transport from "./Transport.ts"
 
 export type { DeadLetter, Health, Operations, Stats } from "./SqlOutbox/Operations.ts"
 
-/** What an operator does with a durable outbox. */
+/** What an operator does with a durable outbox. @category services @since 0.1.0 */
 export class SqlOutbox extends Context.Service<SqlOutbox, Operations>()("effect-analytics/SqlOutbox") {}
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Options
 // ---------------------------------------------------------------------------------------------------------------------
 
-/** Times are milliseconds or duration strings. */
+/** Times are milliseconds or duration strings. @category options @since 0.1.0 */
 export interface CommonOptions extends Outbox.Options {
   /** Pending messages of all processes, at most. @default 1_000_000 */
   readonly maxQueueSize?: number | undefined
@@ -75,7 +75,7 @@ export interface CommonOptions extends Outbox.Options {
   readonly fallback?: "memory" | undefined
 }
 
-/** An outbox in a database of the program's own. */
+/** An outbox in a database of the program's own. @category options @since 0.1.0 */
 export interface Options extends CommonOptions {
   /**
    * What the names of its tables begin with: lower-case letters, digits and underscores. Clients with different write keys
@@ -84,7 +84,10 @@ export interface Options extends CommonOptions {
   readonly table?: string | undefined
 }
 
-/** An outbox in a file of its own. Clients with different write keys need different files. */
+/**
+ * An outbox in a file of its own. Clients with different write keys need different files.
+ * @category options @since 0.1.0
+ */
 export interface SqliteOptions extends CommonOptions {
   /** Where the file `outbox.db` is to be; made if it is not there, for this user only. Give this or `file`. */
   readonly directory?: string | undefined
@@ -235,6 +238,7 @@ const fileSettings = (options: SqliteOptions): Omit<SqliteFile.Settings, "starts
  *   Layer.provide(Transport.layerFetch({ writeKey: Redacted.make("YOUR_WRITE_KEY") }))
  * )
  * ```
+ * @category layers @since 0.1.0
  */
 export const layerSqlite = (options: SqliteOptions): Layer.Layer<Outbox.Outbox | SqlOutbox, OpenError> =>
   layerFile(options, false)
@@ -245,6 +249,7 @@ const layerFile = (options: SqliteOptions, startsAtOnce: boolean) =>
 /**
  * A whole client over `fetch` with such an outbox: `SqlOutbox.layerSqliteClient({ writeKey, directory: "/var/lib/shop" })`. What
  * it accepted survives the process.
+ * @category layers @since 0.1.0
  */
 export const layerSqliteClient = (
   options: SqliteOptions & Omit<Analytics.Options, keyof Outbox.Options>
@@ -254,7 +259,7 @@ export const layerSqliteClient = (
     Layer.provide(Transport.layerFetch(options))
   )
 
-/** In the database that is provided; this process writes and delivers. */
+/** In the database that is provided; this process writes and delivers. @category layers @since 0.1.0 */
 export const layer = (options: Options = {}): Layer.Layer<Outbox.Outbox | SqlOutbox, OpenError, SqlClient.SqlClient> =>
   layerOf(options, "both")
 
@@ -262,13 +267,17 @@ export const layer = (options: Options = {}): Layer.Layer<Outbox.Outbox | SqlOut
  * In the database that is provided; this process only writes, and a relay of another one delivers. It brings a `Transport`
  * that is never used: `Analytics.layerNoDeps().pipe(Layer.provide(SqlOutbox.layerWriter()))`. A flush resolves when
  * everything is committed.
+ * @category layers @since 0.1.0
  */
 export const layerWriter = (
   options: Omit<Options, "fallback"> = {}
 ): Layer.Layer<Outbox.Outbox | SqlOutbox | Transport.Transport, OpenError, SqlClient.SqlClient> =>
   Layer.merge(layerOf(options, "writer"), Transport.layerStub)
 
-/** Delivers what others write to the database that is provided. The end of its scope is a close. */
+/**
+ * Delivers what others write to the database that is provided. The end of its scope is a close.
+ * @category layers @since 0.1.0
+ */
 export const layerRelay = (
   options: Omit<Options, "fallback"> & Delivery.Options = {}
 ): Layer.Layer<SqlOutbox, OpenError, SqlClient.SqlClient | Transport.Transport> =>
@@ -287,6 +296,7 @@ const layerOf = (options: Options, role: Role) =>
  * The embedded outbox for plain TypeScript: `createAnalytics({ writeKey, outbox: sqlite({ directory: "/var/lib/shop" }) })`.
  * A call of such a client answers a promise: whether the message is committed. Making the client waits for a file that
  * another process has locked, and the program with it, for 5 seconds at the most.
+ * @category constructors @since 0.1.0
  */
 export const sqlite = (options: SqliteOptions): Outbox.DurableSetting => ({
   layer: layerFile(options, true),
@@ -297,7 +307,7 @@ export const sqlite = (options: SqliteOptions): Outbox.DurableSetting => ({
 // Configuration
 // ---------------------------------------------------------------------------------------------------------------------
 
-/** An outbox whose place is a setting as well. */
+/** An outbox whose place is a setting as well. @category options @since 0.1.0 */
 export interface ConfigOptions extends Omit<CommonOptions, "fallback"> {
   /** Where messages wait. @default "memory" */
   readonly outbox?: "memory" | "sqlite" | "postgres" | undefined
@@ -311,7 +321,7 @@ export interface ConfigOptions extends Omit<CommonOptions, "fallback"> {
   readonly role?: Role | undefined
 }
 
-/** The outbox that the configuration chooses, with options that are read from it. */
+/** The outbox that the configuration chooses, with options that are read from it. @category layers @since 0.1.0 */
 export const layerConfig = (
   options: Config.Wrap<ConfigOptions>
 ): Layer.Layer<Outbox.Outbox | SqlOutbox, Config.ConfigError | OpenError> => Settings.layerWrapped(options, layerChosen)
@@ -348,6 +358,7 @@ const optional = <A>(config: Config.Config<A>): Config.Config<A | undefined> =>
  * The outbox that the environment chooses: `ANALYTICS_OUTBOX` (`memory`, `sqlite`, `postgres`), and if they are set
  * `ANALYTICS_OUTBOX_DIRECTORY`, `_URL`, `_TABLE`, `_ROLE`, `_LEASE`, `_MAX_AGE`, and `ANALYTICS_MAX_IN_FLIGHT`,
  * `_MAX_QUEUE_SIZE`, `_MAX_QUEUE_BYTES`, `_OVERFLOW`. For a whole client: `Analytics.layerFromConfigOver(layerFromConfig)`.
+ * @category layers @since 0.1.0
  */
 export const layerFromConfig: Layer.Layer<Outbox.Outbox | SqlOutbox, Config.ConfigError | OpenError> =
   /* @__PURE__ */ Layer.suspend(() =>

@@ -9,13 +9,13 @@ import * as Message from "./Message.ts"
 
 const brand = Symbol.for("effect-analytics/Drop")
 
-/** A message that is not sent on purpose, with the reason. */
+/** A message that is not sent on purpose, with the reason. @category models @since 0.1.0 */
 export interface Drop {
   readonly [brand]: true
   readonly reason: string
 }
 
-/** The same, with the violation if a tracking plan is the reason. */
+/** The same, with the violation if a tracking plan is the reason. @category models @since 0.1.0 */
 export interface PlanDrop extends Drop {
   readonly violation?: PlanViolation | undefined
 }
@@ -29,17 +29,18 @@ export interface PlanDrop extends Drop {
  * export const withoutStaff: Transform.Transform = (message) =>
  *   message.userId?.startsWith("staff-") ? Transform.drop("staff") : message
  * ```
+ * @category combinators @since 0.1.0
  */
 export const drop = (reason: string): Drop => ({ [brand]: true, reason })
 
-/** The drop of a message that breaks a tracking plan. */
+/** The drop of a message that breaks a tracking plan. @category combinators @since 0.1.0 */
 export const dropViolation = (reason: string, violation: PlanViolation): PlanDrop => ({
   [brand]: true,
   reason,
   violation
 })
 
-/** By brand: the drop may come from another evaluation of this module. */
+/** By brand: the drop may come from another evaluation of this module. @category guards @since 0.1.0 */
 export const isDrop = (value: unknown): value is Drop => typeof value === "object" && value !== null && brand in value
 
 /**
@@ -47,6 +48,7 @@ export const isDrop = (value: unknown): value is Drop => typeof value === "objec
  * `drop(reason)`. The message is the function's own: it may change it. If it throws, or answers with something else, the
  * call is refused: a message that was to be redacted is never sent as it is. It must not call the client: such calls are
  * refused.
+ * @category models @since 0.1.0
  */
 export type Transform = (message: Mutable<Wire>) => Wire | Drop
 
@@ -60,6 +62,7 @@ type Mutable<M> = M extends unknown ? { -readonly [Key in keyof M]: M[Key] } : n
  *
  * export const transform = Transform.compose(Transform.sample(0.1), Transform.redact(["email", "phone"]))
  * ```
+ * @category combinators @since 0.1.0
  */
 export const compose =
   (...transforms: ReadonlyArray<Transform>): Transform =>
@@ -73,7 +76,10 @@ export const compose =
     return current
   }
 
-/** A transform that can be taken back while the client runs: for consent, or a kill switch. */
+/**
+ * A transform that can be taken back while the client runs: for consent, or a kill switch.
+ * @category models @since 0.1.0
+ */
 export interface Switch {
   /** Keeps every message while it is on, and drops every one while it is off. It begins on. */
   readonly transform: Transform
@@ -86,6 +92,7 @@ export interface Switch {
 /**
  * Makes a switch: `const tracking = makeSwitch("no consent")`, `createAnalytics({ transform: tracking.transform })`, and later
  * `tracking.off()`. What is dropped is reported with this reason. Messages that were accepted before are delivered.
+ * @category constructors @since 0.1.0
  */
 export const makeSwitch = (reason: string): Switch => {
   let isOn = true
@@ -100,7 +107,10 @@ export const makeSwitch = (reason: string): Switch => {
   }
 }
 
-/** Removes these fields from the traits and properties of every message: `redact(["email", "phone"])`. */
+/**
+ * Removes these fields from the traits and properties of every message: `redact(["email", "phone"])`.
+ * @category combinators @since 0.1.0
+ */
 export const redact =
   (fields: ReadonlyArray<string>): Transform =>
   (message) => {
@@ -110,14 +120,17 @@ export const redact =
     return message
   }
 
-/** Keeps a share of the users, from 0 to 1: all messages of a user, or none. Dropped ones are reported as `sampled`. */
+/**
+ * Keeps a share of the users, from 0 to 1: all messages of a user, or none. Dropped ones are reported as `sampled`.
+ * @category combinators @since 0.1.0
+ */
 export const sample =
   (share: number): Transform =>
   (message) =>
     // The hash of a user is the same in every process.
     (Message.userOf(message) >>> 0) / 2 ** 32 < share ? message : drop("sampled")
 
-/** Applies a transform. `onThrow` gets what it throws. */
+/** Applies a transform. `onThrow` gets what it throws. @category combinators @since 0.1.0 */
 export const apply = (
   transform: Transform,
   message: Wire,

@@ -26,7 +26,7 @@ import * as Settings from "./Settings.ts"
 // Service interface
 // ---------------------------------------------------------------------------------------------------------------------
 
-/** The end of an attempt. */
+/** The end of an attempt. @category models @since 0.1.0 */
 export type SendResult = Data.TaggedEnum<{
   /** 2xx: the API has the batch. */
   Delivered: { readonly status: number }
@@ -39,10 +39,10 @@ export type SendResult = Data.TaggedEnum<{
   /** The API refuses this client, whatever it sends: wrong key, wrong address, a redirect. */
   Misconfigured: { readonly status?: number; readonly detail?: string }
 }>
-/** Makes ends of attempts, and tells them apart: `SendResult.$match`. */
+/** Makes ends of attempts, and tells them apart: `SendResult.$match`. @category constructors @since 0.1.0 */
 export const SendResult = Data.taggedEnum<SendResult>()
 
-/** The transport in scope. */
+/** The transport in scope. @category services @since 0.1.0 */
 export class Transport extends Context.Service<
   Transport,
   {
@@ -70,7 +70,7 @@ export const OnDate = /* @__PURE__ */ Context.Reference<((header: string | undef
 // Options
 // ---------------------------------------------------------------------------------------------------------------------
 
-/** The options of a transport. */
+/** The options of a transport. @category options @since 0.1.0 */
 export interface Options extends EndpointOptions {
   /** The key of the source. Printable ASCII. */
   readonly writeKey: Redacted.Redacted<string>
@@ -78,7 +78,7 @@ export interface Options extends EndpointOptions {
   readonly auth?: Auth | undefined
 }
 
-/** A way to authorize requests. `OAuth.make` makes one. */
+/** A way to authorize requests. `OAuth.make` makes one. @category models @since 0.1.0 */
 export interface Auth {
   /** Prepares it for a client that sends to this address. The timeout is in milliseconds. */
   readonly start: (client: {
@@ -90,13 +90,14 @@ export interface Auth {
 /**
  * Sends a request in the way that is given, with another `authorization` than the key. It may know better what the end of the
  * attempt means; without an authorization it is the end.
+ * @category models @since 0.1.0
  */
 export type Authorize = (
   request: HttpClientRequest.HttpClientRequest,
   send: (request: HttpClientRequest.HttpClientRequest) => Effect.Effect<SendResult>
 ) => Effect.Effect<SendResult>
 
-/** The options but the key. */
+/** The options but the key. @category options @since 0.1.0 */
 export interface EndpointOptions {
   /** Where the API is; a path prefix in it is kept. Needs https, loopback excepted. @default "https://api.segment.io" */
   readonly host?: string | undefined
@@ -118,7 +119,7 @@ export interface EndpointOptions {
 // Constructor
 // ---------------------------------------------------------------------------------------------------------------------
 
-/** Sends over the `HttpClient` that is provided. */
+/** Sends over the `HttpClient` that is provided. @category constructors @since 0.1.0 */
 export const make = /* @__PURE__ */ Effect.fnUntraced(function* (
   options: Options
 ): Effect.fn.Return<Transport["Service"], never, HttpClient.HttpClient> {
@@ -282,20 +283,29 @@ export const retryAfterMillis = (header: string | undefined, now: number): numbe
 // Layers
 // ---------------------------------------------------------------------------------------------------------------------
 
-/** Sends over the `HttpClient` that is provided. */
+/** Sends over the `HttpClient` that is provided. @category layers @since 0.1.0 */
 export const layer = (options: Options): Layer.Layer<Transport, never, HttpClient.HttpClient> =>
   Layer.effect(Transport, make(options))
 
-/** The same, with options that are read from the configuration. One that cannot work is a `ConfigError`. */
+/**
+ * The same, with options that are read from the configuration. One that cannot work is a `ConfigError`.
+ * @category layers @since 0.1.0
+ */
 export const layerConfig = (
   options: Config.Wrap<Options>
 ): Layer.Layer<Transport, Config.ConfigError, HttpClient.HttpClient> => Settings.layerWrapped(options, layer)
 
-/** Sends over `fetch`: by default `globalThis.fetch` as it is at the time of each request. */
+/**
+ * Sends over `fetch`: by default `globalThis.fetch` as it is at the time of each request.
+ * @category layers @since 0.1.0
+ */
 export const layerFetch = (options: Options, fetch?: typeof globalThis.fetch | undefined): Layer.Layer<Transport> =>
   Layer.provide(layer(options), layerHttpClient(fetch))
 
-/** An `HttpClient` over a `fetch`, or over `globalThis.fetch` as it is at the time of each request. */
+/**
+ * An `HttpClient` over a `fetch`, or over `globalThis.fetch` as it is at the time of each request.
+ * @category layers @since 0.1.0
+ */
 export const layerHttpClient = (fetch?: typeof globalThis.fetch | undefined): Layer.Layer<HttpClient.HttpClient> =>
   Layer.unwrap(
     Effect.sync(() => {
@@ -331,7 +341,7 @@ const checked =
     throw Object.assign(new TypeError(noResponse), { code: noResponse })
   }
 
-/** Sends nothing: every batch counts as delivered, and is logged at debug level. */
+/** Sends nothing: every batch counts as delivered, and is logged at debug level. @category layers @since 0.1.0 */
 export const layerStub: Layer.Layer<Transport> = /* @__PURE__ */ Layer.succeed(Transport, {
   send: (messages) =>
     Effect.as(Effect.logDebug(`stub: ${messages.length} messages not sent`), SendResult.Delivered({ status: 200 })),

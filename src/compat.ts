@@ -58,7 +58,7 @@ export type {
 export type { AnalyticsSettings, OAuthSettings } from "./compat/Types.ts"
 export { ValidationError } from "./compat/ValidationError.ts"
 
-/** A plugin. */
+/** A plugin. @category models @since 0.1.0 */
 export interface Plugin extends PluginOf<Analytics> {}
 
 /** An event whose end is not known yet: it is in a plugin, in the pipeline, or in its callback. */
@@ -90,6 +90,7 @@ const callbackTimeout = 1_000
  * analytics.track({ userId: "u1", event: "Order Completed", properties: { total: 27.5 } })
  * await analytics.closeAndFlush()
  * ```
+ * @category models @since 0.1.0
  */
 export class Analytics extends Emitter<Events> {
   /** Resolves when the client is ready. Calls need not wait for it. */

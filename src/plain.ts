@@ -95,6 +95,7 @@ type Submit<Answer> = (
  * analytics.track({ userId: "u1", event: "Order Completed", properties: { total: 27.5 } })
  * await analytics.close()
  * ```
+ * @category constructors @since 0.1.0
  */
 export const createAnalytics: {
   /** With settings from the environment: `ANALYTICS_WRITE_KEY`, `ANALYTICS_HOST`, `ANALYTICS_BATCH_SIZE`, …. */
@@ -241,6 +242,7 @@ export const createInside = (outer: Layer.Layer<never>, settings: AnySettings): 
 /**
  * Gives every call inside this context, of every client and also after an `await`. Nested contexts add up, key by key at the
  * top level; the context of the call itself wins.
+ * @category combinators @since 0.1.0
  */
 export const withContext = <A>(context: CallTypes.ContextFields, body: () => A): A =>
   CallStorage.run((outer) => ({ ...outer, context: Enrichment.mergeContext(outer.context, context) }), body)
@@ -248,6 +250,7 @@ export const withContext = <A>(context: CallTypes.ContextFields, body: () => A):
 /**
  * Makes this user or visitor the subject of every call of `identified` inside, of every client and also after an `await`, unless
  * the call names another.
+ * @category combinators @since 0.1.0
  */
 export const withIdentity = <A>(identity: Enrichment.Identity, body: () => A): A =>
   CallStorage.run((outer) => ({ ...outer, identity: { ...identity } }), body)

@@ -13,7 +13,7 @@ import { createInside } from "./plain.ts"
 
 export type { Answer, Request } from "./internal/FakeServer.ts"
 
-/** What a test client has sent, and what its API answers. */
+/** What a test client has sent, and what its API answers. @category models @since 0.1.0 */
 export interface Sent {
   /** The messages that were answered with 2xx, as they went over the wire. `await flush()` first. */
   readonly sent: ReadonlyArray<Message.Wire>
@@ -25,13 +25,14 @@ export interface Sent {
   readonly reset: () => void
 }
 
-/** A client for tests. */
+/** A client for tests. @category models @since 0.1.0 */
 export interface TestClient extends Client, Sent {}
 
 /**
  * A client over a recorded wire. Its `close` rejects if a message is not accounted for. Calls that are not accepted throw, unless
  * `strict` is `false`. A plan has a `hashKey` if none is given. Timers may be fake: without `gzip`, a `flushInterval` and a
  * scripted delay it needs none.
+ * @category constructors @since 0.1.0
  */
 export const createTestAnalytics = (settings: Partial<Settings> = {}): TestClient =>
   createRecordedTest(settings as object).client

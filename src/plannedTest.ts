@@ -9,7 +9,7 @@ import { createRecordedTest, type Sent } from "./plainTest.ts"
 import type { PlannedClient, PlanSettings, WithoutPlan } from "./planned.ts"
 import type * as TrackingPlan from "./TrackingPlan.ts"
 
-/** A test client with a tracking plan. */
+/** A test client with a tracking plan. @category models @since 0.1.0 */
 export interface PlannedTestClient<D extends TrackingPlan.Definition> extends PlannedClient<D>, Sent {
   /**
    * The properties of every delivered event of this name, as the program knows them. Fields that are marked as `pii` are as
@@ -20,7 +20,10 @@ export interface PlannedTestClient<D extends TrackingPlan.Definition> extends Pl
   ) => ReadonlyArray<TrackingPlan.Properties<D, Name>>
 }
 
-/** A client with a plan over a recorded wire, as `createTestAnalytics` of `plainTest` is one. */
+/**
+ * A client with a plan over a recorded wire, as `createTestAnalytics` of `plainTest` is one.
+ * @category constructors @since 0.1.0
+ */
 export const createTestAnalytics = <D extends TrackingPlan.Definition>(
   settings: Partial<WithoutPlan<Settings>> & PlanSettings<D>
 ): PlannedTestClient<D> => {

@@ -3,7 +3,7 @@ import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
 import * as Option from "effect/Option"
 
-/** What a request gets. */
+/** What a request gets. @category models @since 0.1.0 */
 export type Answer =
   /** This status, with a body of JSON that agrees. */
   | number

@@ -29,7 +29,10 @@ export interface Cursor {
   readonly request: number
 }
 
-/** What is new to a reader. With `reset`, everything that it has read before is outdated. */
+/**
+ * What is new to a reader. With `reset`, everything that it has read before is outdated.
+ * @category models @since 0.1.0
+ */
 export interface Change {
   readonly reset: boolean
   readonly requests: ReadonlyArray<Request>

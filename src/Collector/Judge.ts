@@ -12,6 +12,7 @@ export const isType = (type: unknown): type is Call.Type => Call.types.some((kno
 /**
  * The problems for which the real API drops a message or refuses it; none, if it would be delivered. `size` is its size
  * in UTF-8 bytes, if that is known already.
+ * @category checking @since 0.1.0
  */
 export const judge = (message: unknown, size?: number): ReadonlyArray<Problem> => {
   if (!Json.isData(message)) return [{ rule: "type", path: "", problem: "must be an object" }]

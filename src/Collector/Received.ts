@@ -1,7 +1,10 @@
 /** What a collector keeps: messages with their verdicts, and the requests that they came in. */
 import type * as Json from "../internal/Json.ts"
 
-/** One thing that is wrong with a message: the rule, the place in the message, and what is expected there. */
+/**
+ * One thing that is wrong with a message: the rule, the place in the message, and what is expected there.
+ * @category models @since 0.1.0
+ */
 export interface Problem {
   /**
    * - `call`: the message breaks the Schema of its call (no user, no event name, …);
@@ -24,10 +27,11 @@ export interface Problem {
  * - `rejected`: it is dropped, though the answer to its request may be 200;
  * - `duplicate`: it is dropped, since its `messageId` has been taken before;
  * - `failed`: its request was answered with an error, so that the client has to send it again.
+ * @category models @since 0.1.0
  */
 export type Verdict = "delivered" | "violation" | "rejected" | "duplicate" | "failed"
 
-/** A message as it arrived. Times are milliseconds, sizes UTF-8 bytes. */
+/** A message as it arrived. Times are milliseconds, sizes UTF-8 bytes. @category models @since 0.1.0 */
 export class Received {
   /** Counts from 1, in order of arrival. */
   readonly id: number
@@ -79,7 +83,7 @@ export class Received {
   }
 }
 
-/** One attempt to deliver a batch, and how it was answered. */
+/** One attempt to deliver a batch, and how it was answered. @category models @since 0.1.0 */
 export interface Request {
   readonly id: number
   /** When it had been read to its end. */
@@ -111,7 +115,7 @@ export interface Request {
   readonly problem: string | undefined
 }
 
-/** Counts since the start or the last `clear`. */
+/** Counts since the start or the last `clear`. @category models @since 0.1.0 */
 export interface Totals {
   readonly requests: number
   readonly messages: number
@@ -120,7 +124,7 @@ export interface Totals {
   readonly verdicts: Readonly<Record<Verdict, number>>
 }
 
-/** How often an event, page or screen was seen, and how often it broke the plan. */
+/** How often an event, page or screen was seen, and how often it broke the plan. @category models @since 0.1.0 */
 export interface Seen {
   readonly type: string
   readonly name: string
@@ -128,7 +132,7 @@ export interface Seen {
   readonly violations: number
 }
 
-/** What was seen of a tracking plan since it was loaded or the last `clear`. */
+/** What was seen of a tracking plan since it was loaded or the last `clear`. @category models @since 0.1.0 */
 export interface Coverage {
   readonly name: string | undefined
   readonly planned: ReadonlyArray<Seen>

@@ -29,7 +29,7 @@ export interface Parts {
   readonly reset: (request: HttpServerRequest.HttpServerRequest) => Effect.Effect<HttpServerResponse.HttpServerResponse>
 }
 
-/** What an answer may depend on. */
+/** What an answer may depend on. @category models @since 0.1.0 */
 export interface Facts {
   /** Requests that arrived before. */
   readonly before: number

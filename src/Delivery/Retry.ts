@@ -20,16 +20,19 @@ import * as Outbox from "../Outbox.ts"
 import * as Outcome from "../Outcome.ts"
 import * as Transport from "../Transport.ts"
 
-/** The messages of a request. */
+/** The messages of a request. @category models @since 0.1.0 */
 export type Batch = Arr.NonEmptyReadonlyArray<Message>
 
-/** Messages of a batch that are sent together, and the number of attempts they have behind them. */
+/**
+ * Messages of a batch that are sent together, and the number of attempts they have behind them.
+ * @category models @since 0.1.0
+ */
 export interface Part {
   messages: Batch
   attempts: number
 }
 
-/** The known facts of a result, for errors, logs and spans. */
+/** The known facts of a result, for errors, logs and spans. @category models @since 0.1.0 */
 export interface Facts {
   readonly status?: number
   readonly detail?: string
@@ -48,7 +51,7 @@ export interface Retry {
   readonly status: () => Status
 }
 
-/** What deliveries wait for. Times are in milliseconds since 1970. */
+/** What deliveries wait for. Times are in milliseconds since 1970. @category models @since 0.1.0 */
 export interface Status {
   /** The last attempt that failed since the last delivery. */
   readonly lastFailure?: Facts & { readonly at: number }
@@ -320,7 +323,7 @@ const noOutage = () => ({
 const waiting = (messages: number): string => (messages === 1 ? "1 message waits" : `${messages} messages wait`)
 const seconds = (millis: number): string => `${(millis / 1_000).toFixed(1)} s`
 
-/** The known facts of a result. */
+/** The known facts of a result. @category accessors @since 0.1.0 */
 export const facts = (result: Transport.SendResult): Facts => {
   const { detail, status } = result as Facts
   return { ...(status === undefined ? {} : { status }), ...(detail === undefined ? {} : { detail }) }

@@ -12,7 +12,7 @@ import * as Pages from "./Pages.ts"
 import type { SqlOutboxService } from "./SqlOutboxService.ts"
 import { makeTransfer, type Transfer } from "./Transfer.ts"
 
-/** Counts of an outbox. */
+/** Counts of an outbox. @category models @since 0.1.0 */
 export interface Stats {
   /** Pending messages, of all processes. */
   readonly pending: number
@@ -26,7 +26,7 @@ export interface Stats {
   readonly leader: "here" | "elsewhere" | "none"
 }
 
-/** A message that the API rejected. */
+/** A message that the API rejected. @category models @since 0.1.0 */
 export interface DeadLetter {
   readonly message: Wire
   readonly reason: string
@@ -38,10 +38,10 @@ export interface DeadLetter {
   readonly diedAt: number
 }
 
-/** Whether an outbox is at work, and what is wrong if it is not. */
+/** Whether an outbox is at work, and what is wrong if it is not. @category models @since 0.1.0 */
 export type Health = { readonly healthy: true } | { readonly healthy: false; readonly problem: string }
 
-/** What operators do with an outbox. */
+/** What operators do with an outbox. @category models @since 0.1.0 */
 export interface Operations extends Transfer {
   readonly stats: Effect.Effect<Stats, SqlOutboxError>
   /**

@@ -9,10 +9,11 @@ import type * as Json from "../internal/Json.ts"
 /**
  * A Schema of an object. A call gives its `Type` and sends its JSON form (`Schema.toCodecJson`): a `DateTime`
  * is ISO text, a `BigDecimal` its digits. It needs no services, and does not wait.
+ * @category models @since 0.1.0
  */
 export interface Shape extends Schema.ConstraintCodec<Json.Data, unknown> {}
 
-/** The shapes of a plan: Schemas by the name of what they describe. */
+/** The shapes of a plan: Schemas by the name of what they describe. @category models @since 0.1.0 */
 export interface Shapes {
   readonly [name: string]: Shape
 }
@@ -20,7 +21,7 @@ export interface Shapes {
 /** The names of shapes; of all names, if they are not known. */
 export type NameIn<S> = S extends Shapes ? keyof S & string : never
 
-/** A plan as it is written. */
+/** A plan as it is written. @category models @since 0.1.0 */
 export interface Definition {
   /** The name of the plan, in exports and errors. */
   readonly name?: string | undefined

@@ -22,7 +22,10 @@ export { InvalidPlan, type ReadOptions } from "./json/Reader.ts"
 export type { ValidatorOptions } from "./json/Validator.ts"
 export { type EventJson, type PlanJson, type PlanJsonOptions, toJson, toSchemas } from "./json/Writer.ts"
 
-/** A plan that was read: its calls take any event, and are checked when the program runs. */
+/**
+ * A plan that was read: its calls take any event, and are checked when the program runs.
+ * @category models @since 0.1.0
+ */
 export interface ReadPlan extends Plan<Definition> {
   /** The events that cannot be read. Their calls are planned, and not checked; the layer logs a warning for each. */
   readonly problems: ReadonlyArray<InvalidPlan>
@@ -35,12 +38,14 @@ export interface ReadPlan extends Plan<Definition> {
  *
  * Throws an `InvalidPlan` for what is no plan, and with `strict: true` for the first event that cannot be read. The patterns
  * in it run on the data of calls: read plans only from sources that you trust.
+ * @category constructors @since 0.1.0
  */
 export const fromJson = (json: unknown, options?: ReadOptions): ReadPlan => withProblems(readPlan(json, options))
 
 /**
  * Reads a folder of JSON Schemas, each of the properties of one event: `{ "order-completed.json": { title: "Order
  * Completed", … } }`. The name of the event is the title, or the name of the file. Throws as `fromJson` does.
+ * @category constructors @since 0.1.0
  */
 export const fromSchemas = (schemas: { readonly [file: string]: unknown }, options?: ReadOptions): ReadPlan =>
   withProblems(readSchemas(schemas, options))

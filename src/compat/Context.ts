@@ -55,7 +55,7 @@ export class ContextCancelation {
   }
 }
 
-/** An event on its way through plugins, callbacks and listeners. */
+/** An event on its way through plugins, callbacks and listeners. @category models @since 0.1.0 */
 export class Context {
   event: SegmentEvent
   attempts = 0

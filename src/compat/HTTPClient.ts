@@ -2,10 +2,10 @@
  * The HTTP client of the program, a function like `fetch` or an object with `makeRequest`, as a `fetch` of the core.
  */
 
-/** A function like `fetch`. */
+/** A function like `fetch`. @category models @since 0.1.0 */
 export type HTTPFetchFn = (url: string, requestInit: HTTPFetchRequest) => Promise<HTTPResponse>
 
-/** The second argument of `fetch`. */
+/** The second argument of `fetch`. @category models @since 0.1.0 */
 export interface HTTPFetchRequest {
   headers: Record<string, string>
   body: string
@@ -22,7 +22,7 @@ interface HTTPHeaders {
   entries: () => IterableIterator<[string, any]>
 }
 
-/** The parts of a response that are read. */
+/** The parts of a response that are read. @category models @since 0.1.0 */
 export interface HTTPResponse {
   // biome-ignore lint/suspicious/noExplicitAny: values of whatever HTTP client
   headers?: Record<string, any> | HTTPHeaders
@@ -32,7 +32,7 @@ export interface HTTPResponse {
   statusText: string
 }
 
-/** A request, always a POST. */
+/** A request, always a POST. @category models @since 0.1.0 */
 export interface HTTPClientRequest {
   url: string
   method: "POST"
@@ -42,13 +42,16 @@ export interface HTTPClientRequest {
   httpRequestTimeout: number
 }
 
-/** An HTTP client. */
+/** An HTTP client. @category models @since 0.1.0 */
 export interface HTTPClient {
   /** Makes a request. What it rejects with is tried again. */
   makeRequest(options: HTTPClientRequest): Promise<HTTPResponse>
 }
 
-/** The client over a function like `fetch`. @default `globalThis.fetch` as it is when a request is sent */
+/**
+ * The client over a function like `fetch`. @default `globalThis.fetch` as it is when a request is sent
+ * @category models @since 0.1.0
+ */
 export class FetchHTTPClient implements HTTPClient {
   readonly #fetch: HTTPFetchFn
 

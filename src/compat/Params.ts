@@ -69,7 +69,7 @@ interface CommonTraits {
   website?: string | null | undefined
 }
 
-/** What is known of a user. */
+/** What is known of a user. @category models @since 0.1.0 */
 export interface UserTraits extends CommonTraits {
   age?: number | null | undefined
   birthday?: Date | string | null | undefined
@@ -91,7 +91,7 @@ export interface UserTraits extends CommonTraits {
   [trait: string]: Anything
 }
 
-/** What is known of a group. */
+/** What is known of a group. @category models @since 0.1.0 */
 export interface GroupTraits extends CommonTraits {
   employees?: string | number | null | undefined
   [trait: string]: Anything
@@ -111,24 +111,24 @@ type Identity =
   | { userId: string; anonymousId?: string | undefined }
   | { userId?: string | undefined; anonymousId: string }
 
-/** The argument of `alias`. */
+/** The argument of `alias`. @category models @since 0.1.0 */
 export type AliasParams = CommonParams & {
   /** The new id of the user. */
   userId: string
   /** The id that the user had before. */
   previousId: string
 }
-/** The argument of `group`. */
+/** The argument of `group`. @category models @since 0.1.0 */
 export type GroupParams = CommonParams & { groupId: string; traits?: GroupTraits | undefined } & Identity
-/** The argument of `identify`. */
+/** The argument of `identify`. @category models @since 0.1.0 */
 export type IdentifyParams = CommonParams & { traits?: UserTraits | undefined } & Identity
-/** The argument of `page` and `screen`. */
+/** The argument of `page` and `screen`. @category models @since 0.1.0 */
 export type PageParams = CommonParams & {
   category?: string | undefined
   name?: string | undefined
   properties?: EventProperties | undefined
 } & Identity
-/** The argument of `track`. */
+/** The argument of `track`. @category models @since 0.1.0 */
 export type TrackParams = CommonParams & { event: string; properties?: EventProperties | undefined } & Identity
 
 /** The types of events. */

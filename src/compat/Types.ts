@@ -3,7 +3,7 @@ import type { Context } from "./Context.ts"
 import type { HTTPClient, HTTPFetchFn } from "./HTTPClient.ts"
 import type { SegmentEvent } from "./Params.ts"
 
-/** How the client gets its access tokens. */
+/** How the client gets its access tokens. @category options @since 0.1.0 */
 export interface OAuthSettings {
   /** The id of the OAuth application. */
   clientId: string
@@ -21,7 +21,7 @@ export interface OAuthSettings {
   httpClient?: HTTPClient
 }
 
-/** The settings of a client. Only `writeKey` is needed. */
+/** The settings of a client. Only `writeKey` is needed. @category options @since 0.1.0 */
 export interface AnalyticsSettings {
   /** The key of the source. */
   writeKey: string

@@ -10,6 +10,7 @@ import type * as Outcome from "../Outcome.ts"
 /**
  * What a request is answered with: a status; more of an answer; a connection that breaks; no answer at all.
  * `delay`, before the answer, is in milliseconds.
+ * @category models @since 0.1.0
  */
 export type Answer =
   | number
@@ -22,7 +23,7 @@ export type Answer =
   | "network error"
   | "never"
 
-/** A request as it went over the wire. */
+/** A request as it went over the wire. @category models @since 0.1.0 */
 export interface Request {
   readonly headers: Readonly<Record<string, string>>
   /** The text of the body, after decompression. */

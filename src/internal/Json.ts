@@ -6,7 +6,10 @@
  */
 import { limits } from "../Settings.ts"
 
-/** The caller's data: an object, but no array. `any`, so that interfaces without an index signature are data too. */
+/**
+ * The caller's data: an object, but no array. `any`, so that interfaces without an index signature are data too.
+ * @category models @since 0.1.0
+ */
 export type Data = {
   // biome-ignore lint/suspicious/noExplicitAny: `unknown` would refuse interfaces
   readonly [key: string]: any

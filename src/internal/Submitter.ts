@@ -37,7 +37,7 @@ export interface Options {
   readonly integrations?: CallTypes.Integrations | undefined
 }
 
-/** The answer to a flush or a close. */
+/** The answer to a flush or a close. @category models @since 0.1.0 */
 export interface Summary {
   /** Messages that were accepted before and are delivered. */
   readonly delivered: number

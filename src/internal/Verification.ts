@@ -12,7 +12,7 @@ import * as Transport from "../Transport.ts"
 import * as EnvironmentProxy from "./Proxy.ts"
 import * as Time from "./Time.ts"
 
-/** The answer to `verify`. */
+/** The answer to `verify`. @category models @since 0.1.0 */
 export interface Verification {
   /** Whether the API has answered 2xx for the message. A key of another region, or a wrong one of the right form, is too. */
   readonly ok: boolean
@@ -32,6 +32,7 @@ export interface Verification {
   readonly messageId: string
 }
 
+/** The proxy in the environment. @category models @since 0.1.0 */
 export interface Proxy {
   /** Host and port. */
   readonly host: string

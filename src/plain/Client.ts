@@ -11,6 +11,7 @@ import type { Failure } from "./Outcome.ts"
 /**
  * The six calls. Each answers `true` if the message was accepted, or dropped on purpose by `transform` or by the policy of the
  * plan, and `false` if it was refused.
+ * @category models @since 0.1.0
  */
 export interface Calls<Answer = boolean> {
   /** Records who a user is: `identify({ userId: "u1", traits: { plan: "free" } })`. */
@@ -27,12 +28,12 @@ export interface Calls<Answer = boolean> {
   readonly alias: (call: CallTypes.Alias) => Answer
 }
 
-/** The six calls inside of `withIdentity`: they may leave the identity out. */
+/** The six calls inside of `withIdentity`: they may leave the identity out. @category models @since 0.1.0 */
 export type IdentifiedCalls<Answer = boolean> = {
   readonly [T in CallTypes.Type]: (call: CallTypes.WithOptionalIdentity<CallTypes.Calls[T]>) => Answer
 }
 
-/** The end of the message of a confirmed call. */
+/** The end of the message of a confirmed call. @category models @since 0.1.0 */
 export interface Confirmation {
   /** Whether the API has answered 2xx for the message; `true` also for a message that was dropped on purpose. */
   readonly delivered: boolean
@@ -44,13 +45,13 @@ export interface Confirmation {
   readonly status?: number
 }
 
-/** The deadline of a flush or a close. */
+/** The deadline of a flush or a close. @category models @since 0.1.0 */
 export interface Deadline {
   /** Milliseconds or a text such as `"2 seconds"`. */
   readonly timeout?: DurationInput | undefined
 }
 
-/** A client. `Answer` is `boolean`, or `Promise<boolean>` where accepting takes time. */
+/** A client. `Answer` is `boolean`, or `Promise<boolean>` where accepting takes time. @category models @since 0.1.0 */
 export interface Client<Answer = boolean> extends Calls<Answer> {
   /** The same six calls where the identity in scope (`withIdentity`) is enough. */
   readonly identified: IdentifiedCalls<Answer>
@@ -81,10 +82,13 @@ export interface Client<Answer = boolean> extends Calls<Answer> {
   readonly [Symbol.asyncDispose]: () => Promise<void>
 }
 
-/** A client whose calls take time (a durable outbox, `overflow: "wait"`): a call resolves when it is accepted, or refused. */
+/**
+ * A client whose calls take time (a durable outbox, `overflow: "wait"`): a call resolves when it is accepted, or refused.
+ * @category models @since 0.1.0
+ */
 export interface AsyncClient extends Client<Promise<boolean>> {}
 
-/** A client whose messages wait in a durable outbox. */
+/** A client whose messages wait in a durable outbox. @category models @since 0.1.0 */
 export interface DurableClient extends AsyncClient {
   /** What an operator does with the outbox: its state, its dead letters, the erasure of a user. */
   readonly outbox: Operations

@@ -6,7 +6,7 @@ import * as Logger from "effect/Logger"
 import * as References from "effect/References"
 import { ignoreThrows, textOf } from "../internal/Callback.ts"
 
-/** The target of the client's log lines. `console` is one. */
+/** The target of the client's log lines. `console` is one. @category models @since 0.1.0 */
 export interface Log {
   /** Details, such as each attempt. */
   readonly debug: (message: string) => void

@@ -5,7 +5,7 @@
 import type { Wire } from "../CallTypes.ts"
 import type { DurationInput } from "../Settings.ts"
 
-/** Counts of an outbox. */
+/** Counts of an outbox. @category models @since 0.1.0 */
 export interface OutboxStats {
   /** Pending messages, of all processes. */
   readonly pending: number
@@ -19,7 +19,7 @@ export interface OutboxStats {
   readonly leader: "here" | "elsewhere" | "none"
 }
 
-/** A message that the API rejected. */
+/** A message that the API rejected. @category models @since 0.1.0 */
 export interface DeadLetter {
   readonly message: Wire
   readonly reason: string
@@ -31,10 +31,13 @@ export interface DeadLetter {
   readonly diedAt: number
 }
 
-/** Whether an outbox is at work, and what is wrong if it is not. */
+/** Whether an outbox is at work, and what is wrong if it is not. @category models @since 0.1.0 */
 export type Health = { readonly healthy: true } | { readonly healthy: false; readonly problem: string }
 
-/** The operations on an outbox. All but `health` reject with `OutboxUnavailable` where the file cannot be read or written. */
+/**
+ * The operations on an outbox. All but `health` reject with `OutboxUnavailable` where the file cannot be read or written.
+ * @category models @since 0.1.0
+ */
 export interface Operations {
   /** Counts of the outbox, of all processes. */
   readonly stats: () => Promise<OutboxStats>

@@ -6,7 +6,7 @@ import type { LossReason } from "../AnalyticsError.ts"
 import type * as Call from "../CallTypes.ts"
 import type { Wire } from "../CallTypes.ts"
 
-/** A call that the Tracking API would not take. */
+/** A call that the Tracking API would not take. @category models @since 0.1.0 */
 export interface InvalidCall extends Error {
   readonly _tag: "InvalidCall"
   /** Which of the six calls it was. */
@@ -22,7 +22,7 @@ export interface InvalidCall extends Error {
   readonly limit?: number
 }
 
-/** A call that breaks the tracking plan. It never holds the value. */
+/** A call that breaks the tracking plan. It never holds the value. @category models @since 0.1.0 */
 export interface PlanViolation extends Error {
   readonly _tag: "PlanViolation"
   /** Which of the six calls it was. */
@@ -39,21 +39,24 @@ export interface PlanViolation extends Error {
   readonly version?: string
 }
 
-/** The bound is reached: as many messages, or bytes, are accepted and unsettled as the settings allow. */
+/**
+ * The bound is reached: as many messages, or bytes, are accepted and unsettled as the settings allow.
+ * @category models @since 0.1.0
+ */
 export interface QueueFull extends Error {
   readonly _tag: "QueueFull"
   readonly bound: "maxQueueSize" | "maxQueueBytes"
   readonly limit: number
 }
 
-/** A durable outbox is full: its bound is reached, or the disk has no room. */
+/** A durable outbox is full: its bound is reached, or the disk has no room. @category models @since 0.1.0 */
 export interface OutboxFull extends Error {
   readonly _tag: "OutboxFull"
   readonly bound: "maxQueueSize" | "maxQueueBytes" | "disk"
   readonly limit?: number
 }
 
-/** A durable outbox cannot be opened, read or written at the moment. */
+/** A durable outbox cannot be opened, read or written at the moment. @category models @since 0.1.0 */
 export interface OutboxUnavailable extends Error {
   readonly _tag: "OutboxUnavailable"
   readonly problem: string
@@ -61,15 +64,15 @@ export interface OutboxUnavailable extends Error {
   readonly code?: string
 }
 
-/** The client is closed, or closing: it takes no more calls. */
+/** The client is closed, or closing: it takes no more calls. @category models @since 0.1.0 */
 export interface Closed extends Error {
   readonly _tag: "Closed"
 }
 
-/** Why a call was not accepted. */
+/** Why a call was not accepted. @category errors @since 0.1.0 */
 export type CallError = InvalidCall | PlanViolation | QueueFull | OutboxFull | OutboxUnavailable | Closed
 
-/** Why accepted messages were lost. */
+/** Why accepted messages were lost. @category errors @since 0.1.0 */
 export interface DeliveryError extends Error {
   readonly _tag: "DeliveryError"
   readonly reason: LossReason
@@ -83,7 +86,7 @@ export interface DeliveryError extends Error {
   readonly destination?: string
 }
 
-/** A valid call, encoded. */
+/** A valid call, encoded. @category models @since 0.1.0 */
 export interface Message {
   readonly type: Call.Type
   readonly messageId: string
@@ -98,6 +101,7 @@ export interface Message {
 /**
  * The end of a call: each accepted message ends in exactly one `Delivered` or `Dropped`, each call that was not accepted in
  * one `Refused` or `Filtered`.
+ * @category models @since 0.1.0
  */
 export type Outcome =
   /** A call was not accepted. `message` is there if the call was valid. */
@@ -124,7 +128,7 @@ export type Outcome =
   /** These messages were accepted, and are lost for one reason. */
   | { readonly _tag: "Dropped"; readonly messages: ReadonlyArray<Message>; readonly error: DeliveryError }
 
-/** What `onError` receives. */
+/** What `onError` receives. @category models @since 0.1.0 */
 export interface Failure {
   /** The last HTTP status, if there was an answer. */
   readonly status?: number

@@ -3,7 +3,7 @@
  */
 declare const brand: unique symbol
 
-/** An event of a plan that cannot be read: its calls are planned, and not checked. */
+/** An event of a plan that cannot be read: its calls are planned, and not checked. @category models @since 0.1.0 */
 export interface PlanProblem extends Error {
   readonly _tag: "InvalidPlan"
   /** The event, or the part of the plan. */
@@ -13,7 +13,7 @@ export interface PlanProblem extends Error {
   readonly problem: string
 }
 
-/** A tracking plan: `fromJson` of `effect-analytics/jsonPlan` reads it. */
+/** A tracking plan: `fromJson` of `effect-analytics/jsonPlan` reads it. @category models @since 0.1.0 */
 export interface JsonPlan {
   readonly [brand]: never
   /** The events that cannot be read. The client logs a warning for each. */
@@ -23,6 +23,7 @@ export interface JsonPlan {
 /**
  * What happens to a call that breaks the plan: it is refused, it is dropped, or it is sent with its violations in
  * `context.protocols.violations`.
+ * @category models @since 0.1.0
  */
 export type OnViolation = "fail" | "drop" | "flag"
 
@@ -30,7 +31,7 @@ interface ByName {
   readonly [name: string]: OnViolation | undefined
 }
 
-/** A tracking plan, and what happens to calls that break it. */
+/** A tracking plan, and what happens to calls that break it. @category options @since 0.1.0 */
 export interface PlanSettings {
   readonly plan?: JsonPlan | undefined
   /** @default "fail" */

@@ -16,7 +16,7 @@ import { type Log, standard } from "./Log.ts"
 import type { Failure, Outcome } from "./Outcome.ts"
 import type { PlanSettings } from "./Plan.ts"
 
-/** The settings of a client. Only `writeKey` is needed. */
+/** The settings of a client. Only `writeKey` is needed. @category options @since 0.1.0 */
 export interface Settings
   extends Omit<Outbox.Options, "overflow">,
     Omit<Analytics.CallOptions, "traceparent">,
@@ -52,7 +52,10 @@ export interface Settings
 /** The type of `fetch` of the runtime, where it has one. */
 type Fetch = typeof globalThis extends { readonly fetch: infer F } ? F : never
 
-/** Settings of a client whose calls wait for room: for loading a history of any length. */
+/**
+ * Settings of a client whose calls wait for room: for loading a history of any length.
+ * @category options @since 0.1.0
+ */
 export interface WaitingSettings extends Omit<Settings, "overflow"> {
   /** A call waits until there is room, and so answers a promise. */
   readonly overflow: "wait"
@@ -61,12 +64,18 @@ export interface WaitingSettings extends Omit<Settings, "overflow"> {
 
 declare const durable: unique symbol
 
-/** An outbox whose messages survive the process: `sqlite` of `effect-analytics/sqlite` makes one. */
+/**
+ * An outbox whose messages survive the process: `sqlite` of `effect-analytics/sqlite` makes one.
+ * @category models @since 0.1.0
+ */
 export interface DurableOutbox {
   readonly [durable]: never
 }
 
-/** Settings of a client whose messages survive the process. The bound is the outbox's. */
+/**
+ * Settings of a client whose messages survive the process. The bound is the outbox's.
+ * @category options @since 0.1.0
+ */
 export interface DurableSettings extends Omit<Settings, keyof Outbox.Options> {
   /** Where messages wait: `sqlite({ directory })` of `effect-analytics/sqlite`. Calls answer a promise. */
   readonly outbox: DurableOutbox

@@ -18,7 +18,7 @@ const trial = { trial_start_date: time, trial_end_date: time, trial_plan_name: t
 const event = <const Fields extends Schema.Struct.Fields>(description: string, fields: Fields) =>
   Schema.Struct(fields).annotate({ description })
 
-/** The events, with their properties. */
+/** The events, with their properties. @category schemas @since 0.1.0 */
 export const events = {
   /** An account was created. */
   "Account Created": event("An account was created.", account),
@@ -60,13 +60,13 @@ export const events = {
   "Trial Ended": event("A trial ended.", trial)
 }
 
-/** The context that the events have. */
+/** The context that the events have. @category schemas @since 0.1.0 */
 export const context = Schema.Struct({
   /** The id of the account. */
   groupId: text.annotate({ description: "The id of the account." })
 })
 
-/** The plan of the events. */
+/** The plan of the events. @category plans @since 0.1.0 */
 export const plan: TrackingPlan.Plan<{
   readonly name: "B2B SaaS"
   readonly events: typeof events

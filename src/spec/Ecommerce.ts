@@ -29,7 +29,7 @@ const product = {
   image_url: text
 }
 
-/** A product in a list of products. */
+/** A product in a list of products. @category schemas @since 0.1.0 */
 export const Product = Schema.Struct(product)
 const products = Schema.optionalKey(Schema.Array(Product))
 
@@ -83,7 +83,7 @@ const share = { share_via: text, share_message: text, recipient: text }
 const event = <const Fields extends Schema.Struct.Fields>(description: string, fields: Fields) =>
   Schema.Struct(fields).annotate({ description })
 
-/** The events, with their properties. */
+/** The events, with their properties. @category schemas @since 0.1.0 */
 export const events = {
   /** Searched for products. */
   "Products Searched": event("Searched for products.", {
@@ -176,6 +176,6 @@ export const events = {
   })
 }
 
-/** The plan of the events. */
+/** The plan of the events. @category plans @since 0.1.0 */
 export const plan: TrackingPlan.Plan<{ readonly name: "Ecommerce"; readonly events: typeof events }> =
   TrackingPlan.make({ name: "Ecommerce", events })

@@ -15,7 +15,7 @@ const email = { email_id: text, email_subject: text, campaign_id: text, campaign
 const event = <const Fields extends Schema.Struct.Fields>(description: string, fields: Fields) =>
   Schema.Struct(fields).annotate({ description })
 
-/** The events, with their properties. */
+/** The events, with their properties. @category schemas @since 0.1.0 */
 export const events = {
   /** A mail server said that an email can't be delivered. */
   "Email Bounced": event("A mail server said that an email can't be delivered.", email),
@@ -35,7 +35,7 @@ export const events = {
   Unsubscribed: event("The recipient wants no more of these emails.", { ...email, list_id: text, list_name: text })
 }
 
-/** The context that the events have. */
+/** The context that the events have. @category schemas @since 0.1.0 */
 export const context = Schema.Struct({
   /** The address of the computer on which the email was opened. */
   ip: text.annotate({ description: "The address of the computer on which the email was opened." }),
@@ -44,7 +44,7 @@ export const context = Schema.Struct({
   traits: Schema.optionalKey(Schema.Struct({ email: text })).annotate({ description: "About the recipient." })
 })
 
-/** The plan of the events. */
+/** The plan of the events. @category plans @since 0.1.0 */
 export const plan: TrackingPlan.Plan<{
   readonly name: "Email"
   readonly events: typeof events

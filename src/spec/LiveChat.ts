@@ -24,7 +24,7 @@ const conversation = {
 const event = <const Fields extends Schema.Struct.Fields>(description: string, fields: Fields) =>
   Schema.Struct(fields).annotate({ description })
 
-/** The events, with their properties. */
+/** The events, with their properties. @category schemas @since 0.1.0 */
 export const events = {
   /** A customer sent the first message. */
   "Live Chat Conversation Started": event("A customer sent the first message.", conversation),
@@ -36,6 +36,6 @@ export const events = {
   "Live Chat Message Received": event("The customer got a message from the agent.", conversation)
 }
 
-/** The plan of the events. */
+/** The plan of the events. @category plans @since 0.1.0 */
 export const plan: TrackingPlan.Plan<{ readonly name: "Live Chat"; readonly events: typeof events }> =
   TrackingPlan.make({ name: "Live Chat", events })

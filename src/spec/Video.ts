@@ -95,7 +95,7 @@ const ad = {
 const event = <const Fields extends Schema.Struct.Fields>(description: string, fields: Fields) =>
   Schema.Struct(fields).annotate({ description })
 
-/** The events, with their properties. */
+/** The events, with their properties. @category schemas @since 0.1.0 */
 export const events = {
   /** The user pressed play, and nothing is left to do. */
   "Video Playback Started": event("The user pressed play, and nothing is left to do.", {
@@ -160,7 +160,7 @@ export const events = {
   })
 }
 
-/** The plan of the events. */
+/** The plan of the events. @category plans @since 0.1.0 */
 export const plan: TrackingPlan.Plan<{ readonly name: "Video"; readonly events: typeof events }> = TrackingPlan.make({
   name: "Video",
   events

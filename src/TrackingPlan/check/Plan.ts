@@ -50,15 +50,15 @@ type GivenIn<S, Name extends string> = (
 /** The data that a call takes for one shape; any data, if it is not planned. */
 type GivenOf<S> = S extends Shape ? GivenFor<S["Type"]> : Json.Data
 
-/** The names of the events of a plan. */
+/** The names of the events of a plan. @category models @since 0.1.0 */
 export type EventName<D extends Definition> = Exclude<NameIn<D["events"]>, "">
-/** The names of the pages of a plan. */
+/** The names of the pages of a plan. @category models @since 0.1.0 */
 export type PageName<D extends Definition> = Exclude<NameIn<D["pages"]>, "">
-/** The names of the screens of a plan. */
+/** The names of the screens of a plan. @category models @since 0.1.0 */
 export type ScreenName<D extends Definition> = Exclude<NameIn<D["screens"]>, "">
-/** The properties of an event, as the program knows them. */
+/** The properties of an event, as the program knows them. @category models @since 0.1.0 */
 export type Properties<D extends Definition, Name extends EventName<D>> = DataIn<D["events"], Name>
-/** The properties that a call is given: for functions that pass them on. */
+/** The properties that a call is given: for functions that pass them on. @category models @since 0.1.0 */
 export type Given<D extends Definition, Name extends EventName<D>> = GivenIn<D["events"], Name>
 
 type ContextOf<D extends Definition> = D["context"] extends Shape
@@ -77,7 +77,7 @@ type About<Type extends Call.Type, D extends Definition, Identity> = Identity ex
     : [call?: Rest<Call.WithOptionalIdentity<Call.Calls[Type]>, D>]
   : [call: Rest<Call.Calls[Type], D>]
 
-/** The calls of a plan. `Identity` is `"named"` where each call has its identity. */
+/** The calls of a plan. `Identity` is `"named"` where each call has its identity. @category models @since 0.1.0 */
 export interface Calls<D extends Definition, Answer, Identity extends "named" | "around" = "named"> {
   /** Tracks an event of the plan, with its properties. */
   readonly track: <Name extends EventName<D>>(
@@ -105,13 +105,13 @@ export interface Calls<D extends Definition, Answer, Identity extends "named" | 
   readonly alias: (...about: About<"alias", D, Identity>) => Answer
 }
 
-/** The calls of a plan, in both ways. */
+/** The calls of a plan, in both ways. @category models @since 0.1.0 */
 export interface AllCalls<D extends Definition, Answer, Identified = Answer> extends Calls<D, Answer> {
   /** The same calls where the identity around them (`withIdentity`) is enough. */
   readonly identified: Calls<D, Identified, "around">
 }
 
-/** The calls of a plan over a client. */
+/** The calls of a plan over a client. @category models @since 0.1.0 */
 export interface Planned<D extends Definition>
   extends AllCalls<
     D,
@@ -119,7 +119,7 @@ export interface Planned<D extends Definition>
     Effect.Effect<void, AnalyticsError, Enrichment.CurrentIdentity>
   > {}
 
-/** How a call is made: `service` is the client, `checks` what the call has to pass. */
+/** How a call is made: `service` is the client, `checks` what the call has to pass. @category models @since 0.1.0 */
 export type CallMaker<Answer> = (
   service: AnalyticsService,
   type: Call.Type,
@@ -130,6 +130,7 @@ export type CallMaker<Answer> = (
 /**
  * Any plan, whatever is in it: for functions that export plans, compare them or put them around a client. It has no calls,
  * and no policies by name, since its names are unknown.
+ * @category models @since 0.1.0
  */
 export interface AnyPlan {
   readonly definition: Definition
@@ -243,6 +244,7 @@ const untyped = (type: Call.Type, name: string | undefined, data: unknown, rest:
  *
  * export const track = plan.track("Order Completed", { total: 27.5 }, { userId: "u1" })
  * ```
+ * @category constructors @since 0.1.0
  */
 export const make = <const D extends Definition>(definition: D): Plan<D> => {
   const rules = new Rules(definition)
@@ -326,7 +328,7 @@ const unknownEvent = (event: string) =>
 // Service
 // ---------------------------------------------------------------------------------------------------------------------
 
-/** The key of a plan's calls, and the layer that provides them. */
+/** The key of a plan's calls, and the layer that provides them. @category models @since 0.1.0 */
 export interface PlanService<Self, Id extends string, D extends Definition>
   extends Context.ServiceClass<Self, Id, Planned<D>> {
   readonly plan: Plan<D>
@@ -338,6 +340,7 @@ export interface PlanService<Self, Id extends string, D extends Definition>
  * A service with the calls of a plan.
  *
  * `class Tracking extends TrackingPlan.Service<Tracking>()("app/Tracking", plan) {}`
+ * @category accessors @since 0.1.0
  */
 export const Service =
   <Self>() =>

@@ -24,13 +24,14 @@ import { none, type Violation } from "./Violation.ts"
 /**
  * The policy for a call that breaks the plan: it fails with `PlanViolation`; is dropped, and the observer gets `Filtered` with
  * the violation (logged, or passed to `onError`); or is sent and flagged in its context.
+ * @category models @since 0.1.0
  */
 export type OnViolation = "fail" | "drop" | "flag"
 
 /** Policies by name; none, where nothing has a name. */
 type ByName<S> = [NameIn<S>] extends [never] ? never : { readonly [Name in NameIn<S>]?: OnViolation | undefined }
 
-/** What happens to calls that break the plan. */
+/** What happens to calls that break the plan. @category options @since 0.1.0 */
 export interface Policies<D extends Definition = Definition> {
   /** @default "fail" */
   readonly onViolation?: OnViolation | undefined

@@ -7,7 +7,7 @@ import * as SchemaIssue from "effect/SchemaIssue"
 import type { PlanViolation } from "../../AnalyticsError.ts"
 import { sourceKey } from "./JsonSource.ts"
 
-/** One way in which a call breaks the plan. */
+/** One way in which a call breaks the plan. @category models @since 0.1.0 */
 export interface Violation {
   readonly kind: PlanViolation["violation"]
   /** `*` stands for a name that the Schema does not know. */

@@ -12,6 +12,7 @@ import { inspect } from "../json/Problems.ts"
 import { type ReadOptions, readPlan } from "../json/Reader.ts"
 import { annotated, block, CodeWriter, docstring, entry, isIdentifier, quoted } from "./Code.ts"
 
+/** What is generated, and how. @category options @since 0.1.0 */
 export interface GenerateOptions extends Pick<ReadOptions, "strict"> {
   /** The name of the plan in the module. @default "plan" */
   readonly name?: string | undefined
@@ -20,6 +21,7 @@ export interface GenerateOptions extends Pick<ReadOptions, "strict"> {
 /**
  * TypeScript for a plan, or for the JSON of one. See `fromJson` for what is read; of an event that cannot be read there is a
  * comment, and any object is taken. Throws an `InvalidPlan`, or an `InvalidSetting` if nothing can have the name.
+ * @category constructors @since 0.1.0
  */
 export const generate = (plan: unknown, { name = "plan", strict }: GenerateOptions = {}): string => {
   if (!isIdentifier(name) || reserved.has(name)) return invalid("name", "must be one that a constant can have")

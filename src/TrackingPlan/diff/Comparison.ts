@@ -22,7 +22,7 @@ import {
   upperBounds
 } from "./Restrictions.ts"
 
-/** Callers make the calls; consumers read the data. */
+/** Callers make the calls; consumers read the data. @category models @since 0.1.0 */
 export type Broken = "callers" | "consumers"
 
 /** A change. */

@@ -6,20 +6,23 @@ import { isObject, type Json, mapSubschemas, pick, planKeywords } from "../json/
 import { readPlan } from "../json/Reader.ts"
 import { both, Comparison, renamesIn, type SchemaChange } from "./Comparison.ts"
 
-/** One change, in the data of an event. */
+/** One change, in the data of an event. @category models @since 0.1.0 */
 export interface Change extends SchemaChange {
   /** The event, or `page Pricing`, `screen Home`, `traits`, `groupTraits`, `context`. */
   readonly event: string
 }
 
-/** Plain JSON: a program may write it down as it is. */
+/** Plain JSON: a program may write it down as it is. @category models @since 0.1.0 */
 export interface Difference {
   /** Whether any change breaks something: what a check in CI ends on. */
   readonly breaking: boolean
   readonly changes: ReadonlyArray<Change>
 }
 
-/** Compares two plans, or the JSON of plans. Throws an `InvalidPlan` for JSON that is not one. */
+/**
+ * Compares two plans, or the JSON of plans. Throws an `InvalidPlan` for JSON that is not one.
+ * @category converting @since 0.1.0
+ */
 export const diff = (before: AnyPlan | object, after: AnyPlan | object): Difference => {
   const [was, is] = [schemasOf(read(before)), schemasOf(read(after))]
   const renamed = renamesIn(was, is)
@@ -99,7 +102,7 @@ const modern = (json: Json): Json =>
     "all"
   )
 
-/** A report of a difference for the reviewer of a pull request. */
+/** A report of a difference for the reviewer of a pull request. @category converting @since 0.1.0 */
 export const toMarkdown = ({ changes }: Difference): string => {
   const isOnly = (one: Change, who: string) => one.breaks.length === 1 && one.breaks[0] === who
   const sections: ReadonlyArray<readonly [title: string, isIn: (change: Change) => boolean]> = [

@@ -13,7 +13,7 @@ import { type Inspection, inspect, type Problem } from "./Problems.ts"
 import { inputSchema, outputSchema } from "./SentJson.ts"
 import { jsonSchemaCheck, type ValidatorOptions } from "./Validator.ts"
 
-/** The versions of JSON Schema in which plans are written. */
+/** The versions of JSON Schema in which plans are written. @category models @since 0.1.0 */
 export type Dialect = "draft-07" | "draft-2020-12"
 
 const dialects: { readonly [dialect in Dialect]: string } = {
@@ -21,7 +21,7 @@ const dialects: { readonly [dialect in Dialect]: string } = {
   "draft-2020-12": "https://json-schema.org/draft/2020-12/schema"
 }
 
-/** How a JSON Schema is written. */
+/** How a JSON Schema is written. @category options @since 0.1.0 */
 export interface JsonSchemaOptions {
   /** A schema that was read from JSON keeps its own. @default "draft-2020-12", and "draft-07" for whole plans */
   readonly dialect?: Dialect | undefined
@@ -86,7 +86,10 @@ const withAnyMarked = (json: Json): Json =>
     schema.required = (Array.isArray(schema.required) ? schema.required : []).filter((name) => !marked.includes(name))
   })
 
-/** A shape from a JSON Schema, draft-07 unless its `$schema` says 2020-12. Throws if it cannot be read. */
+/**
+ * A shape from a JSON Schema, draft-07 unless its `$schema` says 2020-12. Throws if it cannot be read.
+ * @category converting @since 0.1.0
+ */
 export const fromJsonSchema = (json: object, options?: ValidatorOptions): Shape => {
   const { problem, shape } = readShape(json as Json, options)
   if (problem !== undefined) throw new Error(`${problem.path || "the schema"}: ${problem.problem}`)
@@ -95,6 +98,7 @@ export const fromJsonSchema = (json: object, options?: ValidatorOptions): Shape 
 
 /**
  * A shape that is checked by a JSON Schema, with the types of a Schema: generated code has them where types cannot express all rules. Throws if the JSON Schema cannot be read.
+ * @category converting @since 0.1.0
  */
 export const typed = <S extends Shape>(types: S, json: object, options?: ValidatorOptions): S => {
   const { problem, shape } = readShape(json as Json, options, annotationsOf(types.ast))
@@ -102,7 +106,7 @@ export const typed = <S extends Shape>(types: S, json: object, options?: Validat
   return shape as S
 }
 
-/** A JSON Schema as one check of any Schema. Throws if it cannot be read. */
+/** A JSON Schema as one check of any Schema. Throws if it cannot be read. @category guards @since 0.1.0 */
 export const conforms = (json: object | boolean, options?: ValidatorOptions): SchemaAST.Filter<unknown> => {
   const found = inspect(json)
   const { problem } = found
@@ -118,6 +122,7 @@ export const conforms = (json: object | boolean, options?: ValidatorOptions): Sc
 /**
  * The JSON Schema of what is sent, marked fields as the policy has them: one that is dropped is not required, one that is
  * hashed is a text. Under `given` is what a call has to give.
+ * @category converting @since 0.1.0
  */
 export const toJsonSchema = (
   shape: Shape,

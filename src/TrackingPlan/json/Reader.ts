@@ -9,7 +9,7 @@ import { readShape } from "./JsonShape.ts"
 import { getOwn, isObject, type Json, listOf, pick } from "./Keywords.ts"
 import type { ValidatorOptions } from "./Validator.ts"
 
-/** Why a plan, or an event of it, cannot be read. */
+/** Why a plan, or an event of it, cannot be read. @category errors @since 0.1.0 */
 export class InvalidPlan extends Schema.TaggedError<InvalidPlan>()("InvalidPlan", {
   /** The event, or the part of the plan. */
   event: Schema.String,
@@ -22,7 +22,7 @@ export class InvalidPlan extends Schema.TaggedError<InvalidPlan>()("InvalidPlan"
   }
 }
 
-/** How a plan is read. */
+/** How a plan is read. @category options @since 0.1.0 */
 export interface ReadOptions extends ValidatorOptions {
   /** Whether the first problem is thrown. @default false */
   readonly strict?: boolean | undefined

@@ -12,7 +12,7 @@ import { type JsonSource, sourceKey } from "../check/JsonSource.ts"
 import { isDraft07, isObject, type Json, listOf, mapSubschemas } from "./Keywords.ts"
 import { flagOf } from "./Problems.ts"
 
-/** How a validator is made. */
+/** How a validator is made. @category options @since 0.1.0 */
 export interface ValidatorOptions {
   /** Whether a `format` is checked, or only describes a value. @default "annotation" */
   readonly formats?: "annotation" | "assertion" | undefined

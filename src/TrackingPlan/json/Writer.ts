@@ -9,7 +9,10 @@ import { isObject, type Json, listOf, planKeywords } from "./Keywords.ts"
 import type { EventType, Format } from "./Reader.ts"
 import { inputSchema, outputSchema } from "./SentJson.ts"
 
-/** One event: `rules` is the JSON Schema of a whole message, of which `properties.properties` are the event's. */
+/**
+ * One event: `rules` is the JSON Schema of a whole message, of which `properties.properties` are the event's.
+ * @category models @since 0.1.0
+ */
 export interface EventJson {
   /** Empty where there is none: for `identify` and `group`, and for all pages that have no rules of their own. */
   readonly name: string
@@ -21,7 +24,7 @@ export interface EventJson {
   readonly rules: Json
 }
 
-/** A plan as Segment's Config API and RudderStack have it. */
+/** A plan as Segment's Config API and RudderStack have it. @category models @since 0.1.0 */
 export interface PlanJson {
   readonly display_name?: string | undefined
   readonly version?: number | string | undefined
@@ -35,7 +38,7 @@ export interface PlanJson {
   }
 }
 
-/** How a plan is written. */
+/** How a plan is written. @category options @since 0.1.0 */
 export interface PlanJsonOptions extends JsonSchemaOptions {
   /** Whose plan it will be. An event that was read from the same format keeps what else was written of it. @default "segment" */
   readonly format?: Exclude<Format, "schemas"> | undefined
@@ -48,7 +51,7 @@ interface Written {
   readonly shape: Shape
 }
 
-/** A plan as JSON, in the format of Segment Protocols by default. */
+/** A plan as JSON, in the format of Segment Protocols by default. @category converting @since 0.1.0 */
 export function toJson(
   plan: Pick<AnyPlan, "definition">,
   options?: PlanJsonOptions & { readonly format?: "segment" | "rudderstack" }
@@ -95,7 +98,7 @@ export function toJson({ definition }: Pick<AnyPlan, "definition">, options: Pla
   }
 }
 
-/** A folder of JSON Schemas, each of the properties of an event, by file name. */
+/** A folder of JSON Schemas, each of the properties of an event, by file name. @category converting @since 0.1.0 */
 export const toSchemas = (
   { definition }: Pick<AnyPlan, "definition">,
   options?: JsonSchemaOptions

@@ -11,7 +11,7 @@ import { dataKey, nameOf, type Type } from "../../Call.ts"
 import { type Data, isData } from "../../internal/Json.ts"
 import { around } from "../check/Plan.ts"
 
-/** The options of `observe`. */
+/** The options of `observe`. @category options @since 0.1.0 */
 export interface ObserveOptions {
   /** The name of the plan. */
   readonly name?: string | undefined
@@ -25,7 +25,7 @@ export interface ObserveOptions {
   readonly maxProperties?: number | undefined
 }
 
-/** The messages so far. */
+/** The messages so far. @category models @since 0.1.0 */
 export interface Observation {
   /** Puts the recorder around a client: all its calls are recorded, and sent as they are. */
   readonly layer: Layer.Layer<Analytics, never, Analytics>
@@ -38,7 +38,7 @@ export interface Observation {
   readonly toJson: () => object
 }
 
-/** Records the shapes of messages. */
+/** Records the shapes of messages. @category constructors @since 0.1.0 */
 export const observe = ({ maxEvents = 1_000, maxProperties = 200, name }: ObserveOptions = {}): Observation => {
   const events = new Map<string, { readonly type: string; readonly name: string; readonly data: Seen }>()
   const record = (message: Data) => {
