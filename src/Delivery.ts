@@ -7,7 +7,6 @@ import * as Cause from "effect/Cause"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import * as Option from "effect/Option"
 import * as Pull from "effect/Pull"
 import * as Schedule from "effect/Schedule"
 import * as Scope from "effect/Scope"
@@ -144,9 +143,9 @@ export const make = Effect.fnUntraced(function* (
   const end = Effect.fnUntraced(function* (timeout: number, isEndOfScope: boolean) {
     const before = yield* outbox.counts
     yield* outbox.close
-    const flushed = yield* Effect.timeoutOption(outbox.flush, timeout)
+    const { pending } = yield* outbox.flush(timeout)
     // Nobody gets the answer to the end of a scope.
-    if (isEndOfScope && timeout > 0 && Option.isNone(flushed)) yield* logVain(before, timeout)
+    if (isEndOfScope && timeout > 0 && pending > 0) yield* logVain(before, timeout)
     yield* Scope.close(running, Exit.void)
     yield* outbox.abandon(new DeliveryError({ reason: "closed", attempts: 0, ...retry.lastFailure() }))
     const after = yield* outbox.counts

@@ -158,18 +158,11 @@ export const make = Effect.fnUntraced(function* (
       })
     )
 
-  const beginFlush = (): Flushes.Flush => {
-    const flush = flushes.begin(tickets + Queue.sizeUnsafe(queue) - 1, capacity.count, {})
-    resolve(flush)
-    return flush
-  }
-
-  const flush = Effect.suspend(() => flushes.end(beginFlush()))
-
-  const flushWithin: Outbox.Outbox["Service"]["flushWithin"] = (timeout) =>
+  const flush: Outbox.Outbox["Service"]["flush"] = (timeout) =>
     Effect.suspend(() => {
-      const flush = beginFlush()
-      return Effect.map(Effect.timeoutOption(flushes.end(flush), timeout), () => Flushes.soFar(flush))
+      const flush = flushes.begin(tickets + Queue.sizeUnsafe(queue) - 1, capacity.count, {})
+      resolve(flush)
+      return Effect.map(Flushes.within(flushes.end(flush), timeout), () => Flushes.soFar(flush))
     })
 
   const close = Effect.suspend(() => {
@@ -198,7 +191,6 @@ export const make = Effect.fnUntraced(function* (
     take,
     settle,
     flush,
-    flushWithin,
     onEnd,
     flushRequested: flushes.requested,
     close,

@@ -99,10 +99,11 @@ export class Outbox extends Context.Service<
     readonly take: (max: number) => Effect.Effect<Arr.NonEmptyArray<Message>, Cause.Done>
     /** Ends messages that were taken: makes room, reports the outcome, advances flushes. */
     readonly settle: (outcome: Outcome.Settled) => Effect.Effect<void>
-    /** Resolves when everything that was accepted before it is settled. Any number may overlap. */
-    readonly flush: Effect.Effect<Flushed>
-    /** The same for so many milliseconds at most: what is not settled by then is `pending`. */
-    readonly flushWithin: (timeout: number) => Effect.Effect<Flushed & { readonly pending: number }>
+    /**
+     * Resolves when everything that was accepted before it is settled, or after so many milliseconds: what is not settled by
+     * then is `pending`. Any number may overlap.
+     */
+    readonly flush: (timeout?: number | undefined) => Effect.Effect<Flushed & { readonly pending: number }>
     /**
      * Calls `resume` once at the end of this message: without an error if it was delivered, with the reason `closed` if the
      * outbox ends before it. Answers with a way to give that up.

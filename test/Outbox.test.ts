@@ -95,7 +95,7 @@ describe("MemoryOutbox.layer", () => {
         const outbox = yield* Outbox.Outbox
         yield* outbox.offer(message("first"))
         yield* outbox.offer(message("second"))
-        const flush = yield* Effect.forkChild(outbox.flush)
+        const flush = yield* Effect.forkChild(outbox.flush())
         yield* breathe
         yield* outbox.offer(message("third"))
         const [second] = yield* outbox.take(1)
@@ -104,7 +104,7 @@ describe("MemoryOutbox.layer", () => {
         yield* breathe
         assert.isUndefined(flush.pollUnsafe())
         yield* settle([second])
-        assert.deepStrictEqual(yield* Fiber.join(flush), { delivered: 1, dropped: 1 })
+        assert.deepStrictEqual(yield* Fiber.join(flush), { delivered: 1, dropped: 1, pending: 0 })
       }).pipe(Effect.provide(MemoryOutbox.layer({ maxQueueSize: 2, overflow: "drop-oldest" })))
   )
 

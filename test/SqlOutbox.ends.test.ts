@@ -135,7 +135,7 @@ describe("a flush of a durable outbox", () => {
         const outbox = yield* Outbox.Outbox
         yield* outbox.offer(message("event 1"))
         const messages = yield* outbox.take(1)
-        const flush = yield* Effect.forkChild(Effect.map(outbox.flush, (flushed) => ({ flushed, told: told.length })))
+        const flush = yield* Effect.forkChild(Effect.map(outbox.flush(), (flushed) => ({ flushed, told: told.length })))
         yield* breathe
         yield* Effect.forkChild(outbox.settle(Outcome.Outcome.Delivered({ messages, status: 200, attempts: 1 })))
         // Somebody looks: the row is gone.
@@ -143,7 +143,7 @@ describe("a flush of a durable outbox", () => {
         assert.strictEqual((yield* outbox.counts).pending, 0)
         assert.isUndefined(flush.pollUnsafe())
         yield* Deferred.succeed(gate, undefined)
-        assert.deepStrictEqual(yield* Fiber.join(flush), { flushed: { delivered: 1, dropped: 0 }, told: 1 })
+        assert.deepStrictEqual(yield* Fiber.join(flush), { flushed: { delivered: 1, dropped: 0, pending: 0 }, told: 1 })
       })
       const outbox = SqlOutbox.layerSqlite({ directory: path })
       yield* Effect.provide(body, Layer.provide(outbox, observer))

@@ -132,7 +132,7 @@ describe("a file that is broken when it is opened", () => {
         assert.strictEqual(modeOf(`${file}.corrupt-1`), "600")
         yield* offerAll(client, 51, 60)
         assert.deepStrictEqual(yield* drain(client, 10), numbered(51, 60))
-        assert.deepStrictEqual(yield* client.outbox.flush, { delivered: 0, dropped: 0 })
+        assert.deepStrictEqual(yield* client.outbox.flush(), { delivered: 0, dropped: 0, pending: 0 })
         yield* obeysTheLaw(client)
       })
     )
@@ -238,13 +238,13 @@ describe("a file that breaks while it is open", () => {
         assert.deepStrictEqual(idsIn(file), numbered(51, 53))
         assert.strictEqual((yield* client.outbox.counts).pending, 5 + 3)
         // A flush waits for both: what is in the new file, and what is in none.
-        const flush = yield* Effect.forkChild(client.outbox.flush)
+        const flush = yield* Effect.forkChild(client.outbox.flush())
         yield* breathe
         assert.deepStrictEqual(yield* drain(client, 3), numbered(51, 53))
         yield* breathe
         assert.isUndefined(flush.pollUnsafe())
         yield* client.outbox.settle(delivered(flight))
-        assert.deepStrictEqual(yield* Fiber.join(flush), { delivered: 8, dropped: 0 })
+        assert.deepStrictEqual(yield* Fiber.join(flush), { delivered: 8, dropped: 0, pending: 0 })
         assert.deepStrictEqual((yield* client.outbox.counts).delivered, 8)
         assert.strictEqual((yield* client.operations.stats).pending, 0)
         yield* obeysTheLaw(client)
@@ -299,7 +299,7 @@ describe("a file that breaks while it is open", () => {
       const client = yield* open({ file })
       yield* offerAll(client, 1, 50)
       const flight = yield* client.outbox.take(5)
-      const flush = yield* Effect.forkChild(client.outbox.flush)
+      const flush = yield* Effect.forkChild(client.outbox.flush())
       yield* breathe
       settleFile(file)
       overwrite(file, 0, Fs.statSync(file).size)
@@ -307,7 +307,7 @@ describe("a file that breaks while it is open", () => {
       yield* pass("1 second")
       assert.isUndefined(flush.pollUnsafe())
       yield* client.outbox.settle(delivered(flight))
-      assert.deepStrictEqual(yield* Fiber.join(flush), { delivered: 5, dropped: 0 })
+      assert.deepStrictEqual(yield* Fiber.join(flush), { delivered: 5, dropped: 0, pending: 0 })
     })
   )
 

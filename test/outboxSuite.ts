@@ -56,7 +56,7 @@ export const outboxSuite = <E>(
   { breathe, full, lasting }: Kind = memory
 ): void => {
   /** What becomes of so many messages that are abandoned. */
-  const ends = (count: number) => ({ delivered: 0, dropped: lasting ? 0 : count })
+  const ends = (count: number) => ({ delivered: 0, dropped: lasting ? 0 : count, pending: 0 })
 
   const run: Run = (options, test, observing = () => Effect.void) => {
     const outcomes: Array<Outcome.Outcome> = []
@@ -205,7 +205,7 @@ export const outboxSuite = <E>(
     it.effect("of nothing is over at once", () =>
       run({}, (outbox) =>
         Effect.gen(function* () {
-          assert.deepStrictEqual(yield* outbox.flush, { delivered: 0, dropped: 0 })
+          assert.deepStrictEqual(yield* outbox.flush(), { delivered: 0, dropped: 0, pending: 0 })
         })
       )
     )
@@ -215,13 +215,13 @@ export const outboxSuite = <E>(
         Effect.gen(function* () {
           yield* offerAll(outbox, 1, 4)
           const first = yield* outbox.take(2)
-          const flush = yield* Effect.forkChild(outbox.flush)
+          const flush = yield* Effect.forkChild(outbox.flush())
           yield* breathe
           yield* outbox.settle(dropped(first))
           yield* breathe
           assert.isUndefined(flush.pollUnsafe())
           yield* outbox.settle(delivered(yield* outbox.take(2)))
-          assert.deepStrictEqual(yield* Fiber.join(flush), { delivered: 2, dropped: 2 })
+          assert.deepStrictEqual(yield* Fiber.join(flush), { delivered: 2, dropped: 2, pending: 0 })
         })
       )
     )
@@ -230,7 +230,7 @@ export const outboxSuite = <E>(
       run({}, (outbox) =>
         Effect.gen(function* () {
           yield* offerAll(outbox, 1, 2)
-          const flush = yield* Effect.forkChild(outbox.flush)
+          const flush = yield* Effect.forkChild(outbox.flush())
           yield* breathe
           yield* offerAll(outbox, 3, 4)
           const [one, two, three] = yield* outbox.take(4)
@@ -240,7 +240,7 @@ export const outboxSuite = <E>(
           yield* breathe
           assert.isUndefined(flush.pollUnsafe())
           yield* outbox.settle(delivered([one]))
-          assert.deepStrictEqual(yield* Fiber.join(flush), { delivered: 2, dropped: 0 })
+          assert.deepStrictEqual(yield* Fiber.join(flush), { delivered: 2, dropped: 0, pending: 0 })
           assert.strictEqual((yield* outbox.counts).pending, 1)
         })
       )
@@ -250,18 +250,18 @@ export const outboxSuite = <E>(
       run({}, (outbox) =>
         Effect.gen(function* () {
           yield* offerAll(outbox, 1, 1)
-          const first = yield* Effect.forkChild(outbox.flush)
+          const first = yield* Effect.forkChild(outbox.flush())
           yield* breathe
           yield* offerAll(outbox, 2, 2)
-          const [second, third] = [yield* Effect.forkChild(outbox.flush), yield* Effect.forkChild(outbox.flush)]
+          const [second, third] = [yield* Effect.forkChild(outbox.flush()), yield* Effect.forkChild(outbox.flush())]
           yield* breathe
           yield* outbox.settle(delivered(yield* outbox.take(1)))
-          assert.deepStrictEqual(yield* Fiber.join(first), { delivered: 1, dropped: 0 })
+          assert.deepStrictEqual(yield* Fiber.join(first), { delivered: 1, dropped: 0, pending: 0 })
           yield* breathe
           assert.isUndefined(second.pollUnsafe())
           yield* outbox.settle(dropped(yield* outbox.take(1)))
-          assert.deepStrictEqual(yield* Fiber.join(second), { delivered: 1, dropped: 1 })
-          assert.deepStrictEqual(yield* Fiber.join(third), { delivered: 1, dropped: 1 })
+          assert.deepStrictEqual(yield* Fiber.join(second), { delivered: 1, dropped: 1, pending: 0 })
+          assert.deepStrictEqual(yield* Fiber.join(third), { delivered: 1, dropped: 1, pending: 0 })
         })
       )
     )
@@ -270,7 +270,7 @@ export const outboxSuite = <E>(
       run({}, (outbox, outcomes) =>
         Effect.gen(function* () {
           yield* offerAll(outbox, 1, 2)
-          const flush = yield* Effect.forkChild(Effect.map(outbox.flush, () => outcomes.length))
+          const flush = yield* Effect.forkChild(Effect.map(outbox.flush(), () => outcomes.length))
           yield* breathe
           yield* outbox.settle(delivered(yield* outbox.take(1)))
           yield* outbox.settle(delivered(yield* outbox.take(1)))
@@ -288,7 +288,7 @@ export const outboxSuite = <E>(
         (outbox, outcomes) =>
           Effect.gen(function* () {
             yield* offerAll(outbox, 1, 2)
-            const flush = yield* Effect.forkChild(Effect.map(outbox.flush, () => outcomes.length))
+            const flush = yield* Effect.forkChild(Effect.map(outbox.flush(), () => outcomes.length))
             yield* breathe
             const [first, second] = [yield* outbox.take(1), yield* outbox.take(1)]
             const settling = yield* Effect.forkChild(outbox.settle(delivered(first)))
@@ -311,7 +311,7 @@ export const outboxSuite = <E>(
           const requested = yield* Effect.forkChild(outbox.flushRequested)
           yield* breathe
           assert.isUndefined(requested.pollUnsafe())
-          const flush = yield* Effect.forkChild(outbox.flush)
+          const flush = yield* Effect.forkChild(outbox.flush())
           yield* Fiber.join(requested)
           yield* outbox.flushRequested
           yield* outbox.settle(delivered(yield* outbox.take(1)))
@@ -327,7 +327,7 @@ export const outboxSuite = <E>(
       run({}, (outbox) =>
         Effect.gen(function* () {
           yield* offerAll(outbox, 1, 1)
-          const [first, second] = [yield* Effect.forkChild(outbox.flush), yield* Effect.forkChild(outbox.flush)]
+          const [first, second] = [yield* Effect.forkChild(outbox.flush()), yield* Effect.forkChild(outbox.flush())]
           yield* breathe
           yield* Fiber.interrupt(first)
           yield* outbox.flushRequested
@@ -344,7 +344,7 @@ export const outboxSuite = <E>(
         Effect.gen(function* () {
           yield* offerAll(outbox, 1, 1)
           for (let turns = 0; turns < 100; turns++) {
-            const flush = yield* Effect.forkChild(outbox.flush)
+            const flush = yield* Effect.forkChild(outbox.flush())
             yield* Effect.repeat(Effect.yieldNow, { times: turns })
             yield* Fiber.interrupt(flush)
             const requested = yield* Effect.forkChild(outbox.flushRequested)
@@ -361,7 +361,7 @@ export const outboxSuite = <E>(
         Effect.gen(function* () {
           yield* offerAll(outbox, 1, 3)
           yield* outbox.take(1)
-          const flush = yield* Effect.forkChild(outbox.flush)
+          const flush = yield* Effect.forkChild(outbox.flush())
           yield* breathe
           yield* outbox.abandon(closed)
           assert.deepStrictEqual(yield* Fiber.join(flush), ends(3))
@@ -384,7 +384,7 @@ export const outboxSuite = <E>(
           assert.deepStrictEqual(eventsOf(rest), ["event 3"])
           assert.isTrue(Exit.isFailure(yield* Effect.exit(outbox.take(1))))
           assert.strictEqual((yield* outbox.counts).accepted, 3)
-          const flush = yield* Effect.forkChild(outbox.flush)
+          const flush = yield* Effect.forkChild(outbox.flush())
           yield* breathe
           yield* outbox.abandon(closed)
           assert.deepStrictEqual(yield* Fiber.join(flush), ends(3))
@@ -494,7 +494,7 @@ export const outboxSuite = <E>(
         run({ maxQueueSize: 1, overflow }, (outbox, outcomes) =>
           Effect.gen(function* () {
             assert.isUndefined(outbox.offerUnsafe(message("event 1")))
-            const flush = yield* Effect.forkChild(outbox.flush)
+            const flush = yield* Effect.forkChild(outbox.flush())
             yield* breathe
             const offered = outbox.offerUnsafe(message("event 2"))
             assert(offered !== undefined)
@@ -504,7 +504,7 @@ export const outboxSuite = <E>(
             assert.strictEqual(outcomes.length, 0)
             assert.isUndefined(flush.pollUnsafe())
             yield* offered.notification ?? Effect.void
-            assert.deepStrictEqual(yield* Fiber.join(flush), { delivered: 0, dropped: 1 })
+            assert.deepStrictEqual(yield* Fiber.join(flush), { delivered: 0, dropped: 1, pending: 0 })
             const told = outcomes.map((outcome) => (outcome._tag === "Dropped" ? eventsOf(outcome.messages) : []))
             assert.deepStrictEqual(told, [["event 1"]])
           })
@@ -515,13 +515,13 @@ export const outboxSuite = <E>(
       run({ maxQueueSize: 2, overflow }, (outbox) =>
         Effect.gen(function* () {
           yield* offerAll(outbox, 1, 2)
-          const flush = yield* Effect.forkChild(outbox.flush)
+          const flush = yield* Effect.forkChild(outbox.flush())
           yield* breathe
           yield* offerAll(outbox, 3, 3)
           yield* breathe
           assert.isUndefined(flush.pollUnsafe())
           yield* offerAll(outbox, 4, 4)
-          assert.deepStrictEqual(yield* Fiber.join(flush), { delivered: 0, dropped: 2 })
+          assert.deepStrictEqual(yield* Fiber.join(flush), { delivered: 0, dropped: 2, pending: 0 })
         })
       )
     )
@@ -530,13 +530,13 @@ export const outboxSuite = <E>(
       run({ maxQueueSize: 2, overflow }, (outbox) =>
         Effect.gen(function* () {
           yield* offerAll(outbox, 1, 4)
-          const flush = yield* Effect.forkChild(outbox.flush)
+          const flush = yield* Effect.forkChild(outbox.flush())
           yield* breathe
           yield* outbox.settle(delivered(yield* outbox.take(1)))
           yield* breathe
           assert.isUndefined(flush.pollUnsafe())
           yield* outbox.settle(delivered(yield* outbox.take(1)))
-          assert.deepStrictEqual(yield* Fiber.join(flush), { delivered: 2, dropped: 0 })
+          assert.deepStrictEqual(yield* Fiber.join(flush), { delivered: 2, dropped: 0, pending: 0 })
         })
       )
     )
@@ -641,10 +641,10 @@ export const outboxSuite = <E>(
           yield* offerAll(outbox, 1, 1)
           const waiting = yield* Effect.forkChild(offerAll(outbox, 2, 2))
           yield* breathe
-          const flush = yield* Effect.forkChild(outbox.flush)
+          const flush = yield* Effect.forkChild(outbox.flush())
           yield* breathe
           yield* outbox.settle(delivered(yield* outbox.take(1)))
-          assert.deepStrictEqual(yield* Fiber.join(flush), { delivered: 1, dropped: 0 })
+          assert.deepStrictEqual(yield* Fiber.join(flush), { delivered: 1, dropped: 0, pending: 0 })
           yield* Fiber.join(waiting)
           assert.strictEqual((yield* outbox.counts).pending, 1)
         })

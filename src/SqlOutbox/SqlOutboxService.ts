@@ -244,9 +244,9 @@ export const make = Effect.fnUntraced(function* (
       })
     )
 
-  const flushWithin: Outbox.Outbox["Service"]["flushWithin"] = Effect.fnUntraced(function* (timeout) {
+  const flush: Outbox.Outbox["Service"]["flush"] = Effect.fnUntraced(function* (timeout) {
     let soFar = (): Unfinished => ({ delivered: 0, dropped: 0, pending: pending() })
-    const flushed = yield* Effect.timeoutOption(
+    const flushed = yield* Flushes.within(
       flushing((begun) => {
         soFar = begun
       }),
@@ -287,8 +287,7 @@ export const make = Effect.fnUntraced(function* (
       }),
       take,
       settle: settlement.settle,
-      flush: flushing(() => {}),
-      flushWithin,
+      flush,
       onEnd,
       flushRequested: barriers.flushRequested,
       close: Effect.andThen(

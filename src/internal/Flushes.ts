@@ -6,6 +6,7 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Latch from "effect/Latch"
+import type * as Option from "effect/Option"
 import type { Flushed } from "../Outbox.ts"
 
 export interface Flush {
@@ -56,6 +57,10 @@ export class Flushes<State extends object = object> {
     if (this.all.size === 0) this.latch.closeUnsafe()
   }
 }
+
+/** Nothing, if a timeout in milliseconds comes first. */
+export const within = <A>(flushing: Effect.Effect<A>, timeout: number | undefined): Effect.Effect<Option.Option<A>> =>
+  timeout === undefined ? Effect.asSome(flushing) : Effect.timeoutOption(flushing, timeout)
 
 /** Counts the ends of the messages at these places. */
 export const count = (flushes: Iterable<Flush>, places: ReadonlyArray<number>, end: "delivered" | "dropped"): void => {

@@ -253,8 +253,7 @@ export const make = Effect.fnUntraced(function* (
 
   const flush: Submitter["flush"] = Effect.fnUntraced(function* (timeout) {
     const rejected = takeRejected()
-    if (timeout === undefined) return { ...(yield* outbox.flush), rejected, pending: 0 }
-    const { delivered, dropped, pending } = yield* outbox.flushWithin(timeout)
+    const { delivered, dropped, pending } = yield* outbox.flush(timeout)
     return { delivered, dropped, rejected, pending }
   })
 
