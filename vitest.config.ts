@@ -7,6 +7,7 @@ export default defineConfig({
     environment: "node",
     include: ["test/**/*.test.ts"],
     exclude: ["test/projects/**", "**/node_modules/**"],
+    runner: "test/runner.ts",
     globalSetup: ["test/sharedPostgres.ts"],
     // Threads start in half the time of forks; two, since a test server and its clients share a worker anyway.
     pool: "threads",

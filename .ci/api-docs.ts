@@ -2,21 +2,14 @@
  * `npm run docs`: the reference of the API, made of the docstrings, in `.docs`. It fails if an export has no docstring, no `@category`
  * or no `@since`, or if a link leads nowhere. typedoc is installed by this command, in `.ci/docs`, when it is missing; it is no part of the project's own install.
  */
-import { execFileSync, spawnSync } from "node:child_process"
-import { copyFileSync, existsSync, readFileSync } from "node:fs"
+import { spawnSync } from "node:child_process"
+import { readFileSync } from "node:fs"
 import * as path from "node:path"
+import { installed } from "./tools.ts"
 
 const root = path.join(import.meta.dirname, "..")
-const tools = path.join(root, ".ci/docs")
-const [wanted, done] = [path.join(tools, "package-lock.json"), path.join(tools, "node_modules", "installed.json")]
+const tools = installed("docs")
 
-if (!existsSync(done) || readFileSync(done, "utf8") !== readFileSync(wanted, "utf8")) {
-  execFileSync("npm", ["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"], {
-    cwd: tools,
-    stdio: ["ignore", "ignore", "inherit"]
-  })
-  copyFileSync(wanted, done)
-}
 const { status } = spawnSync(
   process.execPath,
   [path.join(tools, "node_modules/typedoc/bin/typedoc"), "--options", tools],
