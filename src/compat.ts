@@ -305,6 +305,8 @@ export class Analytics extends Emitter<Events> {
   /** Resolves at the end of the message: then the context knows whether it was delivered. */
   async #submit(ctx: Context): Promise<Context> {
     ctx.updateEvent("context.library", library)
+    // A plugin may have taken the id away: the end of the message is found by it.
+    ctx.event.messageId ??= EventFactory.makeMessageId()
     await new Promise<void>((resolve) => {
       const submitted = { ctx, messageId: String(ctx.event.messageId), resolve }
       this.#submitted.set(submitted.messageId, [...(this.#submitted.get(submitted.messageId) ?? []), submitted])
