@@ -7,6 +7,7 @@
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import { type CallError, Closed, QueueFull } from "./AnalyticsError.ts"
+import * as Call from "./Call.ts"
 import { Context } from "./compat/Context.ts"
 import { Emitter } from "./compat/Emitter.ts"
 import * as EventFactory from "./compat/EventFactory.ts"
@@ -194,8 +195,11 @@ export class Analytics extends Emitter<Events> {
     let ctx = given
     try {
       // What plugins hold counts as well. The pipeline sees to the rest.
-      if (this.#pending.size < this.#maxQueueSize) ctx = await this.#plugins.run(given, arrive)
-      else this.#refuse(ctx, new QueueFull({ bound: "maxQueueSize", limit: this.#maxQueueSize }))
+      if (this.#pending.size < this.#maxQueueSize) {
+        ctx = await this.#plugins.run(given, arrive)
+        // No destination has a method for it.
+        if (!isCall(ctx.event.type)) throw new ValidationError(".type", "is none of the six calls")
+      } else this.#refuse(ctx, new QueueFull({ bound: "maxQueueSize", limit: this.#maxQueueSize }))
     } catch (reason) {
       ctx.setFailedDelivery({ reason })
     }
@@ -305,6 +309,8 @@ export class Analytics extends Emitter<Events> {
   /** Resolves at the end of the message: then the context knows whether it was delivered. */
   async #submit(ctx: Context): Promise<Context> {
     ctx.updateEvent("context.library", library)
+    // A plugin may have taken the id away: the end of the message is found by it.
+    ctx.event.messageId ??= EventFactory.makeMessageId()
     await new Promise<void>((resolve) => {
       const submitted = { ctx, messageId: String(ctx.event.messageId), resolve }
       this.#submitted.set(submitted.messageId, [...(this.#submitted.get(submitted.messageId) ?? []), submitted])
@@ -417,6 +423,9 @@ export default Analytics
 
 /** The bound of the queue. `@segment/analytics-node` has none. */
 const defaultQueue = { maxQueueSize: 100_000, maxQueueBytes: 256 * 1024 * 1024 }
+
+/** Plugins may write what they like. */
+const isCall = (type: string): boolean => (Call.types as ReadonlyArray<string>).includes(type)
 
 /** The call of the core that an event is. */
 const callOf = ({ category, name, ...event }: SegmentEvent): unknown => {

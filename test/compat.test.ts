@@ -585,6 +585,40 @@ describe("compat: plugins", () => {
     })
   })
 
+  it.each([undefined, null])("one that sets messageId to %s does not keep its event from an end", async (messageId) => {
+    const seen = await same(async ({ make, peer }) => {
+      const analytics = make()
+      await analytics.register(
+        plugin("enrichment", "removes", (ctx) => {
+          Object.assign(ctx.event, { messageId })
+          return ctx
+        })
+      )
+      const ended = called((callback) => analytics.track({ ...user, event: "Ordered" }, callback))
+      await analytics.closeAndFlush()
+      return [(await ended).error, peer.events[0]?.event]
+    })
+    assert.deepStrictEqual(seen, [undefined, "Ordered"])
+  })
+
+  it("one that makes something else of a call loses it, and here that is told", async () => {
+    const { here, there } = await different(async ({ make }) => {
+      const analytics = make()
+      await analytics.register(
+        plugin("enrichment", "changes", (ctx) => {
+          Object.assign(ctx.event, { type: "other" })
+          return ctx
+        })
+      )
+      const ended = called((callback) => analytics.track({ ...user, event: "Ordered" }, callback))
+      await analytics.closeAndFlush()
+      const { error } = await ended
+      return error === undefined ? "no error" : reasonOf(error)
+    })
+    assert.strictEqual(there, "no error")
+    assert.strictEqual(here, ".type is none of the six calls")
+  })
+
   it.each(["before", "enrichment"] as const)("%s may answer with another context", async (type) => {
     const seen = await same(async ({ make, peer, sdk }) => {
       const analytics = make()

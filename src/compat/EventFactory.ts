@@ -15,7 +15,11 @@ import type {
 } from "./Params.ts"
 import { ValidationError } from "./ValidationError.ts"
 
-const messageId = makeUuids()
+const messageIdAt = makeUuids()
+
+/** The id of an event that has none. */
+// biome-ignore lint/plugin: plugins and listeners see the time of the call before the core does
+export const makeMessageId = (now = new Date()): string => messageIdAt(now.getTime())
 
 export const alias = ({ previousId, userId, ...params }: AliasParams): SegmentEvent =>
   checked({ ...common("alias", params), userId, previousId })
@@ -64,7 +68,7 @@ const common = (type: EventType, params: CommonParams): SegmentEvent => {
   return {
     type,
     timestamp: params.timestamp ?? now,
-    messageId: params.messageId || messageId(now.getTime()),
+    messageId: params.messageId || makeMessageId(now),
     context: { ...params.context },
     integrations: { ...params.integrations }
   }
