@@ -9,7 +9,6 @@ import * as Effect from "effect/Effect"
 import * as HttpClient from "effect/http/HttpClient"
 import * as HttpClientRequest from "effect/http/HttpClientRequest"
 import type * as Redacted from "effect/Redacted"
-import * as Schema from "effect/Schema"
 import * as Semaphore from "effect/Semaphore"
 import { makeUuids } from "./MessageId.ts"
 import * as Settings from "./Settings.ts"
@@ -27,8 +26,6 @@ export interface Options {
   readonly scope?: string | undefined
   /** @default "https://oauth2.segment.io", or the one of the EU for a client that sends there */
   readonly authServer?: string | undefined
-  /** Requests for a token after one whose failure may pass, in one attempt of a batch. @default 0 */
-  readonly maxRetries?: number | undefined
 }
 
 interface Token {
@@ -66,12 +63,13 @@ const expiresAfter = 55
  * ```
  * @category constructors @since 0.1.0
  */
-export const make = (options: Options): Transport.Auth => ({
+export const make = (options: Options): Transport.Auth => makeRetrying(options, 0)
+
+/** @internal The same, with requests for a token after one whose failure may pass, in one attempt of a batch. */
+export const makeRetrying = (options: Options, maxRetries: number): Transport.Auth => ({
   start: Effect.fnUntraced(function* ({ endpoint, requestTimeout }) {
     const client = yield* HttpClient.HttpClient
-    const { audience, clientId, der, keyId, maxRetries, scope, tokenEndpoint } = yield* Effect.sync(() =>
-      read(options, endpoint)
-    )
+    const { audience, clientId, der, keyId, scope, tokenEndpoint } = yield* Effect.sync(() => read(options, endpoint))
     const jti = makeUuids()
     const semaphore = yield* Semaphore.make(1)
     let key: Awaited<ReturnType<typeof crypto.subtle.importKey>> | undefined
@@ -211,19 +209,13 @@ const forgets: ReadonlySet<number> = new Set([400, 401, 403, 511])
 
 const servers = { us: "https://oauth2.segment.io", eu: "https://oauth2.eu1.segmentapis.com" } as const
 
-const Retries = Schema.Struct({ maxRetries: Schema.optional(Settings.wholeNumber(0, 1_000)) })
-
-const read = (
-  { authServer, clientId, clientKey, keyId, maxRetries, scope = "tracking_api:write" }: Options,
-  endpoint: string
-) => {
+const read = ({ authServer, clientId, clientKey, keyId, scope = "tracking_api:write" }: Options, endpoint: string) => {
   const isEu = new URL(endpoint).hostname.endsWith(".eu1.segmentapis.com")
   const audience = authServer ?? servers[isEu ? "eu" : "us"]
   return {
     audience,
     clientId: text("clientId", clientId),
     keyId: text("keyId", keyId),
-    ...Settings.read(Retries, { maxRetries }, { maxRetries: 0 }),
     scope: text("scope", scope),
     der: derOf(Settings.secret("clientKey", clientKey)),
     tokenEndpoint: tokenEndpointOf(audience)

@@ -266,7 +266,7 @@ export class Analytics extends Emitter<Events> {
       ...defaultQueue,
       ...definedOf({
         writeKey: settings.writeKey,
-        maxRetries: settings.maxRetries,
+        maxRetries: settings.maxRetries === undefined ? undefined : Math.min(1_000, Math.max(0, settings.maxRetries)),
         maxRetryDuration: millisOf(settings.maxTotalBackoffDuration),
         maxRateLimitDuration: millisOf(settings.maxRateLimitDuration),
         maxQueueSize: settings.maxQueueSize,
@@ -446,7 +446,8 @@ const authOf = (
 ): Transport.Auth => {
   // As there, the first request is one of them.
   const requests = maxRetries ?? ofClient.maxRetries ?? Settings.defaults.maxRetries
-  const auth = OAuth.make({ ...options, clientKey: Redacted.make(clientKey), maxRetries: Math.max(0, requests - 1) })
+  const retries = Math.max(0, (Math.trunc(requests) || 1) - 1)
+  const auth = OAuth.makeRetrying({ ...options, clientKey: Redacted.make(clientKey) }, retries)
   const fetch = fetchOver(httpClient ?? ofClient.httpClient, Settings.defaults.requestTimeout)
   return { start: (client) => Effect.provide(auth.start(client), Transport.layerHttpClient(fetch)) }
 }
@@ -456,8 +457,11 @@ const definedOf = <A extends object>(options: A) =>
     [Name in keyof A]: Exclude<A[Name], undefined>
   }
 
+/** In milliseconds: 10 years, for a program that says `Infinity`. */
+const longest = 10 * 365 * 86_400_000
+
 const millisOf = (seconds: number | undefined): number | undefined =>
-  seconds === undefined ? undefined : seconds * 1_000
+  seconds === undefined ? undefined : Math.min(longest, seconds * 1_000)
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Time and log

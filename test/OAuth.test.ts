@@ -17,7 +17,7 @@ import { lossesOf } from "./support.ts"
 const scenario = <A>(
   program: (server: AuthServer, outcomes: ReadonlyArray<Outcome>) => Effect.Effect<A, never, Analytics.Analytics>,
   options: Partial<OAuth.Options & Analytics.Options> = {},
-  maxRetries?: OAuth.Options["maxRetries"]
+  maxRetries = 0
 ) =>
   Effect.gen(function* () {
     const server = yield* Effect.acquireRelease(
@@ -28,14 +28,10 @@ const scenario = <A>(
     yield* TestClock.setTime(Date.parse("2026-01-02T03:04:05Z"))
     server.now = () => clock.currentTimeMillisUnsafe()
     const outcomes: Array<Outcome> = []
-    const auth = OAuth.make({
-      clientId,
-      keyId,
-      clientKey: Redacted.make(clientKey),
-      authServer: server.url,
-      ...options,
+    const auth = OAuth.makeRetrying(
+      { clientId, keyId, clientKey: Redacted.make(clientKey), authServer: server.url, ...options },
       maxRetries
-    })
+    )
     const client = Analytics.layerFetch({
       writeKey: Redacted.make("test-write-key"),
       host: server.url,
@@ -252,8 +248,7 @@ describe("OAuth", () => {
         ["keyId", { keyId: "" }],
         ["scope", { scope: "" }],
         ["authServer", { authServer: "http://example.com" }],
-        ["clientKey", { clientKey: Redacted.make(pem) }],
-        ["maxRetries", { maxRetries: -1 }]
+        ["clientKey", { clientKey: Redacted.make(pem) }]
       ]
       for (const [setting, options] of wrong) {
         const auth = OAuth.make({ clientId, keyId, clientKey: Redacted.make(clientKey), ...options })

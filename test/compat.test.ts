@@ -100,6 +100,19 @@ describe("compat: the six methods reach the peer as those of @segment/analytics-
     })
   })
 
+  it("with null where a field is absent", async () => {
+    await same(async ({ make, peer }) => {
+      const analytics = make()
+      analytics.identify({ ...user, traits: null } as never)
+      analytics.group({ ...user, groupId: "g1", traits: null } as never)
+      analytics.track({ ...user, event: "e", properties: null } as never)
+      analytics.page({ ...user, properties: null, context: null, integrations: null } as never)
+      analytics.alias({ userId: "u2", previousId: "u1" })
+      await analytics.flush()
+      return peer.events
+    })
+  })
+
   it("throw at once where the call can never be an event", async () => {
     const errors = await same(async ({ make }) => {
       const analytics = make()
@@ -242,6 +255,34 @@ describe("compat: the settings", () => {
       return [error instanceof Error, peer.requests.map(({ headers }) => headers["x-retry-count"])]
     })
     assert.deepStrictEqual(attempts, [true, [undefined, "1"]])
+  })
+
+  it("maxRetries and durations may be Infinity, maxRetries below 0 is 0", async () => {
+    const seen = await same(async ({ make, peer }) => {
+      const forever = { maxRetries: Infinity, maxTotalBackoffDuration: Infinity, maxRateLimitDuration: Infinity }
+      peer.answers.push(503)
+      const ends = []
+      for (const settings of [forever, { maxRetries: -1 }]) {
+        const analytics = make({ flushAt: 1, ...settings })
+        const { error } = await called((callback) => analytics.track({ ...user, event: "e" }, callback))
+        ends.push(error, peer.requests.length)
+        peer.answers.push(503)
+      }
+      return [ends[0], ends[1], ends[3]]
+    })
+    assert.deepStrictEqual(seen.slice(0, 2), [undefined, 2])
+  })
+
+  it.each([
+    200, 204, 401, 403, 404, 408, 409, 410, 422, 429, 451, 460, 499, 500, 501, 502, 503, 504, 505, 507, 511, 520, 599,
+    700
+  ])("of the statuses, %i is tried again or is not", async (status) => {
+    await same(async ({ make, peer }) => {
+      const analytics = make({ flushAt: 1, maxRetries: 1 })
+      peer.answers.push(status)
+      const { error } = await called((callback) => analytics.track({ ...user, event: "e" }, callback))
+      return [error === undefined, peer.requests.length]
+    })
   })
 
   it("httpRequestTimeout ends an attempt, which is tried again", async () => {
@@ -686,6 +727,17 @@ describe("compat: plugins", () => {
     assert.deepStrictEqual(seen, [1, [], true])
   })
 
+  it("enrichment that cancels ends nothing, and is in the log as a warning", async () => {
+    const seen = await same(async ({ make, peer }) => {
+      const analytics = make({ flushAt: 1 })
+      await analytics.register(plugin("enrichment", "cancels", (ctx) => ctx.cancel()))
+      const { ctx, error } = await called((callback) => analytics.track({ ...user, event: "e" }, callback))
+      const warnings = ctx?.logs().filter(({ level }) => level === "warn" || level === "error")
+      return [error, peer.events.length, warnings?.map(({ level, message }) => [level, message])]
+    })
+    assert.deepStrictEqual(seen, [undefined, 1, [["warn", "plugin Error"]]])
+  })
+
   it("after comes after the delivery, and knows whether it failed", async () => {
     const seen = await same(async ({ make, peer }) => {
       const analytics = make({ flushAt: 1 })
@@ -950,6 +1002,60 @@ describe("compat: what @segment/analytics-node loses in silence is told here", (
     })
     const { here, there } = await different(redirected)
     assert.deepStrictEqual([there.delivered, here.delivered], [true, false])
+  })
+
+  it.each([
+    ["an HTML page", { status: 200, headers: { "content-type": "text/html" } }],
+    ["success: false", { status: 201 }]
+  ])("an answer that is %s", async (_, answer) => {
+    const { here, there } = await different(
+      endOf(
+        ({ peer }, analytics, callback) => {
+          peer.answers.push(answer)
+          analytics.track({ ...user, event: "e" }, callback)
+        },
+        { maxRetries: 0 }
+      )
+    )
+    assert.deepStrictEqual([there.delivered, here.delivered], [true, false])
+  })
+
+  it("an event whose request a listener of http_request would prevent", async () => {
+    const { here, there } = await different(
+      endOf(
+        (_, analytics, callback) => {
+          analytics.on("http_request", () => {
+            throw new Error("of a listener")
+          })
+          analytics.track({ ...user, event: "e" }, callback)
+        },
+        { maxRetries: 0 }
+      )
+    )
+    assert.deepStrictEqual([there, here], [told, { delivered: true, sent: true }])
+  })
+
+  it.each([
+    ["425", { status: 425 }, 1],
+    ["Retry-After with 503", { status: 503, headers: { "retry-after": "1" } }, 0]
+  ])("a batch that is answered %s", async (_, answer, maxRetries) => {
+    const { here, there } = await different(
+      endOf(
+        ({ peer }, analytics, callback) => {
+          peer.answers.push(answer)
+          analytics.track({ ...user, event: "e" }, callback)
+        },
+        { maxRetries }
+      )
+    )
+    assert.deepStrictEqual([there.delivered, here.delivered], [false, true])
+  })
+
+  it("an event with a bigint", async () => {
+    const { here, there } = await different(
+      endOf((_, analytics, callback) => analytics.track({ ...user, event: "e", properties: { n: 1n } }, callback))
+    )
+    assert.deepStrictEqual([there, here], [silentlyLost, { delivered: true, sent: true }])
   })
 
   it("the batch of an event that the API refuses: the others are delivered", async () => {

@@ -24,11 +24,11 @@ export const makeMessageId = (now = new Date()): string => messageIdAt(now.getTi
 export const alias = ({ previousId, userId, ...params }: AliasParams): SegmentEvent =>
   checked({ ...common("alias", params), userId, previousId })
 
-export const group = ({ groupId, traits = {}, ...params }: GroupParams): SegmentEvent =>
-  checked({ ...common("group", params), ...identityOf(params), groupId, traits })
+export const group = ({ groupId, traits, ...params }: GroupParams): SegmentEvent =>
+  checked({ ...common("group", params), ...identityOf(params), groupId, traits: traits ?? {} })
 
-export const identify = ({ traits = {}, ...params }: IdentifyParams): SegmentEvent =>
-  checked({ ...common("identify", params), ...identityOf(params), traits })
+export const identify = ({ traits, ...params }: IdentifyParams): SegmentEvent =>
+  checked({ ...common("identify", params), ...identityOf(params), traits: traits ?? {} })
 
 export const track = ({ event, properties, ...params }: TrackParams): SegmentEvent =>
   checked({ ...common("track", params), ...identityOf(params), event, properties: properties ?? {} })

@@ -3,7 +3,7 @@
  * `destination` plugins together, then all `after` plugins. Plugins of the type `utility` are loaded, and see no event.
  */
 import { textOf } from "../internal/Callback.ts"
-import { Context } from "./Context.ts"
+import { Context, ContextCancelation } from "./Context.ts"
 import type { IntegrationsOptions } from "./Params.ts"
 
 export type PluginType = "before" | "after" | "destination" | "enrichment" | "utility"
@@ -136,7 +136,8 @@ const attempt = async <Analytics>(plugin: PluginOf<Analytics>, ctx: Context): Pr
     return await hook.call(plugin, ctx)
   } catch (error) {
     if ((error as { readonly type?: unknown } | null | undefined)?.type === "middleware_cancellation") throw error
-    ctx.log("error", "plugin Error", { plugin: plugin.name, error })
+    if (error instanceof ContextCancelation) ctx.log("warn", error.type, { plugin: plugin.name, error })
+    else ctx.log("error", "plugin Error", { plugin: plugin.name, error })
     return error
   }
 }
