@@ -1,6 +1,7 @@
 /**
- * `npm run docs`: the reference of the API, made of the docstrings, in `.docs`. It fails if an export has no docstring, no `@category`
- * or no `@since`, or if a link leads nowhere. typedoc is installed by this command, in `.ci/docs`, when it is missing; it is no part of the project's own install.
+ * `npm run docs`: the reference of the API, made of the docstrings, in `.docs`. It fails if an export has no docstring, no
+ * `@category` or no `@since`, or if a link leads nowhere. typedoc is installed by this command, in `.ci/docs`, when it is
+ * missing; it is no part of the project's own install.
  */
 import { spawnSync } from "node:child_process"
 import { readFileSync } from "node:fs"

@@ -1,7 +1,6 @@
 /**
  * `npm run effect-diagnostics`: what the language service of Effect finds in the whole project. It fails at an error and at a
- * warning. After `--` it takes the projects to look at: `src`, `around`. The tool needs a TypeScript 6, which this command installs
- * beside it, in `.ci/effect-diagnostics`, and takes minutes for all.
+ * warning. The tool needs a TypeScript 6, which this command installs beside it, in `.ci/effect-diagnostics`.
  */
 import { spawnSync } from "node:child_process"
 import * as path from "node:path"
@@ -55,11 +54,7 @@ const projects = {
 const folder = installed("effect-diagnostics")
 const tool = path.join(folder, "node_modules/@effect/language-service/cli.js")
 
-const asked = process.argv.slice(2)
-for (const name of asked) if (!Object.hasOwn(projects, name)) throw new Error(`${name} is no project`)
-
 for (const [project, diagnosticSeverity] of Object.entries(projects)) {
-  if (asked.length > 0 && !asked.includes(project)) continue
   const rules = JSON.stringify({ diagnosticSeverity })
   const { status } = spawnSync(
     process.execPath,

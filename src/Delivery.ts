@@ -62,21 +62,13 @@ export type { DeliveryOptions as Options }
 // The pipeline
 // ---------------------------------------------------------------------------------------------------------------------
 
-/**
- * The ends of the messages that a close waited for, and the number of those that a durable outbox keeps.
- * @category models @since 0.1.0
- */
-export interface Closed extends Outbox.Flushed {
-  readonly pending: number
-}
-
 /** A running pipeline. @category models @since 0.1.0 */
 export interface Delivery {
   /**
    * Takes no more messages, delivers the accepted ones until the timeout (`closeTimeout` if none is given, in milliseconds),
    * and drops the rest with the reason `closed`; a durable outbox keeps it. Idempotent: a second close waits for the first.
    */
-  readonly close: (timeout?: number | undefined) => Effect.Effect<Closed>
+  readonly close: (timeout?: number | undefined) => Effect.Effect<Outbox.Flushed>
   /** What deliveries wait for at the moment, if they do. */
   readonly status: () => Retry.Status
 }
@@ -166,7 +158,7 @@ export const make = Effect.fnUntraced(function* (
     )
   })
 
-  const ended = yield* Deferred.make<Closed>()
+  const ended = yield* Deferred.make<Outbox.Flushed>()
   const closeOnce = (timeout: number, isEndOfScope: boolean) =>
     Effect.suspend(() => {
       if (isEnding) return Deferred.await(ended)

@@ -18,10 +18,12 @@ import type * as Outcome from "./Outcome.ts"
 // Service interface
 // ---------------------------------------------------------------------------------------------------------------------
 
-/** The ends of the messages that a flush waited for. @category models @since 0.1.0 */
+/** What has become of the messages that a flush waited for. @category models @since 0.1.0 */
 export interface Flushed {
   readonly delivered: number
   readonly dropped: number
+  /** Not settled: the timeout came first, or a durable outbox keeps them. */
+  readonly pending: number
 }
 
 /** Messages since the outbox was made. @category models @since 0.1.0 */
@@ -103,7 +105,7 @@ export class Outbox extends Context.Service<
      * Resolves when everything that was accepted before it is settled, or after so many milliseconds: what is not settled by
      * then is `pending`. Any number may overlap.
      */
-    readonly flush: (timeout?: number | undefined) => Effect.Effect<Flushed & { readonly pending: number }>
+    readonly flush: (timeout?: number | undefined) => Effect.Effect<Flushed>
     /**
      * Calls `resume` once at the end of this message: without an error if it was delivered, with the reason `closed` if the
      * outbox ends before it. Answers with a way to give that up.

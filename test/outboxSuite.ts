@@ -56,7 +56,7 @@ export const outboxSuite = <E>(
   { breathe, full, lasting }: Kind = memory
 ): void => {
   /** What becomes of so many messages that are abandoned. */
-  const ends = (count: number) => ({ delivered: 0, dropped: lasting ? 0 : count, pending: 0 })
+  const ends = (count: number) => ({ delivered: 0, dropped: lasting ? 0 : count, pending: lasting ? count : 0 })
 
   const run: Run = (options, test, observing = () => Effect.void) => {
     const outcomes: Array<Outcome.Outcome> = []

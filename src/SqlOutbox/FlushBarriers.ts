@@ -96,7 +96,7 @@ export class FlushBarriers {
     // What was not settled here was settled by another relay, or is lost with a file that broke.
     const isOurs = isOrphaned || this.isClosing
     const delivered = isOurs ? barrier.delivered : Math.max(barrier.delivered, waiting - dropped)
-    this.barriers.finish(barrier, { delivered, dropped })
+    this.barriers.finish(barrier, { delivered, dropped, pending: 0 })
   }
 
   /** The client closes: it waits no more for what another relay delivers. */

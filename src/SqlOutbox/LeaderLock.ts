@@ -38,8 +38,8 @@ export const advisory = (sql: SqlClient, table: string): LeaderLock => {
     hold: Effect.fnUntraced(function* (epoch) {
       const connection = yield* sql.reserve
       const on = Context.make(sql.transactionService, [connection, 0] as const) as Context.Context<never>
-      const here = Effect.provideContext(on)
-      const [row] = yield* here(
+      const onConnection = Effect.provideContext(on)
+      const [row] = yield* onConnection(
         sql<{ held: boolean }>`SELECT pg_try_advisory_lock(${outbox}::int, ${epoch}::int) AS held`
       )
       if (row?.held !== true) return false
@@ -47,7 +47,7 @@ export const advisory = (sql: SqlClient, table: string): LeaderLock => {
       // The connection goes back to its pool: it must not keep the lock.
       yield* Effect.addFinalizer(() =>
         Effect.ignoreCause(
-          Effect.timeoutOption(here(sql`SELECT pg_advisory_unlock(${outbox}::int, ${epoch}::int)`), 1_000)
+          Effect.timeoutOption(onConnection(sql`SELECT pg_advisory_unlock(${outbox}::int, ${epoch}::int)`), 1_000)
         )
       )
       return true

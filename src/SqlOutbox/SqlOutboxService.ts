@@ -61,8 +61,6 @@ export interface SqlOutboxService {
   readonly stopped: () => OutboxUnavailable | undefined
 }
 
-type Unfinished = ReturnType<typeof Flushes.soFar>
-
 const BackoffState = Schema.fromJsonString(Schema.Struct({ retries: Schema.Int, resumeAt: Schema.Finite }))
 const readBackoff = Schema.decodeUnknownOption(BackoffState)
 
@@ -226,14 +224,14 @@ export const make = Effect.fnUntraced(function* (
     }
   })
 
-  const flushing = (onBegin: (soFar: () => Unfinished) => void) =>
+  const flushing = (onBegin: (soFar: () => Outbox.Flushed) => void) =>
     Effect.uninterruptibleMask(
       Effect.fnUntraced(function* (restore) {
         yield* restore(writer.committed)
         const found = delivers ? yield* restore(persist(barriers.look)) : undefined
         // Whatever interrupts from here on, a flush that began is forgotten when nobody waits for it.
         const begun = barriers.begin(found)
-        if (begun === undefined) return { delivered: 0, dropped: 0 }
+        if (begun === undefined) return { delivered: 0, dropped: 0, pending: 0 }
         onBegin(() => Flushes.soFar(begun))
         some.openUnsafe()
         const ended = Effect.andThen(barriers.resolve, Deferred.await(begun.done))
@@ -245,14 +243,14 @@ export const make = Effect.fnUntraced(function* (
     )
 
   const flush: Outbox.Outbox["Service"]["flush"] = Effect.fnUntraced(function* (timeout) {
-    let soFar = (): Unfinished => ({ delivered: 0, dropped: 0, pending: pending() })
+    let soFar = (): Outbox.Flushed => ({ delivered: 0, dropped: 0, pending: pending() })
     const flushed = yield* Flushes.within(
       flushing((begun) => {
         soFar = begun
       }),
       timeout
     )
-    return Option.match(flushed, { onNone: soFar, onSome: (sum) => ({ ...sum, pending: 0 }) })
+    return Option.getOrElse(flushed, soFar)
   })
 
   // -------------------------------------------------------------------------------------------------------------------

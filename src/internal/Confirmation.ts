@@ -30,8 +30,8 @@ export const confirm = (
     return submit(type, call, { checks, onMessage }).pipe(
       Effect.flatMap(() => {
         if (giveUp === undefined) return Effect.void
-        const here = Deferred.await(end)
-        return stateOf === undefined ? here : Effect.raceFirst(here, settledElsewhere(stateOf(messageId)))
+        const settledHere = Deferred.await(end)
+        return stateOf === undefined ? settledHere : Effect.raceFirst(settledHere, settledElsewhere(stateOf(messageId)))
       }),
       Effect.ensuring(Effect.sync(() => giveUp?.()))
     )

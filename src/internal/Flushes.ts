@@ -39,9 +39,9 @@ export class Flushes<State extends object = object> {
     return flush
   }
 
-  finish(flush: Flush & State, { delivered, dropped }: Flushed = flush): void {
+  finish(flush: Flush & State, flushed: Flushed = soFar(flush)): void {
     this.forget(flush)
-    Deferred.doneUnsafe(flush.done, Exit.succeed({ delivered, dropped }))
+    Deferred.doneUnsafe(flush.done, Exit.succeed(flushed))
   }
 
   /** The end of a flush, which is forgotten when nobody waits for it any more. */
@@ -68,7 +68,7 @@ export const count = (flushes: Iterable<Flush>, places: ReadonlyArray<number>, e
 }
 
 /** What has become of the messages of a flush until now. */
-export const soFar = ({ delivered, dropped, waiting }: Flush): Flushed & { readonly pending: number } => ({
+export const soFar = ({ delivered, dropped, waiting }: Flush): Flushed => ({
   delivered,
   dropped,
   pending: Math.max(0, waiting - delivered - dropped)
