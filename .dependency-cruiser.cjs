@@ -26,6 +26,9 @@ const order = [
     "Message",
     "internal/SpanLinks",
     "Transform",
+    "internal/Slips",
+    "internal/CallFault",
+    "internal/CallCheck",
     "internal/Check",
     "Enrichment"
   ],

@@ -9,12 +9,9 @@ import * as Build from "effect/schema/SchemaAOTCompiler/Build"
 const [out = "dist"] = process.argv.slice(2)
 const root = new URL(`${out}/`, new URL("../", import.meta.url))
 
-/** The Schemas that calls are checked with; the others cost as much room, and are seldom run. */
-const copies = (exports: object) =>
-  Object.fromEntries(Object.entries(exports).filter(([name]) => name.endsWith("Copy")))
-
 Build.build({
-  modules: { "./Call.js": async () => copies(await import(new URL("Call.js", root).href)) },
+  // Others cost as much room, and are seldom run.
+  modules: { "./internal/CallCheck.js": () => import(new URL("internal/CallCheck.js", root).href) },
   baseUrl: root,
   outFile: new URL("internal/compiled.js", root).pathname,
   operations: ["is"]

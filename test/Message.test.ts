@@ -13,6 +13,7 @@ import * as Analytics from "../src/Analytics.ts"
 import { InvalidCall } from "../src/AnalyticsError.ts"
 import * as AnalyticsTest from "../src/AnalyticsTest.ts"
 import * as Call from "../src/Call.ts"
+import * as CallCheck from "../src/internal/CallCheck.ts"
 import * as Json from "../src/internal/Json.ts"
 import * as Message from "../src/Message.ts"
 import { limits } from "../src/Settings.ts"
@@ -417,6 +418,14 @@ describe("Message: context, integrations, data", () => {
     }).pipe(Effect.provide(client))
   )
 
+  it.effect.each(["InvalidCall", "PlanViolation"])("a field _tag that is %s is a field like any other", (_tag) =>
+    Effect.gen(function* () {
+      const message = yield* sent("track", { userId: "u1", event: "e", _tag })
+      assert.propertyVal(message, "_tag", _tag)
+      assert.propertyVal(message, "transformed", true)
+    }).pipe(Effect.provide(AnalyticsTest.layer({ transform: (wire) => ({ ...wire, transformed: true }) })))
+  )
+
   it.effect.each(["yes", 1, null, ["a"]])("an integration that is %j is refused", (value) =>
     Effect.gen(function* () {
       const error = yield* refused("track", { ...least.track, integrations: { Mixpanel: value } })
@@ -732,7 +741,7 @@ describe("Message: the rules", () => {
         fc.property(anyCall, (given) => {
           const data = Json.copy(given)
           assert(Json.isData(data) && !Json.isJsonError(data))
-          const verdict = Call.check(type, Call.withoutNulls(data)) === undefined
+          const verdict = CallCheck.check(type, CallCheck.withoutNulls(data)) === undefined
           valid[`${verdict}`]++
           assert.strictEqual(verdict, isValid(data))
         }),

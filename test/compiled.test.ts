@@ -11,15 +11,16 @@ import * as SchemaAOTCompiler from "effect/schema/SchemaAOTCompiler"
 import * as Runtime from "effect/schema/SchemaCompiler/runtime"
 import * as fc from "fast-check"
 import * as Call from "../src/Call.ts"
+import * as CallCheck from "../src/internal/CallCheck.ts"
 import * as Json from "../src/internal/Json.ts"
 import { anyCall } from "./calls.ts"
 
-const schemas: ReadonlyArray<Schema.Codec<unknown>> = Object.values(Call).filter(Schema.isSchema) as never
+const schemas: ReadonlyArray<Schema.Codec<unknown>> = Object.values(CallCheck).filter(Schema.isSchema) as never
 const targets = schemas.map(({ ast }) => ({ ast, operations: ["is"] as const }))
 
 describe("compiled Schemas", () => {
   it("agree with the interpreted ones about every call", async () => {
-    const alternatives = (type: Call.Type) => Call.copies[type] as ReadonlyArray<Schema.Codec<unknown>>
+    const alternatives = (type: Call.Type) => CallCheck.schemas[type] as ReadonlyArray<Schema.Codec<unknown>>
     const interpreted = Call.byType((type) =>
       alternatives(type).map((schema) => SchemaParser.decodeUnknownResult(schema))
     )
@@ -43,7 +44,7 @@ describe("compiled Schemas", () => {
       fc.assert(
         fc.property(anyCall, (given) => {
           const copied = Json.copy(given)
-          const data = Json.isData(copied) ? Call.withoutNulls(copied) : copied
+          const data = Json.isData(copied) ? CallCheck.withoutNulls(copied) : copied
           const expected = interpreted[type].map((decode) => Result.isSuccess(decode(data)))
           for (const isValid of expected) seen[isValid ? "valid" : "invalid"]++
           assert.deepStrictEqual(

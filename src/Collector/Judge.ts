@@ -3,6 +3,7 @@
  */
 import { formatPath } from "../AnalyticsError.ts"
 import * as Call from "../Call.ts"
+import * as CallCheck from "../internal/CallCheck.ts"
 import * as Json from "../internal/Json.ts"
 import { limits } from "../Settings.ts"
 import type { Problem } from "./Received.ts"
@@ -24,7 +25,7 @@ export const judge = (message: unknown, size?: number): ReadonlyArray<Problem> =
     const problem = `makes the message ${bytes} bytes large; the limit is ${limits.messageBytes}`
     found.push({ rule: "message-bytes", path: largestPath(message), problem })
   }
-  const broken = Call.check(type, Call.withoutNulls(message))
+  const broken = CallCheck.check(type, CallCheck.withoutNulls(message))
   if (broken !== undefined) found.push({ rule: "call", path: formatPath(broken.path), problem: broken.problem })
   return found
 }

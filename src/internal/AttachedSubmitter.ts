@@ -3,13 +3,13 @@
  * on hands it on too.
  */
 import * as Effect from "effect/Effect"
-import { AnalyticsError, type CallError, InvalidSetting } from "../AnalyticsError.ts"
-import * as Call from "../Call.ts"
+import { AnalyticsError, type CallError, InvalidCall, InvalidSetting } from "../AnalyticsError.ts"
+import type * as Call from "../Call.ts"
 import * as Message from "../Message.ts"
 import * as Transform from "../Transform.ts"
+import * as CallCheck from "./CallCheck.ts"
 import * as Check from "./Check.ts"
-import * as Json from "./Json.ts"
-import { nameOf, type Submitter, type Summary, version } from "./Submitter.ts"
+import { type Submitter, type Summary, version } from "./Submitter.ts"
 
 const key = Symbol.for("effect-analytics/Submitter")
 
@@ -22,12 +22,10 @@ export const over = (service: Service): Submitter => {
     checks: [],
     submit: (type, call, { checks = [] } = {}) =>
       Effect.withFiber<void, AnalyticsError>((fiber) => {
-        const copied = Json.copy(call)
         const refuse = (reason: CallError) => new AnalyticsError({ reason })
-        if (Json.isJsonError(copied)) return refuse(Call.refuse(type, copied, nameOf(call)))
-        if (!Json.isData(copied)) return refuse(Call.refuse(type, Call.notAnObject(type, copied)))
-        const data = Call.withoutNulls(copied)
-        const invalid = Call.check(type, data)
+        const data = CallCheck.read(type, call)
+        if (data instanceof InvalidCall) return refuse(data)
+        const invalid = CallCheck.check(type, data)
         if (invalid !== undefined) return refuse(invalid)
         const message = Message.stamp(
           type,
@@ -37,8 +35,8 @@ export const over = (service: Service): Submitter => {
           () => "mock"
         )
         const passed = Check.pass(checks, message, fiber.context)
-        if (Check.isPlanViolation(passed)) return refuse(passed)
-        return Transform.isDrop(passed) ? Effect.void : service[type](call as never)
+        if (Check.isWire(passed)) return service[type](call as never)
+        return Transform.isDrop(passed) ? Effect.void : refuse(passed)
       }),
     submitUnsafe: () => undefined,
     onEnd: () => () => {},

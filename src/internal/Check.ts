@@ -21,6 +21,9 @@ export interface Check {
 export const isPlanViolation = (value: unknown): value is PlanViolation =>
   typeof value === "object" && value !== null && "_tag" in value && value._tag === "PlanViolation"
 
+/** Whether all checks have passed. By what only a message has: the caller may have given it a `_tag`. */
+export const isWire = (passed: Message.Wire | Drop | PlanViolation): passed is Message.Wire => "messageId" in passed
+
 /** Runs all checks. */
 export const pass = (
   checks: ReadonlyArray<Check>,

@@ -6,8 +6,8 @@ import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
-import { AnalyticsError, type CallError, type InvalidCall, type PlanViolation } from "../AnalyticsError.ts"
-import * as Call from "../Call.ts"
+import { AnalyticsError, type CallError, InvalidCall, type PlanViolation } from "../AnalyticsError.ts"
+import type * as Call from "../Call.ts"
 import type * as CallTypes from "../CallTypes.ts"
 import type * as Delivery from "../Delivery.ts"
 import * as Enrichment from "../Enrichment.ts"
@@ -18,10 +18,13 @@ import * as Outcome from "../Outcome.ts"
 import * as Settings from "../Settings.ts"
 import * as Transform from "../Transform.ts"
 import { textOf } from "./Callback.ts"
+import * as CallCheck from "./CallCheck.ts"
+import * as CallFault from "./CallFault.ts"
 import * as Check from "./Check.ts"
 import * as Json from "./Json.ts"
 import { isLogging, log } from "./Log.ts"
 import * as Notifier from "./Notifier.ts"
+import { slipsOf } from "./Slips.ts"
 import * as SpanLinks from "./SpanLinks.ts"
 import * as Time from "./Time.ts"
 import type { Verification } from "./Verification.ts"
@@ -147,7 +150,7 @@ export const make = Effect.fnUntraced(function* (
   }
 
   const validate = (type: Call.Type, data: Call.Data): Message.Wire | InvalidCall =>
-    Call.check(type, data) ?? Message.stamp(type, data, clock.currentTimeMillisUnsafe(), timestamp, messageIds)
+    CallCheck.check(type, data) ?? Message.stamp(type, data, clock.currentTimeMillisUnsafe(), timestamp, messageIds)
 
   const encode = (
     type: Call.Type,
@@ -156,37 +159,34 @@ export const make = Effect.fnUntraced(function* (
     checks: ReadonlyArray<Check.Check>,
     caller: Context.Context<never>
   ): Message.Message | InvalidCall | PlanViolation | Transform.Drop => {
-    const copied = Json.copy(call)
-    if (Json.isJsonError(copied)) return Call.refuse(type, copied, nameOf(call))
-    if (!Json.isData(copied)) return Call.refuse(type, Call.notAnObject(type, copied))
-    const data = Call.withoutNulls(copied)
+    const data = CallCheck.read(type, call)
+    if (data instanceof InvalidCall) return data
     const fault = Enrichment.applyContext(data, callContext, defaults)
-    if (fault !== undefined) return Call.refuse(type, fault, data)
-    for (const slip of Call.slipsOf(type, data)) warnOnce(slip)
+    if (fault !== undefined) return CallFault.refuse(type, fault, data)
+    for (const slip of slipsOf(type, data)) warnOnce(slip)
     const wire = validate(type, data)
-    if (isInvalidCall(wire)) return wire
+    if (wire instanceof InvalidCall) return wire
     const passed = checks.length === 0 ? wire : Check.pass(checks, wire, caller)
-    if (transform === undefined || Check.isPlanViolation(passed) || Transform.isDrop(passed)) {
-      return isWire(passed) ? Message.encode(passed, clock.currentTimeMillisUnsafe()) : passed
-    }
+    if (!Check.isWire(passed)) return passed
+    if (transform === undefined) return Message.encode(passed, clock.currentTimeMillisUnsafe())
     isTransforming = true
     const transformed = Transform.apply(transform, passed, transformThrew)
     isTransforming = false
     if (Transform.isDrop(transformed)) return transformed
-    if (Json.isJsonError(transformed)) return Call.refuse(type, transformed, data)
-    const changed = validate(type, Call.withoutNulls(transformed))
-    return isInvalidCall(changed) ? changed : Message.encode(changed, clock.currentTimeMillisUnsafe())
+    if (Json.isJsonError(transformed)) return CallFault.refuse(type, transformed, data)
+    const changed = validate(type, CallCheck.withoutNulls(transformed))
+    return changed instanceof InvalidCall ? changed : Message.encode(changed, clock.currentTimeMillisUnsafe())
   }
 
   /** From the caller's value to a message. Whatever the value is, this does not throw. */
   const prepare: typeof encode = (type, call, callContext, checks, caller) => {
-    if (isTransforming) return Call.refuse(type, insideTransform)
-    if (isLogging()) return Call.refuse(type, insideLogger)
+    if (isTransforming) return CallFault.refuse(type, insideTransform)
+    if (isLogging()) return CallFault.refuse(type, insideLogger)
     try {
       return encode(type, call, callContext, checks, caller)
     } catch {
       isTransforming = false
-      return Call.refuse(type, new Json.JsonError("could not be read: it threw", []))
+      return CallFault.refuse(type, new Json.JsonError("could not be read: it threw", []))
     }
   }
 
@@ -203,8 +203,11 @@ export const make = Effect.fnUntraced(function* (
   /** The outcome of what cannot be enqueued. Only messages are: whatever else comes here is refused. */
   const rejection = (type: Call.Type, value: InvalidCall | PlanViolation | Transform.Drop | Message.Message) => {
     if (Transform.isDrop(value)) return filteredBy(type, value)
-    if (isInvalidCall(value) || Check.isPlanViolation(value)) return refused(type, value)
-    return refused(type, Call.refuse(type, new Json.JsonError("did not become a message: are its ids strings?", [])))
+    if (value instanceof InvalidCall || Check.isPlanViolation(value)) return refused(type, value)
+    return refused(
+      type,
+      CallFault.refuse(type, new Json.JsonError("did not become a message: are its ids strings?", []))
+    )
   }
 
   const submitUnsafe: Submitter["submitUnsafe"] = (type, call, callContext, isNested, checks = none) => {
@@ -294,20 +297,8 @@ export const make = Effect.fnUntraced(function* (
   }
 })
 
-/** The event of a call that could not be copied, if it can be read: an error should name it. */
-export const nameOf = (call: unknown): Call.Data => {
-  try {
-    return { event: (call as { readonly event?: unknown } | null)?.event }
-  } catch {
-    return {}
-  }
-}
-
 const insideTransform = new Json.JsonError("was made by transform: it would be transformed again, without end", [])
 const insideLogger = new Json.JsonError(
   "was made by a logger while it wrote a line of the client: it would cause the next line, without end",
   []
 )
-
-const isInvalidCall = (value: object): value is InvalidCall => "_tag" in value && value._tag === "InvalidCall"
-const isWire = (value: Message.Wire | PlanViolation | Transform.Drop): value is Message.Wire => "messageId" in value

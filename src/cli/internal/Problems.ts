@@ -1,6 +1,7 @@
 /** Every rule that a call breaks, in the words of the client. */
 import { type AnalyticsError, formatPath, type InvalidCall } from "../../AnalyticsError.ts"
-import * as Call from "../../Call.ts"
+import type * as Call from "../../Call.ts"
+import * as CallCheck from "../../internal/CallCheck.ts"
 
 export interface Problem {
   /** Where in the call, as in `properties.items[0].price`; empty when it is the call as a whole. */
@@ -34,7 +35,7 @@ export const problemsOf = (type: Call.Type, call: object, first: AnalyticsError[
     if (field === undefined) break
     if (repairs[field] === undefined) delete repaired[field]
     else repaired[field] = repairs[field]
-    error = Call.check(type, Call.withoutNulls(repaired))
+    error = CallCheck.check(type, CallCheck.withoutNulls(repaired))
   }
   return problems
 }
