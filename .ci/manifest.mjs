@@ -1,29 +1,33 @@
 /**
- * The package.json that is published has no condition for the source, since the source is not in the package, and nothing that
- * only the repository uses. npm packs the file as it is on disk: `publish` changes it before a pack, `restore` puts back the one
- * of the repository after it.
+ * What a pack changes. The package.json that is published has no condition for the source, since the source is not in the
+ * package, and nothing that only the repository uses. The pages lead to the repository, where `docs` is.
+ *
+ * npm packs files as they are on disk: `publish` changes them before a pack, `restore` puts back those of the repository
+ * after it.
  */
-import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { copyFileSync, cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { join } from "node:path"
+import { fileURLToPath } from "node:url"
+import { ofPackage, withLinksTo } from "./published.ts"
 
-const file = new URL("../package.json", import.meta.url)
-const kept = new URL("../node_modules/.package.json", import.meta.url)
-const ofRepository = ["effect-analytics-source", "devDependencies", "overrides", "allowScripts"]
+const root = fileURLToPath(new URL("..", import.meta.url))
+const kept = join(root, "node_modules/.packed")
+const pages = ["README.md", "CHANGELOG.md", "AGENTS.md"]
 
 const restore = () => {
-  if (!existsSync(kept)) return
-  writeFileSync(file, readFileSync(kept))
-  rmSync(kept)
+  if (existsSync(kept)) cpSync(kept, root, { recursive: true })
+  rmSync(kept, { recursive: true, force: true })
 }
 
-// A pack that was interrupted has left the one of the package.
+// A pack that was interrupted has left the files of the package.
 restore()
 if (process.argv[2] === "publish") {
-  const text = readFileSync(file, "utf8")
-  writeFileSync(kept, text)
-  const ofPackage = (key, value) => {
-    // npm reads the script that restores the file from the file itself.
-    if (key === "scripts") return { postpack: value.postpack }
-    return ofRepository.includes(key) ? undefined : value
+  mkdirSync(kept)
+  for (const file of ["package.json", ...pages]) copyFileSync(join(root, file), join(kept, file))
+  const manifest = JSON.parse(readFileSync(join(root, "package.json"), "utf8"))
+  writeFileSync(join(root, "package.json"), `${JSON.stringify(ofPackage(manifest), null, 2)}\n`)
+  const packed = [...manifest.files, ...readdirSync(root).filter((name) => /^(readme|license)/i.test(name))]
+  for (const page of pages) {
+    writeFileSync(join(root, page), withLinksTo(manifest, packed, readFileSync(join(root, page), "utf8")))
   }
-  writeFileSync(file, `${JSON.stringify(JSON.parse(text, ofPackage), null, 2)}\n`)
 }

@@ -289,6 +289,17 @@ describe("the links", () => {
     }
   })
 
+  it("lead to the repository in a package that does not hold their files", async () => {
+    const { withLinksTo } = await import("../.ci/published.ts")
+    const manifest = { version: "1.2.3", repository: { url: "git+https://code.example/analytics/sdk.git" } }
+    const page = "[a](docs/calls.md#errors) ![b](docs/b.png) [c](CHANGELOG.md) [d](https://effect.website) [e](#tests)"
+    assert.strictEqual(
+      withLinksTo(manifest, ["CHANGELOG.md"], page),
+      "[a](https://code.example/analytics/sdk/blob/v1.2.3/docs/calls.md#errors) ![b](https://code.example/analytics/sdk/raw/v1.2.3/docs/b.png) [c](CHANGELOG.md) [d](https://effect.website) [e](#tests)"
+    )
+    assert.strictEqual(withLinksTo({ version: "1.2.3" }, [], page), page)
+  })
+
   it.each(["README.md", "docs/architecture.md", "docs/performance.md"])(
     "of %s: the files of the project that it names exist",
     (page) => {
