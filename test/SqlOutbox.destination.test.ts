@@ -11,9 +11,9 @@ import * as SqlOutbox from "../src/SqlOutbox.ts"
 import { sqlite } from "../src/sqlite.ts"
 import * as Transport from "../src/Transport.ts"
 import { directory, type Wire, wire } from "./durable.ts"
-import { invalidSettingOf } from "./errors.ts"
+import { invalidSettingOf, reasonOf } from "./errors.ts"
 import { Postgres } from "./Postgres.ts"
-import { numbered, trackMany } from "./support.ts"
+import { type Line, layerLog, numbered, pass, trackMany } from "./support.ts"
 
 const flush = Analytics.Analytics.use((analytics) => analytics.flush)
 
@@ -102,6 +102,36 @@ describe("an outbox", () => {
       })
     )
   }
+
+  it.effect("that another destination adopts is left at once by the client that had it", () =>
+    Effect.gen(function* () {
+      const path = yield* directory
+      const clientOf = (key: string, over: Wire, options = {}) =>
+        Layer.build(
+          Layer.fresh(
+            Analytics.layerNoDeps({ closeTimeout: 0 }).pipe(
+              Layer.provide(SqlOutbox.layerSqlite({ directory: path, ...options })),
+              Layer.provide(Transport.layer({ writeKey: Redacted.make(key) })),
+              Layer.provide(over.layer),
+              Layer.provideMerge(layerLog(lines))
+            )
+          )
+        )
+      const lines: Array<Line> = []
+      const [first, second] = [wire(), wire()]
+      const before = yield* clientOf("first-key", first)
+      yield* Effect.provide(Effect.andThen(trackMany(1, 2), flush), before)
+      const after = yield* clientOf("second-key", second, { adoptDestination: true })
+      yield* Effect.provide(trackMany(3, 4), after)
+      yield* Effect.repeat(pass("200 millis"), { until: () => second.taken().length === 2 })
+      assert.deepStrictEqual([first.taken(), second.taken()], [numbered(1, 2), numbered(3, 4)])
+
+      const error = yield* reasonOf(Effect.provide(trackMany(5, 5), before))
+      assert.strictEqual(error._tag, "OutboxUnavailable")
+      assert.include(error.message, "belongs to another write key or host")
+      assert.isTrue(lines.some(({ level, text }) => level === "Error" && text.includes("belongs to another write key")))
+    })
+  )
 
   it.effect("does not hold the write key, nor anything that it could be read from", () =>
     Effect.gen(function* () {

@@ -1,6 +1,6 @@
 /** What a durable outbox owes in the corners: calls on their way when it closes, what is erased or evicted while it is sent. */
 
-import { mkdirSync, readdirSync, readFileSync } from "node:fs"
+import { mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs"
 import { join } from "node:path"
 import { DatabaseSync } from "node:sqlite"
 import { assert, describe, it } from "@effect/vitest"
@@ -100,7 +100,7 @@ describe("a durable client that closes", () => {
       )
       const after = Effect.gen(function* () {
         const analytics = yield* Analytics.Analytics
-        assert.deepInclude(yield* analytics.flush, { delivered: 0, dropped: 0, pending: 0 })
+        assert.deepInclude(yield* analytics.flush, { delivered: 0, dropped: 0, pending: 2 })
         assert.strictEqual((yield* reasonOf(track("late")))._tag, "Closed")
       })
       yield* Effect.provide(
@@ -237,11 +237,22 @@ describe("the files of an outbox", () => {
 
 /** Databases that two processes share. */
 const shared = [
-  ["SQLite", Effect.map(directory, (path) => SqlOutbox.layerSqlite({ directory: path }))],
+  [
+    "SQLite",
+    Effect.map(
+      directory,
+      (path) =>
+        (options: SqlOutbox.Options = {}) =>
+          SqlOutbox.layerSqlite({ directory: path, ...options })
+    )
+  ],
   [
     "PostgreSQL",
-    Effect.map(Layer.build(Layer.fresh(Postgres.layerClient)), (context) =>
-      Layer.provide(SqlOutbox.layer(), Layer.succeedContext(context))
+    Effect.map(
+      Layer.build(Layer.fresh(Postgres.layerClient)),
+      (context) =>
+        (options: SqlOutbox.Options = {}) =>
+          Layer.provide(SqlOutbox.layer(options), Layer.succeedContext(context))
     )
   ]
 ] as const
@@ -258,7 +269,7 @@ describe.each(shared)("a message in %s that another process removes", (_, place)
   for (const [how, remove] of Object.entries(removals)) {
     it.effect(`is not sent any more, ${how}, though the relay has read it`, () =>
       Effect.gen(function* () {
-        const outbox = yield* place
+        const outbox = (yield* place)()
         let isDown = true
         const [over, other] = [wire(() => (isDown ? 503 : 200)), wire()]
         const body = Effect.gen(function* () {
@@ -287,10 +298,71 @@ describe.each(shared)("a message in %s that another process removes", (_, place)
   }
 })
 
+describe.each(shared)("a process that writes to %s, where another one delivers,", (_, place) => {
+  /** The other one delivers to `over`. */
+  const beside = Effect.fnUntraced(function* <A, E>(
+    over: Wire,
+    body: Effect.Effect<A, E, Analytics.Analytics | Outbox.Outbox>,
+    options: SqlOutbox.Options = {}
+  ) {
+    const outbox = yield* place
+    const leads = Effect.repeat(
+      Effect.andThen(
+        breathe,
+        operations.use((one) => one.stats)
+      ),
+      { until: ({ leader }) => leader === "here" }
+    )
+    const writes = Effect.provide(body, client(Layer.fresh(outbox(options)), wire(), { closeTimeout: 0 }))
+    return yield* Effect.provide(
+      Effect.andThen(leads, writes),
+      client(Layer.fresh(outbox()), over, { closeTimeout: 0 })
+    )
+  })
+
+  it.effect("flushes, and counts as dropped what the other one has made a dead letter of", () =>
+    Effect.gen(function* () {
+      let isDown = true
+      const over = wire((events) => (isDown ? 503 : events.includes("bad") ? 400 : 200))
+      const body = Effect.gen(function* () {
+        yield* Effect.forEach(["bad", "event 1", "bad", "event 2"], (event) => track(event), { discard: true })
+        const flush = Analytics.Analytics.use((analytics) => analytics.flush)
+        const flushed = yield* Effect.forkChild(flush)
+        yield* Outbox.Outbox.use(({ flushRequested }) => flushRequested)
+        isDown = false
+        yield* Effect.repeat(pass("1 second"), { until: () => flushed.pollUnsafe() !== undefined })
+        const { delivered, dropped, pending } = yield* Fiber.join(flushed)
+        assert.deepStrictEqual([delivered, dropped, pending], [2, 2, 0])
+        // Those of the first flush are not counted again.
+        yield* track("event 3")
+        const again = yield* Effect.forkChild(flush)
+        yield* Effect.repeat(pass("1 second"), { until: () => again.pollUnsafe() !== undefined })
+        assert.deepInclude(yield* Fiber.join(again), { delivered: 1, dropped: 0 })
+      })
+      yield* beside(over, body)
+    })
+  )
+
+  it.effect("has room again as soon as the other one has made it", () =>
+    Effect.gen(function* () {
+      const over = wire()
+      const body = Effect.gen(function* () {
+        yield* trackMany(1, 3)
+        yield* Effect.repeat(pass("200 millis"), { until: () => over.taken().length === 3 })
+        // A count may be a second old.
+        yield* pass("1 second")
+        yield* trackMany(4, 6)
+        yield* Effect.repeat(pass("200 millis"), { until: () => over.taken().length === 6 })
+      })
+      yield* beside(over, body, { maxQueueSize: 3 })
+    })
+  )
+})
+
 describe.each(shared)("the state of a message in %s", (_, place) => {
   it.effect("is known to a process that does not settle it", () =>
     Effect.gen(function* () {
-      const outbox = yield* place
+      const outbox = (yield* place)()
       let isDown = true
       const [over, other] = [wire((events) => (isDown ? 503 : events.includes("bad") ? 400 : 200)), wire()]
       const stateOf = (messageId: string) =>
@@ -325,7 +397,7 @@ describe.each(shared)("the state of a message in %s", (_, place) => {
 
   it.effect("ends a confirmed call, whichever process settles it", () =>
     Effect.gen(function* () {
-      const outbox = yield* place
+      const outbox = (yield* place)()
       const [over, other] = [wire((events) => (events.includes("bad") ? 400 : 200)), wire()]
       const writer = Effect.gen(function* () {
         const send = (event: string) => Effect.exit(Analytics.confirmed.track({ userId: "u1", event }))
@@ -348,6 +420,51 @@ describe.each(shared)("the state of a message in %s", (_, place) => {
         { until: ({ leader }) => leader === "here" }
       )
       yield* Effect.provide(Effect.andThen(leads, body), client(outbox, over, { closeTimeout: 0 }))
+    })
+  )
+})
+
+describe("a confirmed call", () => {
+  it.effect("in a transaction is refused: it would wait for its own commit", () =>
+    Effect.gen(function* () {
+      const over = wire()
+      const body = Effect.gen(function* () {
+        const sql = yield* SqlClient.SqlClient
+        const call = Analytics.confirmed.track({ userId: "u1", event: "paid" })
+        const error = yield* reasonOf(sql.withTransaction(call))
+        assert.strictEqual(
+          error.message,
+          "the outbox can't confirm a call inside of a transaction: it is delivered after the commit"
+        )
+        yield* sql.withTransaction(track("event 1"))
+        yield* Analytics.Analytics.use((analytics) => analytics.flush)
+        assert.deepStrictEqual(over.taken(), ["event 1"])
+      })
+      const outbox = SqlOutbox.layer()
+      yield* Effect.provide(body, client(Layer.provideMerge(outbox, Layer.fresh(Postgres.layerClient)), over))
+    })
+  )
+
+  it.effect("whose file is removed while it waits is told so, and not that its message is delivered", () =>
+    Effect.gen(function* () {
+      const path = yield* directory
+      const body = Effect.gen(function* () {
+        const call = yield* Effect.forkChild(Effect.exit(Analytics.confirmed.track({ userId: "u1", event: "paid" })))
+        const pending = Effect.map(stats, (found) => found.pending)
+        yield* Effect.repeat(Effect.andThen(breathe, pending), { until: (count) => count === 1 })
+        rmSync(path, { recursive: true })
+        yield* Effect.repeat(pass("1 second"), { until: () => call.pollUnsafe() !== undefined })
+        assert.deepInclude(yield* reasonOf(yield* Fiber.join(call)), {
+          reason: "broken",
+          detail: "the outbox was replaced"
+        })
+      })
+      yield* life(
+        path,
+        wire(() => "never"),
+        body,
+        { role: "writer" }
+      )
     })
   )
 })

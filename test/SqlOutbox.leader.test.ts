@@ -13,7 +13,11 @@ import { directory } from "./durable.ts"
 const lease = 10_000
 
 /** A relay on a file, whose heartbeat and looks are up to the test. */
-const relayOn = Effect.fnUntraced(function* (path: string, name: string) {
+const relayOn = Effect.fnUntraced(function* (
+  path: string,
+  name: string,
+  mayBegin: Effect.Effect<boolean> = Effect.succeed(true)
+) {
   const source = yield* DatabaseSources.ofFile({
     file: join(path, "outbox.db"),
     synchronous: "normal",
@@ -22,7 +26,7 @@ const relayOn = Effect.fnUntraced(function* (path: string, name: string) {
   })
   const database = yield* Database.make(source, { table: "analytics_outbox", timeout: 5_000, pollInterval: 1_000 })
   let lost = 0
-  const leader = new Leader(database, { name, lease, mayBegin: Effect.succeed(true), onLost: () => lost++ })
+  const leader = new Leader(database, { name, lease, mayBegin, onLost: () => lost++ })
   yield* Effect.addFinalizer(() => Effect.ignore(leader.resign))
   return { database, leader, lost: () => lost }
 })
@@ -73,6 +77,22 @@ describe("the place of a relay", () => {
       assert.isFalse(yield* hanging.leader.confirm)
       assert.strictEqual(hanging.lost(), 1)
       assert.isTrue(yield* standby.leader.confirm)
+    })
+  )
+
+  it.effect("that one took a moment ago is not taken by one that looked before", () =>
+    Effect.gen(function* () {
+      const path = yield* directory
+      const first = yield* relayOn(path, "first")
+      assert.isTrue(yield* first.leader.refresh)
+      yield* first.leader.resign
+      const quick = yield* relayOn(path, "quick")
+      // It finds the place free, and another one is quicker.
+      const slow = yield* relayOn(path, "slow", Effect.orDie(quick.leader.refresh))
+      assert.isFalse(yield* slow.leader.refresh)
+      const third = yield* relayOn(path, "third")
+      assert.isFalse(yield* third.leader.refresh)
+      assert.isTrue(yield* quick.leader.refresh)
     })
   )
 

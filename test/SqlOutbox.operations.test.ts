@@ -1,4 +1,6 @@
 /** What operators see of a durable outbox, and how they carry its messages to another one. */
+import { join } from "node:path"
+import { DatabaseSync } from "node:sqlite"
 import { assert, describe, it } from "@effect/vitest"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -65,6 +67,22 @@ describe("the health of an outbox", () => {
       })
       yield* Effect.provide(body, writer)
     }).pipe(Effect.provide(Layer.fresh(Postgres.layerClient)))
+  )
+
+  it.effect("is not good once the only relay has died, whose name is still there", () =>
+    Effect.gen(function* () {
+      const path = yield* directory
+      const body = Effect.gen(function* () {
+        yield* trackMany(1, 1)
+        const database = new DatabaseSync(join(path, "outbox.db"))
+        // As a relay leaves it that was killed: its lock has ended with its process.
+        database.exec("UPDATE analytics_outbox_leader SET epoch = epoch + 1, holder = 'killed'")
+        database.close()
+        assert.strictEqual((yield* operations.use((outbox) => outbox.stats)).leader, "none")
+        assert.deepStrictEqual(yield* health(), { healthy: false, problem: "no relay delivers" })
+      })
+      yield* life(path, wire(), body, { role: "writer" })
+    })
   )
 
   it.effect("is not good where the outbox could not be opened, or is closed", () =>

@@ -1,6 +1,15 @@
 /** Real processes, real sockets: what only shows when a program ends. */
 import { assert, describe, it } from "@effect/vitest"
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as HttpClient from "effect/http/HttpClient"
+import * as HttpClientResponse from "effect/http/HttpClientResponse"
+import * as Layer from "effect/Layer"
+import * as Redacted from "effect/Redacted"
+import * as Analytics from "../src/Analytics.ts"
+import * as SqlOutbox from "../src/SqlOutbox.ts"
+import * as Transport from "../src/Transport.ts"
 import { directory } from "./durable.ts"
 import { patience, run, runWith } from "./programs.ts"
 import { peer, type Received } from "./support.ts"
@@ -48,6 +57,38 @@ describe("a process", () => {
         const ended = yield* run("endsDurably", host, 50, yield* directory, "idle")
         assert.deepStrictEqual(ended, { code: 0, stdout: "0", stderr: "" })
         assert.deepStrictEqual(delivered(received), numbered(50))
+      }),
+    options
+  )
+
+  it.live(
+    "that flushes lives until another process has delivered its messages",
+    () =>
+      Effect.gen(function* () {
+        const path = yield* directory
+        const asked = yield* Deferred.make<void>()
+        const answer = yield* Deferred.make<void>()
+        const http = HttpClient.make((request) =>
+          Effect.gen(function* () {
+            yield* Deferred.succeed(asked, undefined)
+            yield* Deferred.await(answer)
+            return HttpClientResponse.fromWeb(request, new Response(null, { status: 200 }))
+          })
+        )
+        yield* Layer.build(
+          Analytics.layerNoDeps().pipe(
+            Layer.provideMerge(SqlOutbox.layerSqlite({ directory: path })),
+            Layer.provide(Transport.layer({ writeKey: Redacted.make("test-write-key"), host: "http://127.0.0.1:9" })),
+            Layer.provide(Layer.succeed(HttpClient.HttpClient, http))
+          )
+        )
+        const program = yield* Effect.forkChild(run("endsDurably", "http://127.0.0.1:9", 1, path, "idle"))
+        yield* Deferred.await(asked)
+        // Its message is on its way, and its flush has nothing to do but to wait.
+        yield* Effect.raceFirst(Fiber.await(program), Effect.sleep("2 seconds"))
+        assert.isUndefined(program.pollUnsafe())
+        yield* Deferred.succeed(answer, undefined)
+        assert.deepStrictEqual(yield* Fiber.join(program), { code: 0, stdout: "0", stderr: "" })
       }),
     options
   )

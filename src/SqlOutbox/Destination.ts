@@ -9,17 +9,18 @@ import { OutboxUnavailable } from "../AnalyticsError.ts"
 import type * as Outbox from "../Outbox.ts"
 import * as Settings from "../Settings.ts"
 import type { Database, SqlOutboxError } from "./Database.ts"
+import { destinationKey } from "./Tables.ts"
 
-const key = "destination"
 const problem =
   "belongs to another write key or host: use another file or table, or set adoptDestination to deliver what waits to this one"
 
-/** The error of a client that finds out later, since two clients began at the same time. */
+/** The error of a client that finds out later: two clients began at the same time, or another one has adopted the outbox. */
 export const otherDestination = new OutboxUnavailable({ problem })
 
 export class Destination {
   private readonly database: Database
-  private fingerprint: string | undefined
+  /** Absent for a client whose transport has no destination. */
+  fingerprint: string | undefined
 
   constructor(database: Database) {
     this.database = database
@@ -34,9 +35,9 @@ export class Destination {
       const { persist, run, runInTransaction, tables } = this.database
       const fingerprint = createHash("sha256").update(Redacted.value(identity)).digest("hex")
       this.fingerprint = fingerprint
-      if (adopts) yield* persist(run(tables.set(key, fingerprint)))
+      if (adopts) yield* persist(run(tables.set(destinationKey, fingerprint)))
       // Once: a client that starts at once can't wait for a lock, and the leader does it again.
-      yield* Effect.ignore(runInTransaction(tables.setOnce(key, fingerprint)))
+      yield* Effect.ignore(runInTransaction(tables.setOnce(destinationKey, fingerprint)))
       if (!(yield* persist(this.isOurs))) {
         return Settings.invalid("writeKey", `and host: the outbox ${problem}`)
       }
@@ -47,13 +48,13 @@ export class Destination {
   readonly claim: Effect.Effect<boolean, SqlOutboxError> = Effect.suspend(() => {
     const { run, tables } = this.database
     if (this.fingerprint === undefined) return Effect.succeed(true)
-    return Effect.andThen(run(tables.setOnce(key, this.fingerprint)), this.isOurs)
+    return Effect.andThen(run(tables.setOnce(destinationKey, this.fingerprint)), this.isOurs)
   })
 
-  private readonly isOurs: Effect.Effect<boolean, SqlOutboxError> = Effect.suspend(() =>
+  readonly isOurs: Effect.Effect<boolean, SqlOutboxError> = Effect.suspend(() =>
     Effect.map(
-      this.database.run(this.database.tables.get(key)),
-      (found) => found === undefined || found === this.fingerprint
+      this.database.run(this.database.tables.get(destinationKey)),
+      (found) => found === undefined || this.fingerprint === undefined || found === this.fingerprint
     )
   )
 }

@@ -13,6 +13,9 @@ interface State {
   isOrphaned: boolean
   /** Settlements that have deleted the last of the messages, or may have, and are not reported yet; set once none is left. */
   after: Set<object> | undefined
+  /** Dead letters of its messages, and of older ones, at its start; and how many more there are at its end. */
+  readonly deadBefore: number
+  died: number
 }
 
 type Barrier = Flushes.Flush & State
@@ -27,7 +30,8 @@ export class FlushBarriers {
   private readonly settling = new Set<object>()
   /** A client that closes does not wait for what another relay delivers. */
   private isClosing = false
-  private isOver = false
+  /** No flush waits any more: the rest is delivered after a restart. */
+  isOver = false
 
   constructor(database: Database, inFlight: InFlight, isLeader: Effect.Effect<boolean, SqlOutboxError>) {
     this.database = database
@@ -47,7 +51,8 @@ export class FlushBarriers {
   begin(found: Summary | undefined): Barrier | undefined {
     if (found === undefined || this.isOver) return undefined
     const waiting = found.count - this.inFlight.pendingDeletes.size + this.inFlight.orphaned.length
-    return waiting > 0 ? this.barriers.begin(found.newest, waiting, { isOrphaned: false, after: undefined }) : undefined
+    const state = { isOrphaned: false, after: undefined, deadBefore: found.dead, died: 0 }
+    return waiting > 0 ? this.barriers.begin(found.newest, waiting, state) : undefined
   }
 
   /** Nobody waits for this flush any more. */
@@ -92,7 +97,8 @@ export class FlushBarriers {
 
   private finish(barrier: Barrier): void {
     if (barrier.after === undefined || barrier.after.size > 0) return
-    const { dropped, isOrphaned, waiting } = barrier
+    const { isOrphaned, waiting } = barrier
+    const dropped = Math.max(barrier.dropped, barrier.died)
     // What was not settled here was settled by another relay, or is lost with a file that broke.
     const isOurs = isOrphaned || this.isClosing
     const delivered = isOurs ? barrier.delivered : Math.max(barrier.delivered, waiting - dropped)
@@ -115,14 +121,18 @@ export class FlushBarriers {
     for (const barrier of this.barriers.current) barrier.isOrphaned = true
   }
 
-  private isDone({ isOrphaned, until }: Barrier): Effect.Effect<boolean, SqlOutboxError> {
+  private isDone(barrier: Barrier): Effect.Effect<boolean, SqlOutboxError> {
+    const { deadBefore, isOrphaned, until } = barrier
     const { run, tables } = this.database
-    if (this.inFlight.orphaned.length > 0) return Effect.succeed(false)
+    const { orphaned, pendingDeletes } = this.inFlight
+    if (orphaned.length > 0) return Effect.succeed(false)
     if (isOrphaned) return Effect.succeed(true)
-    const isDelivered = Effect.map(
-      run(tables.hasPending(until, this.inFlight.pendingDeletes.keys())),
-      (isPending) => !isPending
-    )
+    const isDelivered = Effect.gen(function* () {
+      if (yield* run(tables.hasPending(until, pendingDeletes.keys()))) return false
+      // Another relay may have made dead letters of them.
+      barrier.died = (yield* run(tables.countDead(until))) - deadBefore
+      return true
+    })
     if (!this.isClosing) return isDelivered
     return Effect.flatMap(this.isLeader, (isLeader) => (isLeader ? isDelivered : Effect.succeed(true)))
   }

@@ -19,8 +19,8 @@ export class InFlight {
   private readonly places = new Map<number, number>()
   /** Settled, and still in the database, each with what is to become of it there. */
   readonly pendingDeletes = new Map<number, Death | undefined>()
-  /** Deleted since the last query began. */
-  private readonly deleted = new Set<number>()
+  /** Deleted since a query began that is under way. */
+  private deleted: Set<number> | undefined
 
   constructor(groups: number) {
     this.groups = groups
@@ -75,12 +75,17 @@ export class InFlight {
   }
 
   isKnown(seq: number): boolean {
-    return this.places.has(seq) || this.pendingDeletes.has(seq) || this.deleted.has(seq)
+    return this.places.has(seq) || this.pendingDeletes.has(seq) || this.deleted?.has(seq) === true
   }
 
-  /** A query begins: what was deleted before is not in its answer. */
+  /** A query begins: what was deleted before is not in its answer; what is deleted from now on may be. */
   queryBegins(): void {
-    this.deleted.clear()
+    this.deleted = new Set()
+  }
+
+  /** Its answer was read. */
+  queryEnds(): void {
+    this.deleted = undefined
   }
 
   take(entries: ReadonlyArray<Entry>): void {
@@ -124,7 +129,7 @@ export class InFlight {
     for (const seq of seqs) {
       this.places.delete(seq)
       this.pendingDeletes.delete(seq)
-      this.deleted.add(seq)
+      this.deleted?.add(seq)
     }
   }
 
@@ -146,7 +151,7 @@ export class InFlight {
   orphan(): void {
     this.places.clear()
     this.pendingDeletes.clear()
-    this.deleted.clear()
+    this.deleted?.clear()
     for (const [message, entry] of this.entries) this.entries.set(message, { ...entry, seq: noSeq })
   }
 }

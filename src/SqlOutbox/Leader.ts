@@ -151,6 +151,8 @@ export class Leader {
       this.epoch = epoch
       this.scope = scope
       this.confirmedAt = now
+      // Its process has died, or it would have done this itself.
+      yield* source.lock.remove(from)
       // It may have resigned meanwhile.
       if (this.isOver) yield* this.resign
       return this.isHere

@@ -13,6 +13,8 @@ export interface LeaderLock {
   readonly isHeld: (epoch: number) => Effect.Effect<boolean, SqlError>
   /** Holds the lock until the scope closes; answers whether it was free. */
   readonly hold: (epoch: number) => Effect.Effect<boolean, SqlError, Scope.Scope>
+  /** Removes what is left of the lock of an epoch that is over. */
+  readonly remove: (epoch: number) => Effect.Effect<void>
   /** Runs a statement where it fails once the lock is lost. */
   readonly guarded: <A>(statement: Effect.Effect<A, SqlError>) => Effect.Effect<A, SqlError>
 }
@@ -21,6 +23,7 @@ export interface LeaderLock {
 export const none: LeaderLock = {
   isHeld: () => Effect.succeed(true),
   hold: () => Effect.succeed(true),
+  remove: () => Effect.void,
   guarded: (statement) => statement
 }
 
@@ -52,6 +55,7 @@ export const advisory = (sql: SqlClient, table: string): LeaderLock => {
       )
       return true
     }),
+    remove: () => Effect.void,
     guarded: (statement) => Effect.suspend(() => Effect.provideContext(statement, held))
   }
 }
@@ -59,13 +63,14 @@ export const advisory = (sql: SqlClient, table: string): LeaderLock => {
 /** The lock of a file beside the outbox, one for each epoch. It is SQLite's, which ends with the process. */
 export const file = (outbox: SqliteFile): LeaderLock => {
   const fileOf = (epoch: number) => `${outbox.settings.file}-leader-${epoch}`
-  const remove = (epoch: number) => {
-    try {
-      Fs.rmSync(fileOf(epoch), { force: true })
-    } catch {
-      // Another process has it open, on a system that keeps such files: it is empty.
-    }
-  }
+  const remove = (epoch: number) =>
+    Effect.sync(() => {
+      try {
+        Fs.rmSync(fileOf(epoch), { force: true })
+      } catch {
+        // Another process has it open, on a system that keeps such files: it is empty.
+      }
+    })
   return {
     isHeld: (epoch) =>
       Effect.sync(() => {
@@ -77,20 +82,9 @@ export const file = (outbox: SqliteFile): LeaderLock => {
     hold: (epoch) =>
       Effect.acquireRelease(
         Effect.sync(() => outbox.hold(fileOf(epoch))),
-        (release) =>
-          Effect.sync(() => {
-            release?.()
-            if (release !== undefined) remove(epoch)
-          })
-      ).pipe(
-        Effect.tap((release) =>
-          Effect.sync(() => {
-            // The file of the epoch before, whose process has died.
-            if (release !== undefined) remove(epoch - 1)
-          })
-        ),
-        Effect.map((release) => release !== undefined)
-      ),
+        (release) => (release === undefined ? Effect.void : Effect.andThen(Effect.sync(release), remove(epoch)))
+      ).pipe(Effect.map((release) => release !== undefined)),
+    remove,
     guarded: (statement) => statement
   }
 }

@@ -6,11 +6,11 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type * as Latch from "effect/Latch"
 import type * as Scope from "effect/Scope"
+import * as Semaphore from "effect/Semaphore"
 import type { Capacity } from "../internal/Capacity.ts"
 import * as Time from "../internal/Time.ts"
 import * as Metrics from "../Metrics.ts"
 import type { Database, SqlOutboxError } from "./Database.ts"
-import type { FlushBarriers } from "./FlushBarriers.ts"
 import type { InFlight } from "./InFlight.ts"
 import type { Leader } from "./Leader.ts"
 import * as Loop from "./Loop.ts"
@@ -36,7 +36,14 @@ const notifyInterval = 10
 /** Milliseconds until a connection that listens is opened again. */
 const listenRetry = 1_000
 
-/** Counts what is pending, and starts the loops; answers with a way to count again. */
+export interface Maintenance {
+  /** Counts what is pending. */
+  readonly count: Effect.Effect<void, SqlOutboxError>
+  /** The same, unless that was just done, or this relay knows by itself what it has delivered. */
+  readonly recount: Effect.Effect<void, SqlOutboxError>
+}
+
+/** Counts what is pending, and starts the loops. */
 export const start = Effect.fnUntraced(function* (
   database: Database,
   settings: Settings,
@@ -44,36 +51,52 @@ export const start = Effect.fnUntraced(function* (
     readonly capacity: Capacity
     readonly inFlight: InFlight
     readonly leader: Leader
-    readonly barriers: FlushBarriers
     readonly settlement: Settlement
     /** Open when there may be something to take. */
     readonly some: Latch.Latch
     /** Open when there is something new for other processes. */
     readonly news: Latch.Latch
+    /** Looks whether the outbox is still one of this destination. */
+    readonly check: Effect.Effect<unknown, SqlOutboxError>
     readonly onDefect: Loop.OnDefect
   }
-): Effect.fn.Return<{ readonly count: Effect.Effect<void, SqlOutboxError> }, SqlOutboxError, Scope.Scope> {
-  const { barriers, capacity, inFlight, leader, news, onDefect, settlement, some } = options
+): Effect.fn.Return<Maintenance, SqlOutboxError, Scope.Scope> {
+  const { capacity, check, inFlight, leader, news, onDefect, settlement, some } = options
   const { delivers, pollInterval } = settings
   const { isAway, run, source, tables, watched } = database
+  const counting = Semaphore.makeUnsafe(1)
   let countedAt = Number.NEGATIVE_INFINITY
   let countTook = 0
   /** Whether the last count was void: the next one is taken in any case. */
   let isStale = false
   let maintainedAt = Number.NEGATIVE_INFINITY
 
-  const count = Effect.gen(function* () {
+  /** Counts what is pending; answers whether the count was void. */
+  const countUnless = Effect.fnUntraced(function* (mayBeVoid: boolean) {
     const start = yield* Time.monotonicMillis
-    const changes = capacity.changes
+    const { changes, isWriting } = capacity
     const found = yield* run(tables.summary)
     countedAt = yield* Time.monotonicMillis
     countTook = countedAt - start
-    // What changed while it was counted may be in it or not.
-    isStale = capacity.changes !== changes && !isStale
-    if (!isStale) capacity.set(found.count, found.bytes)
+    // What changes while it is counted may be in it or not.
+    const isVoid = mayBeVoid && (capacity.changes !== changes || isWriting || capacity.isWriting)
+    if (!isVoid) capacity.set(found.count, found.bytes)
     yield* Metrics.showPending(found)
     yield* Metrics.showLeader(leader.isHere)
+    return isVoid
   })
+  const count = Effect.map(
+    Effect.suspend(() => countUnless(!isStale)),
+    (isVoid) => {
+      isStale = isVoid
+    }
+  )
+
+  const isDue = (now: number, interval: number) => now - countedAt >= Math.max(interval, countTook / countShare)
+
+  const recount = Effect.flatMap(Time.monotonicMillis, (now) =>
+    leader.isHere || !isDue(now, pollInterval) ? Effect.void : Effect.asVoid(countUnless(true))
+  ).pipe(counting.withPermits(1))
 
   const maintain = Effect.gen(function* () {
     if (delivers) {
@@ -96,12 +119,12 @@ export const start = Effect.fnUntraced(function* (
       )
     // A call that waits for room which others make is admitted by a count only.
     const interval = capacity.hasWaiters ? pollInterval : delivers ? countInterval : 3 * countInterval
-    if (now - countedAt >= Math.max(interval, countTook / countShare)) yield* count
+    if (isDue(now, interval)) yield* count
     if (now - maintainedAt >= maintenanceInterval) {
       maintainedAt = now
       yield* maintain
     }
-    yield* barriers.resolve
+    yield* check
     if (isListening && !isAway() && now - lookedAt < listeningInterval) return
     lookedAt = now
     some.openUnsafe()
@@ -144,5 +167,5 @@ export const start = Effect.fnUntraced(function* (
     yield* Time.withUnrefTimers(Loop.fork("announcements", announce, onDefect))
   }
 
-  return { count }
+  return { count, recount }
 })

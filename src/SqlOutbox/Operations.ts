@@ -22,7 +22,7 @@ export interface Stats {
   readonly oldestAge: number
   /** Messages that the API rejected. */
   readonly dead: number
-  /** The relay that delivers: this process, another one (or one that has just died), or none. */
+  /** The relay that delivers: this process, another one, or none. */
   readonly leader: "here" | "elsewhere" | "none"
 }
 
@@ -85,7 +85,7 @@ export const makeOperations = (database: Database, service: SqlOutboxService): O
       pending: count,
       pendingBytes: bytes,
       oldestAge,
-      dead: yield* run(tables.countDead),
+      dead: yield* run(tables.countDead()),
       leader: yield* service.leader
     }
   })

@@ -6,6 +6,7 @@
  */
 import * as Effect from "effect/Effect"
 import type { Database, SqlOutboxError } from "./Database.ts"
+import type { Destination } from "./Destination.ts"
 import type { InFlight } from "./InFlight.ts"
 import type { Entry } from "./Tables.ts"
 
@@ -16,6 +17,7 @@ const maxRead = 5_000
 export class Reader {
   private readonly database: Database
   private readonly inFlight: InFlight
+  private readonly destination: Destination
   private readonly groups: number
   private ahead: Array<Entry> = []
   /** The last message that was read. */
@@ -23,9 +25,10 @@ export class Reader {
   /** How often all of this was forgotten: an answer to an earlier query is void. */
   private generation = 0
 
-  constructor(database: Database, inFlight: InFlight, groups: number) {
+  constructor(database: Database, inFlight: InFlight, destination: Destination, groups: number) {
     this.database = database
     this.inFlight = inFlight
+    this.destination = destination
     this.groups = groups
   }
 
@@ -65,9 +68,13 @@ export class Reader {
       const but = isPostgres ? [...this.inFlight.known, ...this.ahead.map(({ seq }) => seq)] : []
       const { generation } = this
       this.inFlight.queryBegins()
-      const rows = yield* this.database.runSameGeneration(read(after, limit, but))
+      const reading = this.database.runSameGeneration(read(after, limit, but, this.destination.fingerprint))
+      const { found, rows } = yield* Effect.ensuring(
+        Effect.map(reading, (rows) => ({ found: rows.filter(({ seq }) => !this.inFlight.isKnown(seq)), rows })),
+        Effect.sync(() => this.inFlight.queryEnds())
+      )
       if (generation !== this.generation) continue
-      for (const entry of rows) if (!this.inFlight.isKnown(entry.seq)) this.ahead.push(entry)
+      this.ahead.push(...found)
       this.last = rows.at(-1)?.seq ?? this.last
       if (rows.length < limit) return
     }

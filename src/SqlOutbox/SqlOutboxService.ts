@@ -67,6 +67,9 @@ const readBackoff = Schema.decodeUnknownOption(BackoffState)
 /** The key of the backoff in the stored state. */
 const backoffKey = "trouble"
 
+/** What is known of a message that waited in a file which broke, or was moved: nothing of it is delivered from here. */
+const replaced = new DeliveryError({ reason: "broken", attempts: 0, detail: "the outbox was replaced" })
+
 /** Messages that are settled and could not be deleted: with more, nothing more is read. */
 const maxPendingDeletes = 1_000
 
@@ -77,17 +80,20 @@ export const make = Effect.fnUntraced(function* (
   const { lease, role } = settings
   const { persist, run, runSameGeneration, tables, watched } = database
   const delivers = role !== "writer"
-  const { close: closeNotifier, notify: report, onEnd } = yield* Notifier.make
+  const { close: closeNotifier, isAwaited, notify: report, onEnd } = yield* Notifier.make
   const capacity = new Capacity(settings)
   const inFlight = new InFlight(settings.maxInFlight)
-  const reader = new Reader(database, inFlight, settings.maxInFlight)
+  const destination = new Destination.Destination(database)
+  const reader = new Reader(database, inFlight, destination, settings.maxInFlight)
+  /** Stops a client whose outbox is one of another destination. */
+  const orStop = (asked: Effect.Effect<boolean, SqlOutboxError>) =>
+    Effect.tap(asked, (isOurs) =>
+      isOurs || stopped !== undefined ? Effect.void : stop(Destination.otherDestination, Cause.empty)
+    )
   const leader = new Leader(database, {
     name: makeName(),
     lease,
-    mayBegin: Effect.tap(
-      Effect.suspend(() => destination.claim),
-      (isOurs) => (isOurs ? Effect.void : stop(Destination.otherDestination, Cause.empty))
-    ),
+    mayBegin: orStop(destination.claim),
     onLost: () => reader.forget()
   })
   const barriers = new FlushBarriers(
@@ -99,8 +105,6 @@ export const make = Effect.fnUntraced(function* (
   const some = Latch.makeUnsafe()
   /** Open when something was settled or given up, since the last question. */
   const settled = Latch.makeUnsafe()
-
-  const destination = new Destination.Destination(database)
 
   const pending = () => Math.max(0, capacity.count - inFlight.pendingDeletes.size) + inFlight.orphaned.length
   if (role !== "relay") yield* Metrics.watchDepth(pending)
@@ -163,6 +167,8 @@ export const make = Effect.fnUntraced(function* (
     },
     onDefect: stop,
     stopped: () => stopped,
+    isAwaited,
+    recount: Effect.suspend(() => maintenance.recount),
     evict: (count) => settlement.discard((known) => runSameGeneration(tables.evict(count, known)), "evicted")
   })
 
@@ -231,12 +237,13 @@ export const make = Effect.fnUntraced(function* (
         const found = delivers ? yield* restore(persist(barriers.look)) : undefined
         // Whatever interrupts from here on, a flush that began is forgotten when nobody waits for it.
         const begun = barriers.begin(found)
-        if (begun === undefined) return { delivered: 0, dropped: 0, pending: 0 }
+        if (begun === undefined) return { delivered: 0, dropped: 0, pending: barriers.isOver ? pending() : 0 }
         onBegin(() => Flushes.soFar(begun))
         some.openUnsafe()
-        const ended = Effect.andThen(barriers.resolve, Deferred.await(begun.done))
+        // Another process may settle the last message. The timer keeps this one alive until then.
+        const looks = Effect.forever(Effect.andThen(barriers.resolve, Effect.sleep(settings.pollInterval)))
         return yield* Effect.ensuring(
-          restore(ended),
+          restore(Effect.raceFirst(Deferred.await(begun.done), looks)),
           Effect.sync(() => barriers.forget(begun))
         )
       })
@@ -257,10 +264,10 @@ export const make = Effect.fnUntraced(function* (
   // Loops, and the end
   // -------------------------------------------------------------------------------------------------------------------
 
-  const { count } = yield* Maintenance.start(
+  const maintenance = yield* Maintenance.start(
     database,
     { ...settings, delivers },
-    { capacity, inFlight, leader, barriers, settlement, some, news, onDefect: stop }
+    { capacity, inFlight, leader, settlement, some, news, check: orStop(destination.isOurs), onDefect: stop }
   )
 
   const abandon = Effect.gen(function* () {
@@ -311,13 +318,15 @@ export const make = Effect.fnUntraced(function* (
       durable: {
         bind: (identity) => destination.bind(identity, settings.adoptDestination),
         dropExpired: beforeAttempt,
-        stateOf: (messageId) =>
-          Effect.map(run(tables.find(messageId)), (found) => {
-            if (found === undefined) return "gone"
+        stateOf: (messageId) => {
+          const generation = database.generation()
+          return Effect.map(run(tables.find(messageId)), (found) => {
             if (found === "pending") return found
+            if (found === undefined) return generation === database.generation() ? "gone" : replaced
             const { status, ...facts } = found
             return new DeliveryError(status === undefined ? facts : { ...facts, status })
-          }),
+          })
+        },
         saveBackoff: (state) =>
           Effect.ignore(run(tables.set(backoffKey, state === undefined ? undefined : JSON.stringify(state)))),
         loadBackoff: Effect.map(
@@ -328,14 +337,15 @@ export const make = Effect.fnUntraced(function* (
     }),
     erase: settlement.erase,
     refresh: Effect.andThen(
-      count,
+      maintenance.count,
       Effect.sync(() => some.openUnsafe())
     ),
-    leader: Effect.suspend(() =>
-      leader.isHere
-        ? Effect.succeed("here" as const)
-        : Effect.map(run(tables.readLeader), ({ holder }) => (holder === null ? "none" : "elsewhere"))
-    ),
+    leader: Effect.gen(function* () {
+      if (leader.isHere) return "here"
+      const { epoch, holder } = yield* run(tables.readLeader)
+      // One that has died has left its name.
+      return holder === null || !(yield* run(database.source.lock.isHeld(epoch))) ? "none" : "elsewhere"
+    }),
     stopped: () => stopped
   }
 })

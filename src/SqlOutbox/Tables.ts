@@ -74,11 +74,16 @@ export interface LeaderRow {
   readonly holder: string | null
 }
 
+/** The name of the state that holds the fingerprint of the destination. */
+export const destinationKey = "destination"
+
 /** What is pending. */
 export interface Summary {
   readonly count: number
   readonly bytes: number
   readonly newest: number
+  /** Dead letters that are not newer. */
+  readonly dead: number
   /** Milliseconds; 0 if nothing is pending. */
   readonly oldestAge: number
 }
@@ -182,15 +187,23 @@ export const make = Effect.fnUntraced(function* (sql: SqlClient, name: string) {
     /** Writes messages, in one statement; answers with the sizes of those that were not there yet. */
     insert,
 
-    /** The oldest messages after a place, in their order. PostgreSQL leaves out those in `but`. */
-    read: (after: number, limit: number, but: Iterable<number> = []) =>
-      entries(
+    /**
+     * The oldest messages after a place, in their order; none if they are of another destination than this. PostgreSQL leaves
+     * out those in `but`.
+     */
+    read: (after: number, limit: number, but: Iterable<number> = [], destination?: string) => {
+      const isOurs =
+        destination === undefined
+          ? plain("")
+          : sql`AND NOT EXISTS (SELECT 1 FROM ${state} WHERE name = ${destinationKey} AND value <> ${destination})`
+      return entries(
         isPostgres
           ? planned(
-              sql<Row>`SELECT ${columns} FROM ${outbox} m WHERE m.seq > ${after} AND m.seq <> ALL (${[...but]}::bigint[]) ORDER BY m.seq LIMIT ${limit}`
+              sql<Row>`SELECT ${columns} FROM ${outbox} m WHERE m.seq > ${after} AND m.seq <> ALL (${[...but]}::bigint[]) ${isOurs} ORDER BY m.seq LIMIT ${limit}`
             )
-          : sql<Row>`SELECT ${columns} FROM ${outbox} o WHERE o.seq > ${after} ORDER BY o.seq LIMIT ${limit}`
-      ),
+          : sql<Row>`SELECT ${columns} FROM ${outbox} o WHERE o.seq > ${after} ${isOurs} ORDER BY o.seq LIMIT ${limit}`
+      )
+    },
 
     /** Removes messages; answers with those that were there. */
     remove: (seqs: Iterable<number>) =>
@@ -231,13 +244,14 @@ export const make = Effect.fnUntraced(function* (sql: SqlClient, name: string) {
           (SELECT m.seq FROM ${outbox} m WHERE NOT m.seq ${oneOf(but)} ORDER BY m.seq LIMIT ${count}) RETURNING ${columns}`
       ),
 
-    /** What is pending, in one look: how many messages, their bytes, the newest (0 if there is none), and the age of the oldest. */
+    /** What is pending, in one look: how many messages, their bytes, the newest (0 if there is none), the age of the oldest. */
     summary: Effect.gen(function* () {
       const [row] = yield* sql<Omit<Summary, "oldestAge"> & { readonly oldest: number | null }>`SELECT
         ${number("count(*)")} AS count, ${number("coalesce(sum(bytes), 0)")} AS bytes,
         ${number(`coalesce((SELECT max(seq) FROM ${name}), 0)`)} AS newest,
+        ${number(`(SELECT count(*) FROM ${name}_dead WHERE seq <= (SELECT max(seq) FROM ${name}))`)} AS dead,
         (SELECT created_at FROM ${outbox} ORDER BY seq LIMIT 1) AS oldest FROM ${outbox}`
-      const { oldest = null, ...counts } = row ?? { count: 0, bytes: 0, newest: 0 }
+      const { oldest = null, ...counts } = row ?? { count: 0, bytes: 0, newest: 0, dead: 0 }
       const now = yield* Clock.currentTimeMillis
       return { ...counts, oldestAge: Math.max(0, now - (oldest ?? now)) } satisfies Summary
     }),
@@ -266,10 +280,12 @@ export const make = Effect.fnUntraced(function* (sql: SqlClient, name: string) {
     // Dead letters
     // -----------------------------------------------------------------------------------------------------------------
 
-    countDead: Effect.map(
-      sql<{ count: number }>`SELECT ${number("count(*)")} AS count FROM ${dead}`,
-      (rows) => rows[0]?.count ?? 0
-    ),
+    /** How many there are, of messages up to a place if one is given. */
+    countDead: (until = Number.MAX_SAFE_INTEGER) =>
+      Effect.map(
+        sql<{ count: number }>`SELECT ${number("count(*)")} AS count FROM ${dead} WHERE seq <= ${until}`,
+        (rows) => rows[0]?.count ?? 0
+      ),
 
     /** Lets dead letters wait again, as if they had been written now; answers with the sizes of those that do. */
     retryDead: Effect.gen(function* () {

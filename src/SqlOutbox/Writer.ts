@@ -7,7 +7,7 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
-import { Closed, OutboxFull, type OutboxUnavailable } from "../AnalyticsError.ts"
+import { Closed, OutboxFull, OutboxUnavailable } from "../AnalyticsError.ts"
 import type { Capacity } from "../internal/Capacity.ts"
 import * as Message from "../Message.ts"
 import type { OfferError, Overflow } from "../Outbox.ts"
@@ -26,6 +26,10 @@ export interface Writer {
   readonly committed: Effect.Effect<void>
 }
 
+const unconfirmable = new OutboxUnavailable({
+  problem: "can't confirm a call inside of a transaction: it is delivered after the commit"
+})
+
 export const make = Effect.fnUntraced(function* (
   database: Database,
   options: {
@@ -37,11 +41,15 @@ export const make = Effect.fnUntraced(function* (
     readonly onDefect: Loop.OnDefect
     /** Why the outbox is stopped, if it is. */
     readonly stopped: () => OutboxUnavailable | undefined
+    /** Whether somebody waits for the end of a message. */
+    readonly isAwaited: (message: Message.Message) => boolean
+    /** Counts what is pending, unless that was just done: other processes deliver it. */
+    readonly recount: Effect.Effect<void, SqlOutboxError>
     /** Deletes and reports so many of the oldest pending messages; answers how many. */
     readonly evict: (count: number) => Effect.Effect<number, SqlOutboxError>
   }
 ): Effect.fn.Return<Writer, never, Scope.Scope> {
-  const { capacity, evict, inFlight, onDefect, onWritten, stopped } = options
+  const { capacity, evict, inFlight, isAwaited, onDefect, onWritten, recount, stopped } = options
   const { run, runInTransaction, source, tables } = database
   let closed = false
 
@@ -110,12 +118,14 @@ export const make = Effect.fnUntraced(function* (
       if (source.isFull()) return Effect.fail(new OutboxFull({ bound: "disk" }))
       const transaction = Context.getOrUndefined(fiber.context, tables.sql.transactionService as never)
       const isInTransaction = transaction !== undefined
+      if (isInTransaction && isAwaited(message)) return Effect.fail(unconfirmable)
       // A call in a transaction never waits: it would hold locks.
       if (overflow === "wait" && !isInTransaction && (capacity.hasWaiters || capacity.excess(message) !== undefined)) {
         const room = capacity.awaitRoom(message, () => capacity.reserve(message))
         return Effect.flatMap(room, (release) => write(message, false, release))
       }
-      return Effect.flatMap(makeRoom(message, overflow, isInTransaction), () => {
+      const counted = isInTransaction || capacity.excess(message) === undefined ? Effect.void : recount
+      return Effect.flatMap(Effect.andThen(counted, makeRoom(message, overflow, isInTransaction)), () => {
         const excess = capacity.excess(message)
         return excess === undefined
           ? write(message, isInTransaction, capacity.reserve(message))

@@ -81,6 +81,11 @@ export class Capacity {
     this.admitWaiters()
   }
 
+  /** Whether messages are being written. */
+  get isWriting(): boolean {
+    return this.reserved.count > 0
+  }
+
   get hasWaiters(): boolean {
     return this.waiters.size > 0
   }

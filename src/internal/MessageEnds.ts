@@ -24,6 +24,9 @@ export class MessageEnds {
     }
   }
 
+  /** Whether somebody waits for the end of a message. */
+  readonly isAwaited = ({ messageId }: Message): boolean => this.waiting.has(messageId)
+
   report(outcome: Outcome): void {
     if (this.waiting.size === 0 || (outcome._tag !== "Delivered" && outcome._tag !== "Dropped")) return
     for (const { messageId } of outcome.messages) {

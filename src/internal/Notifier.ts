@@ -56,6 +56,8 @@ export interface Notifier {
   readonly notifyUnsafe: (outcome: Outcome, nestedCall: boolean) => Effect.Effect<void> | undefined
   /** See `Outbox.onEnd`. */
   readonly onEnd: (message: Message, resume: (error: DeliveryError | undefined) => void) => () => void
+  /** Whether somebody waits for the end of a message. */
+  readonly isAwaited: (message: Message) => boolean
   /** Logs what the log of losses has held back, and answers who still waits for the end of a message. */
   readonly close: Effect.Effect<void>
 }
@@ -118,6 +120,7 @@ export const make: Effect.Effect<Notifier> = Effect.contextWith((context: Contex
     notify: (outcome) => Effect.withFiber((fiber) => notifyUnsafe(outcome, isNested(fiber.context)) ?? Effect.void),
     notifyUnsafe,
     onEnd: ends.on,
+    isAwaited: ends.isAwaited,
     close: Effect.andThen(
       losses.close,
       Effect.sync(() => ends.close())

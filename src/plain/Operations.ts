@@ -15,7 +15,7 @@ export interface OutboxStats {
   readonly oldestAge: number
   /** Messages that the API rejected. */
   readonly dead: number
-  /** The process that delivers: this one, another one (or one that has just died), or none. */
+  /** The process that delivers: this one, another one, or none. */
   readonly leader: "here" | "elsewhere" | "none"
 }
 
