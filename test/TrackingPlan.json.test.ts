@@ -493,6 +493,66 @@ describe("PlanJson.toJsonSchema", () => {
   })
 })
 
+describe("a plan that goes round", () => {
+  const roundTrip = (plan: TrackingPlan.AnyPlan, format: "segment" | "amplitude" | "avo") =>
+    PlanJson.fromJson(PlanJson.toJson(plan, { format }))
+  const call = (event: string, properties: object) => ({ type: "track", event, properties })
+
+  it("by Amplitude keeps values that its lists can hold, and the type of others", () => {
+    const plan = TrackingPlan.make({
+      events: {
+        Seen: Schema.Struct({
+          size: Schema.Literals([1, 2]),
+          kind: Schema.Literals(["a", "b"]),
+          name: Schema.Literals(["a,b", "c"]),
+          sure: Schema.Literal(true)
+        })
+      }
+    })
+    const again = roundTrip(plan, "amplitude")
+    const right = { size: 1, kind: "b", name: "a,b", sure: true }
+    assert.deepStrictEqual(again.violations(call("Seen", right)), [])
+    assert.deepStrictEqual(
+      again.violations(call("Seen", { ...right, kind: "c", size: "1" })).map(({ path }) => path.at(-1)),
+      ["size", "kind"]
+    )
+    // A list beside a type of numbers is of texts there.
+    const numbers = PlanJson.fromJson({
+      events: [{ event_type: "Seen" }],
+      properties: [{ event_type: "Seen", event_property: "n", type: "number", enum_values: "1,2" }]
+    })
+    assert.deepStrictEqual(numbers.violations(call("Seen", { n: 1 })), [])
+  })
+
+  it("by a folder of schemas keeps every event, and its name", () => {
+    const shape = Schema.Struct({ n: Schema.Finite })
+    const events = { 注文: shape, 登録: shape, "Signed Up": shape.annotate({ title: "A sign-up" }), "signed up": shape }
+    const schemas = PlanJson.toSchemas(TrackingPlan.make({ events }))
+    assert.deepStrictEqual(Object.keys(schemas), ["注文.json", "登録.json", "signed-up.json", "signed-up-2.json"])
+    const again = PlanJson.fromSchemas(schemas)
+    for (const name of Object.keys(events)) {
+      assert.strictEqual(again.violations(call(name, { n: "1" })).length, 1, name)
+      assert.deepStrictEqual(again.violations(call(name, { n: 1 })), [], name)
+    }
+  })
+
+  it("from Segment says of traits what is sent, as of events", () => {
+    const traits = { properties: { email: { type: "number", pii: true } }, required: ["email"] }
+    const plan = PlanJson.fromJson({ rules: { events: [], identify: { properties: { traits } } } })
+    const written = (pii: "hash" | "drop") => JSON.stringify(PlanJson.toJson(plan, { pii }).rules.identify)
+    assert.include(written("hash"), '"type":"string"')
+    assert.notInclude(JSON.parse(written("drop")).properties.traits.required ?? [], "email")
+  })
+
+  it("with labels that are no texts is read all the same", () => {
+    const labels = { aliases: ["Joined", "Registered"], owner: 5, since: null }
+    const plan = PlanJson.fromJson({ rules: { events: [{ ...event("Signed Up", {}), labels }] } })
+    assert.deepStrictEqual(plan.problems, [])
+    const [written] = PlanJson.toJson(plan).rules.events
+    assert.deepInclude(written, { name: "Signed Up" })
+  })
+})
+
 describe("PlanCode.generate", () => {
   const root = path.resolve(import.meta.dirname, "..")
   const bin = (name: string, file: string) =>
@@ -606,7 +666,29 @@ describe("PlanCode.generate", () => {
   const list = { type: "array", items: { type: "string" } }
   const widest = { rules: { events: [event("Seen", widestRules), event("No object", list)] } }
 
+  /** Defaults and examples of other types, words of other vocabularies, and definitions with the names of types. */
+  const foreign = {
+    rules: {
+      events: [
+        event("Seen", {
+          type: "object",
+          properties: {
+            plan: { type: "string", default: null, examples: [1, {}] },
+            count: { type: "integer", default: "none", since: 1, owner: { name: "a" }, aliases: "x", title: 5 },
+            tree: { $ref: "#/$defs/string" }
+          },
+          required: ["plan"],
+          examples: [{}],
+          default: {},
+          $defs: { string: { type: "object", properties: { inner: { $ref: "#/$defs/string" } } } }
+        }),
+        event("Own", JSON.parse('{"properties":{"__proto__":{"type":"string"}},"minProperties":1}'))
+      ]
+    }
+  }
+
   const sources = {
+    foreign: PlanCode.generate(foreign, { name: "foreign" }),
     awkward: PlanCode.generate(awkward, { name: "awkward" }),
     widest: PlanCode.generate(widest, { name: "widest" }),
     shop: PlanCode.generate(withDefinitions),
@@ -657,7 +739,7 @@ export const tree = plan.track("Tree Planted", { root: { name: "a", children: [{
         path.join(folder, "tsconfig.json"),
         JSON.stringify({
           compilerOptions: strictest,
-          files: ["use.ts", "ecommerce.ts", "video.ts", "awkward.ts", "widest.ts"]
+          files: ["use.ts", "ecommerce.ts", "video.ts", "awkward.ts", "widest.ts", "foreign.ts"]
         })
       )
       const compiled = spawnSync(process.execPath, [bin("typescript", "bin/tsc"), "-p", "."], {

@@ -15,9 +15,9 @@ export interface JsonSource {
   readonly event?: { readonly format: string; readonly json: object } | undefined
 }
 
-/** The annotation that has it. */
+/** The annotation that has it: of a shape that was read from JSON, and of a check by a JSON Schema. */
 export const sourceKey = "effect-analytics/JsonSource"
 
 /** Of a shape that was read from JSON. */
-export const jsonSourceOf = ({ _tag, checks }: SchemaAST.AST): JsonSource | undefined =>
-  _tag === "Declaration" ? (checks?.[0].annotations?.[sourceKey] as JsonSource | undefined) : undefined
+export const jsonSourceOf = ({ annotations }: SchemaAST.AST): JsonSource | undefined =>
+  annotations?.[sourceKey] as JsonSource | undefined

@@ -269,7 +269,9 @@ export const make = <const D extends Definition>(definition: D): Plan<D> => {
         return makeCall(service, type, untyped(type, name, data, rest), checks)
       }
       const encoded = rule.encode(data)
-      const [sent, violations] = Result.isSuccess(encoded) ? [encoded.success, none] : [data, encoded.failure]
+      // Marks are found by the names of the wire.
+      const given = rule.isReshaped && rule.marks !== undefined ? {} : data
+      const [sent, violations] = Result.isSuccess(encoded) ? [encoded.success, none] : [given, encoded.failure]
       const checks = checksOf(service, (planCheck) => planCheck.knowing(rule, violations))
       return makeCall(service, type, untyped(type, name, sent, rest), checks)
     }

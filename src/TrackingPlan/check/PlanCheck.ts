@@ -280,14 +280,22 @@ const violationOf = (
   })
 }
 
+/** Violations that a message is flagged with, at most: they count towards its size. */
+const maxFlags = 20
+
 const flag = (message: Message.Wire, violations: ReadonlyArray<Violation>): void => {
   const context = message.context as Record<string, unknown>
   const protocols = Json.isData(context.protocols) ? context.protocols : {}
   const before = Array.isArray(protocols.violations) ? protocols.violations : []
-  const flags = violations.map(({ expected, kind, path }) => ({
+  const flags = violations.slice(0, maxFlags).map(({ expected, kind, path }) => ({
     type: words[kind],
     field: formatPath(path),
     description: expected
   }))
-  context.protocols = { ...protocols, violations: [...before, ...flags] }
+  const [first] = violations.slice(maxFlags)
+  const more =
+    first === undefined
+      ? []
+      : [{ type: words[first.kind], field: "", description: `and ${violations.length - maxFlags} more violations` }]
+  context.protocols = { ...protocols, violations: [...before, ...flags, ...more] }
 }

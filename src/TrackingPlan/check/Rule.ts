@@ -21,7 +21,7 @@ import {
 import { mapParts } from "../pii/MapParts.ts"
 import * as Marks from "../pii/Marks.ts"
 import { toSent } from "../pii/Sent.ts"
-import { type JsonSource, jsonSourceOf } from "./JsonSource.ts"
+import { type JsonSource, jsonSourceOf, sourceKey } from "./JsonSource.ts"
 import { explain, none, type Violation } from "./Violation.ts"
 
 type Outcome = Result.Result<unknown, ReadonlyArray<Violation>>
@@ -34,6 +34,8 @@ export class Rule {
   readonly deprecated: boolean | string
   /** Whether calls give data in the form of the wire: it is checked there, and nothing is encoded. */
   readonly isJson: boolean
+  /** Whether the fields of what calls give have other names, or another place, on the wire. */
+  readonly isReshaped: boolean
   private readonly codec: Schema.Codec<unknown, unknown>
   private readonly options: SchemaAST.ParseOptions
   private readonly clean: ((data: unknown) => unknown) | undefined
@@ -54,7 +56,11 @@ export class Rule {
     this.name = name
     this.version = annotations.planVersion ?? version
     this.deprecated = annotations.deprecated ?? false
+    if (!this.isJson && holds(shape.ast, isMarkedInJson)) {
+      throw new Error("what a JSON Schema in an Effect Schema marks as pii is not found: mark it in the Effect Schema")
+    }
     if (!this.isJson) this.found = Marks.marksOf(this.codec.ast)
+    this.isReshaped = !this.isJson && holds(shape.ast, isReshaped)
     this.clean = !this.isJson && holds(shape.ast, SchemaAST.isUndefined) ? withoutUndefined : undefined
   }
 
@@ -222,6 +228,15 @@ const holds = (
       return false
   }
 }
+
+const isReshaped = ({ encoding }: SchemaAST.AST): boolean =>
+  encoding?.some(({ to }) => SchemaAST.isObjects(to) || SchemaAST.isArrays(to)) === true
+
+/** Whether a JSON Schema that is a part of an Effect Schema marks something. */
+const isMarkedInJson = (ast: SchemaAST.AST): boolean =>
+  [ast, ...(ast.checks ?? [])].some(
+    ({ annotations }) => ((annotations?.[sourceKey] as JsonSource | undefined)?.policies.size ?? 0) > 0
+  )
 
 /** The JSON form of `undefined` is `null`; of a field that is `undefined` we want none. */
 const withoutUndefined = (value: unknown): unknown => {

@@ -61,8 +61,24 @@ const annotations = [
   ...["owner", "since", "deprecated", "planVersion", "aliases", "strict", "pii"]
 ]
 
+/** Whether a keyword has a value that effect, or a plan, knows: JSON Schemas of others may have words of their own. */
+const isAnnotation = (key: string, value: unknown): boolean => {
+  if (key === "aliases") return Array.isArray(value) && value.every((alias) => typeof alias === "string")
+  if (key === "deprecated" || key === "pii") return typeof value === "boolean" || typeof value === "string"
+  return typeof value === (key === "strict" ? "boolean" : "string")
+}
+
+/** JSON as code. `__proto__` in quotes would be the prototype of an object literal. */
+export const literal = (json: unknown): string => quoted(json).replaceAll('"__proto__":', '["__proto__"]:')
+
 export const annotated = (schema: string, about: Json): string => {
-  const entries = annotations.flatMap((key) => (about[key] === undefined ? [] : [`${key}: ${quoted(about[key])}`]))
+  const entries = annotations.flatMap((key) => {
+    const value = about[key]
+    // Effect types these by the Schema, and JSON Schema does not.
+    if (key === "default" || key === "examples")
+      return value === undefined ? [] : [`${key}: ${literal(value)} as never`]
+    return isAnnotation(key, value) ? [`${key}: ${quoted(value)}`] : []
+  })
   return entries.length === 0 ? schema : `${schema}.annotate({ ${entries.join(", ")} })`
 }
 

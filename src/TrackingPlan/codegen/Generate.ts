@@ -10,7 +10,7 @@ import { inputJsonSchema } from "../json/JsonShape.ts"
 import { isObject, type Json, mapSubschemas, target } from "../json/Keywords.ts"
 import { inspect } from "../json/Problems.ts"
 import { type ReadOptions, readPlan } from "../json/Reader.ts"
-import { annotated, block, CodeWriter, docstring, entry, isIdentifier, quoted } from "./Code.ts"
+import { annotated, block, CodeWriter, docstring, entry, isIdentifier, literal, quoted } from "./Code.ts"
 
 /** What is generated, and how. @category options @since 0.1.0 */
 export interface GenerateOptions extends Pick<ReadOptions, "strict"> {
@@ -46,7 +46,8 @@ const reserved = new Set(
   [
     "arguments await break case catch class const continue debugger default delete do else enum eval export extends",
     "false finally for function if implements import in instanceof interface let new null package private protected",
-    "public return static super switch this throw true try typeof undefined var void while with yield Schema TrackingPlan PlanJson"
+    "public return static super switch this throw true try typeof undefined var void while with yield Schema TrackingPlan PlanJson",
+    "any bigint boolean never number object string symbol unknown undefined ReadonlyArray globalThis"
   ]
     .join(" ")
     .split(" ")
@@ -128,7 +129,11 @@ class Module {
     if (writer.unexpressed.size === 0) return described
     this.needsJson = true
     const keywords = Array.from(writer.unexpressed).sort().join(", ").replace(/\s/g, " ")
-    return block("PlanJson.typed(", [described, `// Checked, and not in the types: ${keywords}.\n${quoted(json)}`], ")")
+    return block(
+      "PlanJson.typed(",
+      [described, `// Checked, and not in the types: ${keywords}.\n${literal(json)}`],
+      ")"
+    )
   }
 
   private readonly unexpressedOf = new Map<string, ReadonlySet<string>>()

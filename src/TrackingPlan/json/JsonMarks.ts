@@ -1,14 +1,59 @@
-/** The fields that a JSON Schema marks as `pii`. */
+/**
+ * The fields that a JSON Schema marks as `pii`, also one that cannot be read. Where it is not certain what is marked, it is: a
+ * field too many is dropped rather than one too few.
+ */
 import * as Marks from "../pii/Marks.ts"
-import { isObject, type Json, listOf, target, typesOf } from "./Keywords.ts"
+import { eachSubschema, isObject, type Json, listOf, target, typesOf } from "./Keywords.ts"
 
-/** Keywords whose schemas hold for the same value. */
+/** Keywords whose schemas hold for the same value, and those that have such schemas by name. */
 const sameValue = ["allOf", "anyOf", "oneOf", "if", "then", "else"]
+const sameValueByName = ["dependentSchemas", "dependencies"]
 
-/** The marks of a schema; `undefined` if it has none. Throws if the whole is marked, or the names of a record. */
-export const marksOfJson = (root: Json): Marks.Marks | undefined => Marks.marksOfNode(read(root, root, new Map()))
+/** The marks of a schema; `undefined` if it has none. */
+export const marksOfJson = (root: Json): Marks.Marks | undefined =>
+  Marks.marksOfNode(read(root, referencesIn(root), new Map()), true)
 
-const read = (json: unknown, root: Json, known: Map<unknown, Marks.Node>): Marks.Node => {
+/** What a reference may mean, in whichever part of the document it stands. */
+type References = (reference: string) => ReadonlyArray<unknown>
+
+const referencesIn = (root: Json): References => {
+  const resources = new Map<Json, string>([[root, ""]])
+  const anchors = new Map<string, Array<Json>>()
+  const visit = (schema: unknown) => {
+    if (!isObject(schema)) return
+    const { $anchor, $dynamicAnchor, $id } = schema
+    if (typeof $id === "string") resources.set(schema, $id.replace(/#.*$/, ""))
+    for (const name of [$anchor, $dynamicAnchor, String($id).split("#")[1]]) {
+      if (typeof name === "string") anchors.set(name, [...(anchors.get(name) ?? []), schema])
+    }
+    eachSubschema(schema, visit)
+  }
+  visit(root)
+  return (reference) => {
+    const [document = "", fragment = ""] = reference.split("#")
+    const all = Array.from(resources)
+    const named = all.filter(([, id]) => id !== "" && (id.endsWith(document) || document.endsWith(id)))
+    const documents = (document === "" ? all : named).map(([schema]) => schema)
+    if (fragment === "") return documents
+    return fragment.startsWith("/")
+      ? documents.map((one) => target(`#${fragment}`, one))
+      : (anchors.get(fragment) ?? [])
+  }
+}
+
+const matches = (pattern: string, name: string): boolean => {
+  try {
+    return new RegExp(pattern, "u").test(name)
+  } catch {
+    return true
+  }
+}
+
+/** What is marked with a word that is no policy is dropped. */
+const policyOf = (pii: unknown): ReturnType<typeof Marks.policyOf> =>
+  typeof pii === "boolean" || pii === undefined || pii === null || Marks.isPolicy(pii) ? Marks.policyOf(pii) : ["drop"]
+
+const read = (json: unknown, references: References, known: Map<unknown, Marks.Node>): Marks.Node => {
   const seen = known.get(json)
   if (seen !== undefined) return seen
   const schema = isObject(json) ? json : {}
@@ -23,31 +68,44 @@ const read = (json: unknown, root: Json, known: Map<unknown, Marks.Node>): Marks
     same: []
   })
   const forms = types.length === 0 ? Marks.forms : Marks.forms.filter((form) => types.includes(form))
-  const isChoice = sameValue.some((key) => key in schema) || "$ref" in schema
+  const same = [
+    ...sameValue.flatMap((key) => (key in schema ? [schema[key]].flat() : [])),
+    ...sameValueByName.flatMap((key) => (isObject(schema[key]) ? Object.values(schema[key]).filter(isObject) : [])),
+    ...[schema.$ref, schema.$dynamicRef].flatMap((one) => (typeof one === "string" ? references(one) : []))
+  ]
   const whole: Marks.Node = {
     ...node(undefined),
-    policies: Marks.policyOf(schema.pii),
+    policies: policyOf(schema.pii),
     // A schema that only refers to others has their forms.
-    forms: types.length === 0 && isChoice ? [] : forms
+    forms: types.length === 0 && same.length > 0 ? [] : forms
   }
   known.set(json, whole)
-  const inside = (one: unknown) => read(one, root, known)
-  const same = sameValue.flatMap((key) => (key in schema ? [schema[key]].flat() : []))
-  if (typeof schema.$ref === "string") same.push(target(schema.$ref, root))
+  const inside = (one: unknown) => read(one, references, known)
   for (const one of same) whole.same.push(inside(one))
+  /** What several schemas say of one value. */
+  const together = (schemas: ReadonlyArray<unknown>): Marks.Node => ({ ...node(undefined), same: schemas.map(inside) })
   const [object, array] = [node("object"), node("array")]
   const patterns = Object.entries(isObject(schema.patternProperties) ? schema.patternProperties : {})
   for (const [name, field] of Object.entries(isObject(schema.properties) ? schema.properties : {})) {
-    object.fields.set(name, inside(field))
+    object.fields.set(
+      name,
+      together([field, ...patterns.flatMap(([pattern, one]) => (matches(pattern, name) ? one : []))])
+    )
   }
-  if (isObject(schema.propertyNames) && Marks.policyOf(schema.propertyNames.pii).length > 0) {
-    throw new Error("the names of a record are marked as pii: they are never changed, mark its values")
+  // Names are never changed: those that are marked are dropped, with their values.
+  if (isObject(schema.propertyNames) && policyOf(schema.propertyNames.pii).length > 0) {
+    object.rest.push({ ...node(undefined), policies: ["drop"] })
   }
   const others = [schema.additionalProperties, schema.unevaluatedProperties, ...patterns.map(([, one]) => one)]
   for (const one of others) if (isObject(one)) object.rest.push(inside(one))
   const elements = Array.isArray(schema.items) ? schema.items : listOf(schema.prefixItems)
-  elements.forEach((one, index) => void array.fields.set(String(index), inside(one)))
-  const rest = [Array.isArray(schema.items) ? schema.additionalItems : schema.items, schema.contains]
+  const contained = isObject(schema.contains) ? [schema.contains] : []
+  elements.forEach((one, index) => void array.fields.set(String(index), together([one, ...contained])))
+  const rest = [
+    Array.isArray(schema.items) ? schema.additionalItems : schema.items,
+    schema.unevaluatedItems,
+    ...contained
+  ]
   for (const one of rest) if (isObject(one)) array.rest.push(inside(one))
   whole.same.push(object, array)
   return whole

@@ -50,11 +50,9 @@ export const readShape = (
   const schema = first.hasInput ? inputSchema(json) : json
   const found = first.hasInput ? inspect(schema) : first
   const source = sourceOf(schema, found, options, event)
-  const check =
-    found.problem === undefined
-      ? jsonSchemaCheck(schema, source, options)
-      : Schema.makeFilter(() => true, { [sourceKey]: source })
-  return { shape: object.annotate(about).check(check) as unknown as Shape, problem: found.problem }
+  const check = found.problem === undefined ? jsonSchemaCheck(schema, source, options) : Schema.makeFilter(() => true)
+  const shape = object.annotate({ ...about, [sourceKey]: source }).check(check)
+  return { shape: shape as unknown as Shape, problem: found.problem }
 }
 
 const sourceOf = (
@@ -184,6 +182,8 @@ const dates = ["effect/schema/Date", "effect/schema/DateTimeUtc", "effect/schema
  * what may be `undefined`, that it is not `null`: it is left out.
  */
 const annotated = (ast: SchemaAST.AST, given: Json, inside: ReadonlySet<SchemaAST.AST>): Json => {
+  const read = jsonSourceOf(ast)
+  if (read !== undefined) return read.schema as Json
   if (inside.has(ast)) return given
   const seen = new Set(inside).add(ast)
   const json: Record<string, unknown> = isEmpty(ast) ? { type: "object" } : { ...flattened(withoutNull(ast, given)) }

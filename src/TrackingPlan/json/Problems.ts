@@ -87,7 +87,10 @@ export const inspect = (json: unknown): Inspection => {
   const mark = (pii: unknown, at: Place) => {
     if (pii === true) policies.add("default")
     else if (isPolicy(pii)) policies.add(pii)
-    else if (pii !== false) return found(at, 'must be true, false, "drop", "hash" or "keep"', "pii")
+    else if (pii !== false) {
+      policies.add("drop")
+      found(at, 'must be true, false, "drop", "hash" or "keep"', "pii")
+    }
     if (at === root && pii !== false) found(at, "is marked as pii as a whole: mark its fields")
     if (at?.keyword === "propertyNames") found(at, "the names of a record are marked as pii: mark its values")
   }
@@ -96,7 +99,7 @@ export const inspect = (json: unknown): Inspection => {
     if (!isObject(schema)) return found(at, "must be an object, true or false")
     for (const key of Object.keys(schema)) {
       const [isValid, expected] = ruleOf.get(key) ?? []
-      if (isValid !== undefined && !isValid(schema[key])) return found(at, `must be ${expected}`, key)
+      if (isValid !== undefined && !isValid(schema[key])) found(at, `must be ${expected}`, key)
     }
     hasInput ||= schema.given !== undefined
     if (schema.pii !== undefined) mark(schema.pii, at)

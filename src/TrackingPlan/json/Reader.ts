@@ -133,7 +133,9 @@ const amplitude = (events: ReadonlyArray<Json>, properties: ReadonlyArray<Json>)
 
 const amplitudeProperty = ({ description, enum_values: values, is_array_type: isArray, regex, type }: Json): Json => {
   const isKnown = typeof type === "string" && ["string", "number", "boolean", "object"].includes(type)
-  const list = typeof values === "string" ? values.split(",").map((one) => one.trim()) : values
+  const texts = typeof values === "string" ? values.split(",").map((one) => one.trim()) : values
+  // The list is text, whatever the type.
+  const list = type === "number" || type === "boolean" ? undefined : texts
   const one = {
     ...(isKnown ? { type } : type === "enum" ? { type: "string" } : {}),
     ...(Array.isArray(list) && list.length > 0 && list[0] !== "" ? { enum: list } : {}),
@@ -239,8 +241,16 @@ const withRequired = (data: Json): Json => {
   return { ...data, properties: { ...properties, ...Object.fromEntries(missing.map((name) => [String(name), {}])) } }
 }
 
+/** Labels are texts; a list is written with commas. */
+const textsIn = (labels: unknown): { readonly [label: string]: string | undefined } =>
+  Object.fromEntries(
+    Object.entries(isObject(labels) ? labels : {}).flatMap(([label, value]) =>
+      value === null || value === undefined ? [] : [[label, String(value)]]
+    )
+  )
+
 const aboutOf = ({ description, labels, version }: EventEntry): Schema.Annotations.Augment => {
-  const { aliases, deprecated, owner, since } = (isObject(labels) ? labels : {}) as Record<string, string | undefined>
+  const { aliases, deprecated, owner, since } = textsIn(labels)
   return {
     ...(typeof description === "string" && description !== "" ? { description } : {}),
     ...(aliases === undefined ? {} : { aliases: aliases.split(",").map((alias) => alias.trim()) }),

@@ -137,9 +137,17 @@ const explain = (
   root: unknown,
   names: Names
 ): ReadonlyArray<Schema.FilterIssue> => {
-  const choices = errors.filter(({ keyword }) => keyword === "anyOf" || keyword === "oneOf")
+  // A list may have thousands of elements that break the same rule: its path in the schema is one.
+  const choices = new Set(
+    errors.flatMap(({ keyword, schemaPath }) =>
+      keyword === "anyOf" || keyword === "oneOf" ? `${schemaPath}/${keyword}/` : []
+    )
+  )
   const isBelow = ({ schemaPath }: ValidationError) =>
-    choices.some((choice) => schemaPath.startsWith(`${choice.schemaPath}/${choice.keyword}/`))
+    Array.from(choices).some((choice) => schemaPath.startsWith(choice))
+  const places = new Set(
+    errors.flatMap(({ instancePath, keyword }) => (keyword === "boolean" ? [] : withOuter(instancePath)))
+  )
   const isNameOf = ({ schemaPath }: ValidationError) => schemaPath.includes("/propertyNames")
   return errors.flatMap((error) => {
     const { instancePath, keyword, params } = error
@@ -157,14 +165,10 @@ const explain = (
       case "unevaluatedProperties": {
         // Where a schema holds for the others, it has errors of its own.
         const keys = listOf(params[keyword]).map(String)
-        const has = (key: string) => {
-          const at = `${instancePath}/${encode(key)}`
-          return errors.some(
-            (one) => one.keyword !== "boolean" && (one.instancePath === at || one.instancePath.startsWith(`${at}/`))
-          )
-        }
         return keys.flatMap((key) =>
-          keyword === "additionalProperties" && has(key) ? [] : [unexpected([...path, shown(key, names)])]
+          keyword === "additionalProperties" && places.has(`${instancePath}/${encode(key)}`)
+            ? []
+            : [unexpected([...path, shown(key, names)])]
         )
       }
       case "boolean":
@@ -179,6 +183,10 @@ const explain = (
     }
   })
 }
+
+/** A path, and those of all that it is in. */
+const withOuter = (path: string): ReadonlyArray<string> =>
+  path === "" ? [path] : [path, ...withOuter(path.slice(0, path.lastIndexOf("/")))]
 
 const encode = (key: string): string => key.replaceAll("~", "~0").replaceAll("/", "~1")
 const shown = (key: string, { areData, known }: Names): string => (areData && !known.has(key) ? "*" : key)

@@ -73,7 +73,7 @@ export function toJson({ definition }: Pick<AnyPlan, "definition">, options: Pla
     case "segment": {
       const apart = [...unnamed, ...one("context", context)].map((one) => {
         const read = sourceOf(one.shape, format)
-        const rules = read === undefined ? rulesOf(one, { dialect, pii }) : read
+        const rules = read === undefined ? rulesOf(one, { dialect, pii }) : sentOf(read, pii)
         return [one.type === "context" ? "global" : one.type, rules] as const
       })
       const rules = { events: named.map(write), ...Object.fromEntries(apart) }
@@ -102,17 +102,20 @@ export function toJson({ definition }: Pick<AnyPlan, "definition">, options: Pla
 export const toSchemas = (
   { definition }: Pick<AnyPlan, "definition">,
   options?: JsonSchemaOptions
-): { readonly [file: string]: Json } =>
-  Object.fromEntries(
-    Object.entries(definition.events ?? {}).map(([name, shape]) => {
-      const { description, ...schema } = toJsonSchema(shape, options)
-      const about = annotationsOf(shape.ast).description ?? description
-      const title = schema.title ?? name
-      const file = jsonSourceOf(shape.ast)?.event?.json as { readonly file?: string } | undefined
-      const described = about === undefined ? { title } : { title, description: about }
-      return [file?.file ?? `${name.replace(/[^\w.-]+/g, "-").toLowerCase()}.json`, { ...schema, ...described }]
-    })
-  )
+): { readonly [file: string]: Json } => {
+  const files: Record<string, Json> = {}
+  for (const [name, shape] of Object.entries(definition.events ?? {})) {
+    const { description, ...schema } = toJsonSchema(shape, options)
+    const about = annotationsOf(shape.ast).description ?? description
+    const { file } = (sourceOf(shape, "schemas") ?? {}) as { readonly file?: string }
+    const base = name.replace(/[^\p{L}\p{N}_.-]+/gu, "-").toLowerCase()
+    let made = file ?? `${base}.json`
+    for (let number = 2; Object.hasOwn(files, made); number++) made = `${base}-${number}.json`
+    // The name of an event is read from its title.
+    files[made] = { ...schema, title: name, ...(about === undefined ? {} : { description: about }) }
+  }
+  return files
+}
 
 /** As it was read, if that was in this format. */
 const sourceOf = (shape: Shape, format: Format): Json | undefined => {
@@ -120,14 +123,17 @@ const sourceOf = (shape: Shape, format: Format): Json | undefined => {
   return event?.format === format ? (event.json as Json) : undefined
 }
 
+/** The rules of what is sent. */
+const sentOf = (rules: unknown, pii: Policy | undefined): unknown =>
+  isObject(rules) ? outputSchema(inputSchema(rules), pii as Policy) : rules
+
 type Options = Required<JsonSchemaOptions>
 
 const eventOf = (written: Written, format: Format, options: Options): Json => {
   const { name, shape, type } = written
   const read = sourceOf(shape, format)
-  const sent = (rules: unknown) => (isObject(rules) ? outputSchema(inputSchema(rules), options.pii as Policy) : rules)
   if (format === "segment-api") {
-    if (read !== undefined) return { ...read, jsonSchema: sent(read.jsonSchema ?? read.json_schema) }
+    if (read !== undefined) return { ...read, jsonSchema: sentOf(read.jsonSchema ?? read.json_schema, options.pii) }
     const { description, labels, version, rules } = described(written, options)
     const about = { ...(description === undefined ? {} : { description }), ...(labels === undefined ? {} : { labels }) }
     return {
@@ -138,7 +144,7 @@ const eventOf = (written: Written, format: Format, options: Options): Json => {
     }
   }
   if (format === "amplitude") return read ?? amplitudeEvent(written, options)
-  if (read !== undefined) return { ...read, rules: sent(read.rules) }
+  if (read !== undefined) return { ...read, rules: sentOf(read.rules, options.pii) }
   const { eventType, ...event } = described(written, options)
   return type === "track" && format !== "rudderstack" ? event : { name, eventType, ...event }
 }
@@ -190,7 +196,10 @@ const amplitudeEvent = ({ name, shape }: Written, options: Options): Json => {
   const properties = Object.entries(isObject(schema.properties) ? schema.properties : {}).map(([property, json]) => {
     const isArray = isObject(json) && json.type === "array"
     const one = isArray ? json.items : json
-    const { enum: values, pattern, type } = isObject(one) ? one : {}
+    const { enum: given, pattern, type } = isObject(one) ? one : {}
+    const isList =
+      Array.isArray(given) && given.every((value) => typeof value === "string" && /^[^\s,]([^,]*[^\s,])?$/.test(value))
+    const values = isList ? given : undefined
     return {
       event_property: property,
       event_type: name,

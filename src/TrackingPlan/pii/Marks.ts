@@ -70,14 +70,16 @@ export const marksOf = (ast: SchemaAST.AST): Marks | undefined => {
       throw new Error("what is marked as pii has another form on the wire: mark it there")
     }
   }
-  return marksOfNode(node, resolved)
+  return marksOfNode(node, false, resolved)
 }
 
-/** The marks of a shape by what was read of it. */
-export const marksOfNode = (node: Node, resolved = new Map<string, Marks>()): Marks | undefined => {
+/** The marks of a shape by what was read of it. If the whole is marked, `spreads` marks each of its fields; else it throws. */
+export const marksOfNode = (node: Node, spreads = false, resolved = new Map<string, Marks>()): Marks | undefined => {
   const marks = resolve([node], resolved)
-  if (isHere(marks)) throw new Error("is marked as pii as a whole: mark its fields")
-  return isMarkedWithin(marks) ? pruned(marks) : undefined
+  if (!isHere(marks)) return isMarkedWithin(marks) ? pruned(marks) : undefined
+  if (!spreads) throw new Error("is marked as pii as a whole: mark its fields")
+  const everything: Level = { fields: new Map(), rest: { ...marks, forms: undefined } }
+  return { ...marks, object: everything, array: everything }
 }
 
 /** Whether a value of this Schema is marked, and not only what is in it. */
