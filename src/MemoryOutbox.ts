@@ -41,7 +41,7 @@ export const make = Effect.fnUntraced(function* (
   yield* Metrics.watchDepth(() => capacity.count)
 
   // The queue has a capacity of its own, but messages that were taken and are not settled count as well.
-  const accept = (message: Message) => {
+  const accept = (message: Message): undefined => {
     counts.accepted++
     capacity.add(1, message.bytes)
     Queue.offerUnsafe(queue, message)
@@ -61,26 +61,32 @@ export const make = Effect.fnUntraced(function* (
     if (Flushes.soFar(flush).pending === 0) flushes.finish(flush)
   }
 
-  /** Takes the oldest messages out of the queue until there is room, and reports them. Those that the delivery has taken stay. */
-  const evictFor = (message: Message): Outbox.Offered | undefined => {
-    if (taken.size >= maxQueueSize || takenBytes + message.bytes > maxQueueBytes) return undefined
-    const waiting = flushes.current
-    const evicted: Array<Message> = []
+  /** Takes the oldest messages out of the queue until there is room. Those that the delivery has taken stay. */
+  const evictFor = (message: Message) => {
+    const messages: Array<Message> = []
     const ended: Array<number> = []
+    // None is evicted in vain.
+    if (taken.size >= maxQueueSize || takenBytes + message.bytes > maxQueueBytes) return { messages, ended }
     while (capacity.excess(message) !== undefined) {
       const oldest = Queue.takeUnsafe(queue)
       if (oldest === undefined || Exit.isFailure(oldest)) break
       ended.push(tickets++)
       capacity.remove(1, oldest.value.bytes)
-      evicted.push(oldest.value)
+      messages.push(oldest.value)
     }
-    if (!Arr.isArrayNonEmpty(evicted)) return undefined
-    counts.dropped += evicted.length
+    counts.dropped += messages.length
+    return { messages, ended }
+  }
+
+  const acceptInsteadOfOldest = (message: Message): Outbox.Offered | undefined => {
+    const waiting = flushes.current
+    const { ended, messages } = evictFor(message)
+    const excess = capacity.excess(message)
+    // Before the report: a call that an observer makes does not take the room.
+    if (excess === undefined) accept(message)
+    if (!Arr.isArrayNonEmpty(messages)) return excess && full[excess.bound]
     const error = new DeliveryError({ reason: "evicted", attempts: 0 })
-    const observing = notifyUnsafe(
-      Outcome.Outcome.Dropped({ messages: evicted, error }),
-      Notifier.isOfNestedCall(message)
-    )
+    const observing = notifyUnsafe(Outcome.Outcome.Dropped({ messages, error }), Notifier.isOfNestedCall(message))
     const reported = () => countDown(waiting, ended, "dropped")
     if (observing !== undefined) {
       return { error: undefined, notification: Effect.ensuring(observing, Effect.sync(reported)) }
@@ -91,13 +97,11 @@ export const make = Effect.fnUntraced(function* (
 
   const offerUnsafe: Outbox.Outbox["Service"]["offerUnsafe"] = (message) => {
     if (closed) return refused(new Closed())
-    // No call overtakes those that wait, and none evicts in vain.
+    // No call overtakes those that wait.
     if (capacity.hasWaiters) return capacity.count >= maxQueueSize ? full.maxQueueSize : full.maxQueueBytes
-    const evicted = overflow === "drop-oldest" && capacity.excess(message) !== undefined ? evictFor(message) : undefined
     const excess = capacity.excess(message)
-    if (excess !== undefined) return full[excess.bound]
-    accept(message)
-    return evicted
+    if (excess === undefined) return accept(message)
+    return overflow === "drop-oldest" ? acceptInsteadOfOldest(message) : full[excess.bound]
   }
 
   // One error for all calls: in a loop that fills the queue, their stacks would cost more than the calls.

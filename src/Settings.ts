@@ -139,9 +139,13 @@ const ownHeaders: ReadonlyArray<string> = [
   "user-agent",
   "x-retry-count"
 ]
+/** Headers of the connection, which `fetch` refuses. */
+const hopHeaders: ReadonlyArray<string> = ["connection", "expect", "keep-alive", "transfer-encoding", "upgrade"]
 
 const isFurtherHeader = ([name, value]: readonly [string, string]): boolean =>
-  /^[!#$%&'*+.^_`|~\w-]+$/.test(name) && /^[\x20-\x7e]*$/.test(value) && !ownHeaders.includes(name.toLowerCase())
+  /^[!#$%&'*+.^_`|~\w-]+$/.test(name) &&
+  /^[\x20-\x7e]*$/.test(value) &&
+  ![...ownHeaders, ...hopHeaders].includes(name.toLowerCase())
 
 /**
  * The settings of the transport, without the write key. `endpoint` has the rules of the address as a whole.
@@ -157,7 +161,9 @@ export const Transport = Schema.Struct({
   headers: Schema.optional(
     Schema.Record(Schema.String, Schema.String)
       .check(Schema.makeFilter((headers) => Object.entries(headers).every(isFurtherHeader)))
-      .annotate({ expected: `an object of header names and printable ASCII, without ${ownHeaders.join(", ")}` })
+      .annotate({
+        expected: `an object of header names and printable ASCII, without ${[...ownHeaders, ...hopHeaders].join(", ")}`
+      })
   )
 })
 

@@ -6,6 +6,7 @@ import type { Wire } from "./CallTypes.ts"
 import { ignoreThrows } from "./internal/Callback.ts"
 import * as Json from "./internal/Json.ts"
 import * as Message from "./Message.ts"
+import * as Settings from "./Settings.ts"
 
 const brand = Symbol.for("effect-analytics/Drop")
 
@@ -108,27 +109,29 @@ export const makeSwitch = (reason: string): Switch => {
 }
 
 /**
- * Removes these fields from the traits and properties of every message: `redact(["email", "phone"])`.
+ * Removes these fields from the properties, the traits and the `context.traits` of every message: `redact(["email", "phone"])`.
  * @category combinators @since 0.1.0
  */
 export const redact =
   (fields: ReadonlyArray<string>): Transform =>
   (message) => {
-    for (const data of [message.type === "alias" ? {} : "traits" in message ? message.traits : message.properties]) {
-      for (const field of fields) delete (data as Record<string, unknown>)[field]
+    const { context, properties, traits } = message as Json.Data
+    for (const data of [properties, traits, context?.traits]) {
+      if (Json.isData(data)) for (const field of fields) delete (data as Record<string, unknown>)[field]
     }
     return message
   }
 
 /**
- * Keeps a share of the users, from 0 to 1: all messages of a user, or none. Dropped ones are reported as `sampled`.
+ * Keeps a share of the users, from 0 to 1: all messages of a `userId`, or of an `anonymousId` without one, or none. Dropped ones
+ * are reported as `sampled`. A share that is none throws `InvalidSetting`.
  * @category combinators @since 0.1.0
  */
-export const sample =
-  (share: number): Transform =>
-  (message) =>
-    // The hash of a user is the same in every process.
-    (Message.userOf(message) >>> 0) / 2 ** 32 < share ? message : drop("sampled")
+export const sample = (share: number): Transform => {
+  if (!(share >= 0 && share <= 1)) return Settings.invalid("sample", "must be a share from 0 to 1")
+  // The hash of a user is the same in every process.
+  return (message) => ((Message.userOf(message) >>> 0) / 2 ** 32 < share ? message : drop("sampled"))
+}
 
 /** Applies a transform. `onThrow` gets what it throws. @category combinators @since 0.1.0 */
 export const apply = (

@@ -184,6 +184,17 @@ export const make = /* @__PURE__ */ Effect.fnUntraced(function* (
   })
 })
 
+/** @internal One attempt, also over a transport that breaks its promise never to fail. */
+export const attempt = (
+  { send }: Transport["Service"],
+  messages: ReadonlyArray<Message>,
+  attempts: number
+): Effect.Effect<SendResult> =>
+  Effect.catchCause(
+    Effect.suspend(() => send(messages, attempts)),
+    () => Effect.succeed(SendResult.Transient({ detail: "the transport threw" }))
+  )
+
 /** @internal `fetch` would follow a redirect of a POST with a GET that is answered 200: a silent loss. */
 export const manualRedirect = <A, E>(self: Effect.Effect<A, E>): Effect.Effect<A, E> =>
   Effect.updateContext(self, (context: Context.Context<never>) =>

@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import * as Scheduler from "effect/Scheduler"
 import * as MemoryOutbox from "../src/MemoryOutbox.ts"
 import * as Message from "../src/Message.ts"
 import * as Outbox from "../src/Outbox.ts"
@@ -34,6 +35,41 @@ describe("MemoryOutbox.layer", () => {
         { bound: "maxQueueBytes", limit: 33_554_432 }
       )
     }).pipe(Effect.provide(MemoryOutbox.layer()))
+  )
+
+  // A fiber may be suspended between any two steps of a call.
+  it.effect.each([3, 4, 5, 6, 7, 8])(
+    "an offer that waits ends with the close, though its fiber is suspended every %s steps",
+    (steps) =>
+      Effect.gen(function* () {
+        const outbox = yield* MemoryOutbox.make({ maxQueueSize: 1, overflow: "wait" })
+        yield* outbox.offer(message("event 1"))
+        const [first] = yield* outbox.take(10)
+        const offer = Effect.exit(outbox.offer(message("event 2")))
+        const waiting = yield* Effect.forkChild(Effect.provideService(offer, Scheduler.MaxOpsBeforeYield, steps))
+        yield* Effect.yieldNow
+        yield* outbox.close
+        yield* breathe
+        assert.isTrue(Exit.isFailure(yield* Fiber.join(waiting)))
+        yield* outbox.settle(Outcome.Outcome.Delivered({ messages: [first], status: 200, attempts: 1 }))
+        assert.include(yield* outbox.counts, { accepted: 1, delivered: 1, pending: 0 })
+      })
+  )
+
+  it.effect.each([3, 4, 5, 6, 7, 8])(
+    "an offer that waits has the room that comes, though its fiber is suspended every %s steps",
+    (steps) =>
+      Effect.gen(function* () {
+        const outbox = yield* MemoryOutbox.make({ maxQueueSize: 1, overflow: "wait" })
+        yield* outbox.offer(message("event 1"))
+        const [first] = yield* outbox.take(10)
+        const offer = outbox.offer(message("event 2"))
+        const waiting = yield* Effect.forkChild(Effect.provideService(offer, Scheduler.MaxOpsBeforeYield, steps))
+        yield* Effect.yieldNow
+        yield* outbox.settle(Outcome.Outcome.Delivered({ messages: [first], status: 200, attempts: 1 }))
+        yield* Fiber.join(waiting)
+        assert.include(yield* outbox.counts, { accepted: 2, pending: 1 })
+      })
   )
 
   it.effect("an offer that waits, and is interrupted while the outbox closes, was not accepted", () =>

@@ -121,6 +121,32 @@ describe("createAnalytics: what a call answers", () => {
     assert.deepStrictEqual(analytics.sent.map(eventOf), ["new"])
   })
 
+  it("is true when an older one had to go for it, whose report makes a call in turn; a flush does not wait for it", async () => {
+    const gate = Promise.withResolvers<Response>()
+    let nested = 0
+    const analytics = createAnalytics({
+      writeKey: "test-write-key",
+      overflow: "drop-oldest",
+      maxQueueSize: 6,
+      batchSize: 1,
+      fetch: () => gate.promise.then((response) => response.clone()),
+      logger: { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} },
+      onOutcome: ({ _tag }) => {
+        if (_tag === "Dropped" && nested++ < 3) analytics.track({ userId: "u1", event: "Lost" })
+      }
+    })
+    for (let n = 1; n <= 6; n++) analytics.track({ userId: "u1", event: `event ${n}` })
+    // The first is on its way, and stays.
+    await setImmediate()
+    const flushed = analytics.flush({ timeout: "20 seconds" })
+    assert.isTrue(analytics.track({ userId: "u1", event: "event 7" }))
+    gate.resolve(new Response(null, { status: 200 }))
+    assert.deepInclude(await flushed, { pending: 0 })
+    const { delivered, dropped, offered, pending, rejected } = analytics.stats()
+    assert.strictEqual(offered, delivered + dropped + pending + rejected)
+    await analytics.close()
+  })
+
   it("is true for what transform drops on purpose, which is no error", async () => {
     const failures: Array<Failure> = []
     const outcomes: Array<string> = []
@@ -659,7 +685,7 @@ describe("createAnalytics: settings that come from elsewhere", () => {
     analytics.track(track)
     await analytics.flush()
     assert.include(analytics.requests[0]?.headers, { "x-tenant": "a", "content-type": "application/json" })
-    for (const headers of [{ Authorization: "x" }, { "a b": "x" }, { a: "ü" }, { a: "b\r\nc: d" }]) {
+    for (const headers of [{ Authorization: "x" }, { "a b": "x" }, { a: "ü" }, { a: "b\r\nc: d" }, { Expect: "x" }]) {
       assert.match(refused({ headers }).message, /headers must be/)
     }
   })
@@ -682,6 +708,27 @@ describe("createAnalytics: settings that come from elsewhere", () => {
       assert.deepInclude(message, { traits: { plan: "p" } })
       assert.isTrue(message.context.seen)
     }
+  })
+
+  it("redact removes fields wherever a call may have them", async () => {
+    const analytics = createTestAnalytics({ transform: redact(["email"]) })
+    const email = "ada@example.com"
+    analytics.track({
+      userId: "u1",
+      event: "e",
+      properties: { email },
+      traits: {},
+      context: { traits: { email } }
+    } as never)
+    analytics.identify({ userId: "u1", traits: { email, plan: "free" } })
+    await analytics.flush()
+    assert.notInclude(JSON.stringify(analytics.sent), email)
+    assert.include(JSON.stringify(analytics.sent), "free")
+    await analytics.close()
+  })
+
+  it.each([10, -1, Number.NaN])("sample refuses %s, which is no share", (share) => {
+    assert.throws(() => sample(share), "sample must be a share from 0 to 1")
   })
 
   it("a switch drops every message while it is off, and can be taken back", async () => {
@@ -814,6 +861,23 @@ describe("createAnalytics: what an operator asks", () => {
     })
     assert.deepStrictEqual(refused, { outcome: "refused", messages: 1, bytes: 0, reason: "InvalidCall" })
     assert.notInclude(JSON.stringify(events), "Purchased")
+  })
+
+  it("diagnostics_channel does not hear of calls that a subscriber makes: they would have no end", async () => {
+    const heard: Array<string> = []
+    const analytics = createTestAnalytics({ strict: false, onError: () => {} })
+    const listen = (event: unknown) => {
+      heard.push((event as { readonly outcome: string }).outcome)
+      analytics.track({ userId: "u1", event: "Heard" })
+      analytics.track({ userId: "u1", event: "" })
+    }
+    subscribe("effect-analytics:outcome", listen)
+    analytics.track({ userId: "u1", event: "Signed Up" })
+    analytics.track({ userId: "u1", event: "" })
+    for (let turn = 0; turn < 5; turn++) await analytics.flush()
+    unsubscribe("effect-analytics:outcome", listen)
+    assert.deepStrictEqual(heard, ["refused", "delivered"])
+    await analytics.close()
   })
 
   it("a fetch that answers no Response is named, at once, and not tried again", async () => {

@@ -206,11 +206,7 @@ export const make = Effect.fnUntraced(function* (options: {
 
   const attempt = Effect.fnUntraced(function* (part: Part) {
     const startedAt = yield* Time.monotonicMillis
-    // A transport that breaks its promise never to fail must not take messages with it.
-    const result = yield* Effect.catchCause(
-      Effect.suspend(() => transport.send(part.messages, part.attempts)),
-      () => Effect.succeed(Transport.SendResult.Transient({ detail: "the transport threw" }))
-    )
+    const result = yield* Transport.attempt(transport, part.messages, part.attempts)
     const now = yield* Time.monotonicMillis
     // A request that left before the limit does not end it.
     if (result._tag !== "Limited" && limitedUntil <= now) limitedSince = undefined

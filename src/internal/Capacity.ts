@@ -27,6 +27,7 @@ export class Capacity {
   private reserved = { count: 0, bytes: 0 }
   /** Messages that wait for room, in their order. */
   private readonly waiters = new Set<Waiter>()
+  private isClosed = false
 
   constructor(bound: Bound) {
     this.bound = bound
@@ -102,6 +103,9 @@ export class Capacity {
         refuse: () => resume(Effect.fail(new Closed()))
       }
       this.waiters.add(waiter)
+      // A fiber may have been suspended since the caller has looked.
+      if (this.isClosed) this.refuseWaiters()
+      else this.admitWaiters()
       return Effect.sync(() => {
         this.waiters.delete(waiter)
         this.admitWaiters()
@@ -109,7 +113,9 @@ export class Capacity {
     }).pipe(Effect.interruptible)
   }
 
+  /** Refuses the calls that wait, and all that would. */
   refuseWaiters(): void {
+    this.isClosed = true
     for (const waiter of this.waiters) waiter.refuse()
     this.waiters.clear()
   }

@@ -86,13 +86,13 @@ export const make: Effect.Effect<Notifier> = Effect.contextWith((context: Contex
   const notifyUnsafe: Notifier["notifyUnsafe"] = (outcome, nestedCall) => {
     Metrics.countUnsafe(outcome, context)
     record(outcome)
-    Diagnostics.publish(outcome)
     ends.report(outcome)
     const [visible, held] = split(outcome, nestedCall)
     if (held !== undefined) losses.hold(held)
     if (visible === undefined) return undefined
     depth++
     try {
+      Diagnostics.publish(visible)
       const observed = observer === undefined ? losses.add(visible) : observer(visible)
       return Exit.isExit(observed) && Exit.isSuccess(observed) ? undefined : guard(observed)
     } catch (cause) {

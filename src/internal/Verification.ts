@@ -42,12 +42,12 @@ export interface Proxy {
 
 /** The result of an attempt, and the milliseconds that the API's clock is ahead of this machine's. */
 export const attempt = Effect.fnUntraced(function* (
-  { send }: Transport.Transport["Service"],
+  transport: Transport.Transport["Service"],
   messages: ReadonlyArray<Message.Message>
 ) {
   let date: string | undefined
   const before = yield* Clock.currentTimeMillis
-  const result = yield* Effect.provideService(send(messages, 0), Transport.OnDate, (header) => {
+  const result = yield* Effect.provideService(Transport.attempt(transport, messages, 0), Transport.OnDate, (header) => {
     date = header
   })
   const skew = Date.parse(date ?? "") - ((yield* Clock.currentTimeMillis) + before) / 2
