@@ -210,7 +210,8 @@ export const verify: Effect.Effect<Verification.Verification, never, Analytics> 
 
 /**
  * Makes every call of a stream, and waits for room: a history of any length runs in constant memory. A call that is not valid
- * is reported to the observer and counted; the sink goes on. It fails when the client is closed.
+ * is reported to the observer and counted; the sink goes on. It fails when the client is closed, or its durable outbox is away:
+ * what follows would be lost.
  *
  * ```ts
  * import * as Stream from "effect/Stream"
@@ -243,9 +244,9 @@ export const sink: Sink.Sink<
         Effect.matchEffect(submit(call), {
           onSuccess: () => Effect.succeed({ ...counts, accepted: counts.accepted + 1 }),
           onFailure: (error) =>
-            error.reason._tag === "Closed"
-              ? Effect.fail(error)
-              : Effect.succeed({ ...counts, rejected: counts.rejected + 1 })
+            error.reason._tag === "InvalidCall" || error.reason._tag === "PlanViolation"
+              ? Effect.succeed({ ...counts, rejected: counts.rejected + 1 })
+              : Effect.fail(error)
         })
     )
   })

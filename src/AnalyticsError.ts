@@ -29,10 +29,15 @@ const Path = Schema.Array(Schema.Union([Schema.String, Schema.Number]))
  * A path as a program would write it: `properties.items[0].name`. `*` stands for any name.
  * @category formatting @since 0.1.0
  */
+/** Characters of a key in a path, at most. */
+const maxKey = 100
+
 export const formatPath = (path: ReadonlyArray<string | number>): string =>
   path
     .map((key, index) => {
       if (typeof key === "number") return `[${key}]`
+      // Keys may be data, of any length.
+      if (key.length > maxKey) return `[${JSON.stringify(`${key.slice(0, maxKey)}…`)}]`
       if (!/^(\*|[\p{ID_Start}$_][\p{ID_Continue}$]*)$/u.test(key)) return `[${JSON.stringify(key)}]`
       return index === 0 ? key : `.${key}`
     })

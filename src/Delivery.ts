@@ -164,7 +164,7 @@ export const make = Effect.fnUntraced(function* (
       if (isEnding) return Deferred.await(ended)
       isEnding = true
       // It is bounded: an interrupted close must not leave the next one waiting.
-      return Effect.uninterruptible(Effect.tap(end(timeout, isEndOfScope), (closed) => Deferred.succeed(ended, closed)))
+      return Effect.uninterruptible(Effect.onExit(end(timeout, isEndOfScope), (exit) => Deferred.done(ended, exit)))
     })
   yield* Effect.addFinalizer(() => closeOnce(closeTimeout, true))
 

@@ -37,9 +37,9 @@ export const layer = (observer: Observer): Layer.Layer<never> => Layer.succeed(O
  * @category layers @since 0.1.0
  */
 export const layerOnError = (onError: (status: number | undefined, message: string) => void): Layer.Layer<never> =>
-  layer((outcome) =>
-    Effect.sync(() => {
-      const error = failureOf(outcome)?.error
-      if (error !== undefined) ignoreThrows(() => onError("status" in error ? error.status : undefined, error.message))
-    })
-  )
+  layer((outcome) => {
+    // At once, and not as an effect: calls that it makes, by whatever fiber, are known as those of an observer.
+    const error = failureOf(outcome)?.error
+    if (error !== undefined) ignoreThrows(() => onError("status" in error ? error.status : undefined, error.message))
+    return Effect.void
+  })

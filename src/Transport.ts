@@ -18,6 +18,7 @@ import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import * as Stream from "effect/Stream"
+import { log } from "./internal/Log.ts"
 import * as EnvironmentProxy from "./internal/Proxy.ts"
 import { library, type Message } from "./Message.ts"
 import * as Settings from "./Settings.ts"
@@ -355,6 +356,6 @@ const checked =
 /** Sends nothing: every batch counts as delivered, and is logged at debug level. @category layers @since 0.1.0 */
 export const layerStub: Layer.Layer<Transport> = /* @__PURE__ */ Layer.succeed(Transport, {
   send: (messages) =>
-    Effect.as(Effect.logDebug(`stub: ${messages.length} messages not sent`), SendResult.Delivered({ status: 200 })),
+    Effect.as(log("Debug", `stub: ${messages.length} messages not sent`), SendResult.Delivered({ status: 200 })),
   envelopeBytes: 0
 })

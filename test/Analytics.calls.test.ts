@@ -9,10 +9,14 @@ import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/testing/TestClock"
 import * as Analytics from "../src/Analytics.ts"
+import { OutboxUnavailable } from "../src/AnalyticsError.ts"
 import * as AnalyticsTest from "../src/AnalyticsTest.ts"
 import * as Call from "../src/Call.ts"
 import * as Enrichment from "../src/Enrichment.ts"
+import * as MemoryOutbox from "../src/MemoryOutbox.ts"
+import * as Outbox from "../src/Outbox.ts"
 import * as TrackingPlan from "../src/TrackingPlan.ts"
+import * as Transport from "../src/Transport.ts"
 import { invalidSettingOf, reasonOf } from "./errors.ts"
 import { breathe, type Line, layerLog, peer, trackMany } from "./support.ts"
 
@@ -179,6 +183,30 @@ describe("the sink", () => {
       assert.deepInclude(yield* Analytics.Analytics.use(({ stats }) => stats), { delivered: 100, dropped: 0 })
     }).pipe(Effect.provide(AnalyticsTest.layer({ maxQueueSize: 10, overflow: "drop-oldest" })))
   )
+
+  it.effect("fails when the outbox is away: the rows that follow would be lost", () => {
+    const away = Effect.map(MemoryOutbox.make({}), (outbox) =>
+      Outbox.Outbox.of({
+        ...outbox,
+        offer: () => Effect.fail(new OutboxUnavailable({ problem: "is away" })),
+        offerUnsafe: () => ({ error: new OutboxUnavailable({ problem: "is away" }), notification: undefined })
+      })
+    )
+    let read = 0
+    const rows = Stream.tap(Stream.map(Stream.range(1, 500), row), () => Effect.sync(() => read++))
+    return Effect.gen(function* () {
+      const error = yield* reasonOf(Stream.run(rows, Analytics.sink))
+      assert.strictEqual(error._tag, "OutboxUnavailable")
+      assert.isBelow(read, 500)
+    }).pipe(
+      Effect.provide(
+        Analytics.layerNoDeps().pipe(
+          Layer.provide(Layer.effect(Outbox.Outbox, away)),
+          Layer.provide(Transport.layerStub)
+        )
+      )
+    )
+  })
 
   it.effect("fails when the client is closed", () =>
     Effect.gen(function* () {

@@ -165,6 +165,21 @@ describe("Analytics.layerFanOut", () => {
     }).pipe(Effect.provide(fanOut({ one, two })))
   })
 
+  it.effect("reads what the caller gives once, for all destinations", () => {
+    const [one, two] = [new Backend(), new Backend()]
+    let read = 0
+    const properties = {
+      get n() {
+        return ++read
+      }
+    }
+    return Effect.gen(function* () {
+      yield* track("a", { properties })
+      yield* Analytics.flush
+      assert.strictEqual(read, 1)
+    }).pipe(Effect.provide(fanOut({ one, two })))
+  })
+
   it.effect("gives a message an id of its own at each destination, always the same for an id of the caller's", () => {
     const [one, two] = [new Backend(), new Backend()]
     const long = "x".repeat(100)

@@ -63,6 +63,26 @@ describe("Observer.Observer", () => {
     }).pipe(Effect.provide(AnalyticsTest.layer().pipe(Layer.provideMerge(layerLog(lines)))))
   )
 
+  it.live("layerOnError may make calls in fibers of its own, and is not told of them", () =>
+    Effect.gen(function* () {
+      let told = 0
+      const call = Analytics.track({ userId: "u1", event: "" })
+      const context = yield* Layer.build(
+        AnalyticsTest.layer().pipe(
+          Layer.provide(
+            Observer.layerOnError(() => {
+              told++
+              if (told < 100) Effect.runFork(Effect.ignore(Effect.provideContext(call, context)))
+            })
+          )
+        )
+      )
+      yield* Effect.ignore(Effect.provideContext(call, context))
+      yield* Effect.sleep("20 millis")
+      assert.strictEqual(told, 1)
+    })
+  )
+
   const said: Array<readonly [number | undefined, string]> = []
 
   it.effect("layerOnError is told of every loss with status and message, and of nothing else", () =>

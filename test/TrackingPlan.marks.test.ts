@@ -6,6 +6,7 @@ import * as Schema from "effect/Schema"
 import * as SchemaTransformation from "effect/SchemaTransformation"
 import * as Analytics from "../src/Analytics.ts"
 import * as AnalyticsTest from "../src/AnalyticsTest.ts"
+import * as PlanCode from "../src/TrackingPlan/codegen.ts"
 import * as PlanJson from "../src/TrackingPlan/json.ts"
 import * as TrackingPlan from "../src/TrackingPlan.ts"
 
@@ -46,6 +47,15 @@ describe("a mark in a plan from JSON", () => {
         $defs: { mail: { $id: "mail", $defs: { text: marked } } }
       }
     ],
+    [
+      "in a part with a relative id",
+      {
+        $id: "https://example.com/plans/seen",
+        properties: { email: { $ref: "https://example.com/mail" } },
+        $defs: { mail: { $id: "../mail", ...marked } }
+      }
+    ],
+    ["of a field, beside another one of the whole", { pii: "keep", properties: { email: marked } }],
     [
       "by a pattern, beside a name",
       { properties: { email: { type: "string" } }, patternProperties: { "^em": marked } }
@@ -105,6 +115,23 @@ describe("a mark in a plan of Schemas", () => {
     }).pipe(Effect.provide(Layer.provideMerge(plan.layer({ onViolation: "flag" }), AnalyticsTest.layer())))
   })
 
+  it("is in the code that is generated, wherever it is", () => {
+    const text = Schema.String.annotate({ pii: "drop" })
+    const Seen = Schema.Struct({
+      list: Schema.Array(text),
+      either: Schema.NullOr(Schema.String.annotate({ pii: "hash" })),
+      pair: Schema.Tuple([Schema.Finite, text]),
+      byName: Schema.Record(Schema.String, Schema.Array(text)),
+      one: text
+    })
+    const source = PlanCode.generate(TrackingPlan.make({ events: { Seen } }))
+    assert.include(source, 'list: Schema.Array(Schema.String.annotate({ pii: "drop" }))')
+    assert.include(source, 'Schema.String.annotate({ pii: "hash" }),\n          Schema.Null')
+    assert.include(source, 'Schema.Record(Schema.String, Schema.Array(Schema.String.annotate({ pii: "drop" })))')
+    // Types do not express the tuple: it is checked by its JSON Schema, which is what is read for marks.
+    assert.include(source, '"prefixItems":[{"type":"number"},{"type":"string","pii":"drop"}]')
+  })
+
   it("in a JSON Schema that is a part of one is refused: it would not be found", () => {
     const schema = { type: "object", properties: { email: marked } }
     for (const Seen of [
@@ -154,5 +181,22 @@ describe("a call with very many violations", () => {
     })
     const properties = { list: Array.from({ length: 2_000 }, () => 1) }
     assert.strictEqual(plan.violations({ type: "track", event: "Seen", properties }).length, 2_000)
+  })
+})
+
+describe("a plan around a service of the program's own", () => {
+  it.effect("gives it calls without what must not be sent, and with what is wrong noted", () => {
+    const calls: Array<object> = []
+    const Own = Layer.mock(Analytics.Analytics, { track: (call) => Effect.sync(() => void calls.push(call)) })
+    const Seen = Schema.Struct({ email: Schema.String.annotate({ pii: "drop" }), total: Schema.Finite })
+    const plan = TrackingPlan.make({ events: { Seen } })
+    return Effect.gen(function* () {
+      yield* Analytics.track({ userId: "u1", event: "Seen", properties: { email, total: 1 } })
+      yield* Analytics.track({ userId: "u1", event: "Seen", properties: { email, total: "many" } })
+      const [right, wrong] = calls
+      assert.deepStrictEqual(right, { userId: "u1", event: "Seen", properties: { total: 1 } })
+      assert.notInclude(JSON.stringify(wrong), email)
+      assert.include(JSON.stringify(wrong), "Invalid Type")
+    }).pipe(Effect.provide(Layer.provide(plan.layer({ onViolation: "flag" }), Own)))
   })
 })

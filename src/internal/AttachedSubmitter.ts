@@ -4,7 +4,7 @@
  */
 import * as Effect from "effect/Effect"
 import { AnalyticsError, type CallError, InvalidCall, InvalidSetting } from "../AnalyticsError.ts"
-import type * as Call from "../Call.ts"
+import type { Data, Type } from "../Call.ts"
 import * as Message from "../Message.ts"
 import * as Transform from "../Transform.ts"
 import * as CallCheck from "./CallCheck.ts"
@@ -27,16 +27,23 @@ export const over = (service: Service): Submitter => {
         if (data instanceof InvalidCall) return refuse(data)
         const invalid = CallCheck.check(type, data)
         if (invalid !== undefined) return refuse(invalid)
+        if (checks.length === 0) return service[type](call as never)
         const message = Message.stamp(
           type,
-          data,
+          { ...data },
           0,
           () => new Date(0).toISOString(),
           () => "mock"
         )
         const passed = Check.pass(checks, message, fiber.context)
-        if (Check.isWire(passed)) return service[type](call as never)
-        return Transform.isDrop(passed) ? Effect.void : refuse(passed)
+        if (!Check.isWire(passed)) return Transform.isDrop(passed) ? Effect.void : refuse(passed)
+        // As the checks have left it: without what must not be sent, and with what they have noted.
+        const { library: _, ...context } = passed.context
+        return service[type]({
+          ...data,
+          ...pickData(passed),
+          ...(data.context === undefined && Object.keys(context).length === 0 ? {} : { context })
+        } as never)
       }),
     submitUnsafe: () => undefined,
     onEnd: () => () => {},
@@ -45,8 +52,13 @@ export const over = (service: Service): Submitter => {
   }
 }
 
+const pickData = (message: Data): Data => {
+  const { properties, traits } = message
+  return { ...(properties === undefined ? {} : { properties }), ...(traits === undefined ? {} : { traits }) }
+}
+
 /** What a submitter needs of the `Analytics` service. */
-type Service = { readonly [Type in Call.Type]: (call: never) => Effect.Effect<void, AnalyticsError> } & {
+type Service = { readonly [T in Type]: (call: never) => Effect.Effect<void, AnalyticsError> } & {
   readonly flush: Effect.Effect<Summary>
   readonly close: Effect.Effect<Summary>
 }

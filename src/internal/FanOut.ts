@@ -12,6 +12,7 @@ import { limits } from "../Settings.ts"
 import { drop } from "../Transform.ts"
 import type { Check } from "./Check.ts"
 import * as Confirmation from "./Confirmation.ts"
+import * as Json from "./Json.ts"
 import * as Submitter from "./Submitter.ts"
 
 /** A client by the name that `integrations` have for it. */
@@ -36,27 +37,30 @@ export const make = (
     ...(hasMessageId(call) ? [renamings[at] as Check] : [])
   ]
 
-  const submit: Submitter.Submitter["submit"] = (type, call, { checks = [], onMessage, overflow } = {}) => {
-    const submitTo = ({ submitter }: Named, at: number): Effect.Effect<void, AnalyticsError> => {
-      const all = checksOf(at, call, checks)
-      return onMessage === undefined
-        ? submitter.submit(type, call, { checks: all, overflow })
-        : Confirmation.confirm({ ...submitter, checks: all }, type, call)
-    }
-    return Effect.flatMap(
-      Effect.forEach(destinations, (destination, at) => Effect.exit(submitTo(destination, at)), {
-        concurrency: "unbounded"
-      }),
-      (exits) => {
-        const failed = exits.filter(Exit.isFailure)
-        // Who waits for the end of a message wants all of its ends.
-        const [failure] = onMessage !== undefined || failed.length === exits.length ? failed : []
-        return failure ?? Effect.void
+  const submit: Submitter.Submitter["submit"] = (type, given, { checks = [], onMessage, overflow } = {}) =>
+    Effect.suspend(() => {
+      const call = readOnce(given)
+      const submitTo = ({ submitter }: Named, at: number): Effect.Effect<void, AnalyticsError> => {
+        const all = checksOf(at, call, checks)
+        return onMessage === undefined
+          ? submitter.submit(type, call, { checks: all, overflow })
+          : Confirmation.confirm({ ...submitter, checks: all }, type, call)
       }
-    )
-  }
+      return Effect.flatMap(
+        Effect.forEach(destinations, (destination, at) => Effect.exit(submitTo(destination, at)), {
+          concurrency: "unbounded"
+        }),
+        (exits) => {
+          const failed = exits.filter(Exit.isFailure)
+          // Who waits for the end of a message wants all of its ends.
+          const [failure] = onMessage !== undefined || failed.length === exits.length ? failed : []
+          return failure ?? Effect.void
+        }
+      )
+    })
 
-  const submitUnsafe: Submitter.Submitter["submitUnsafe"] = (type, call, callContext, isNested, checks = []) => {
+  const submitUnsafe: Submitter.Submitter["submitUnsafe"] = (type, given, callContext, isNested, checks = []) => {
+    const call = readOnce(given)
     const submissions = destinations.map(({ submitter }, at) =>
       submitter.submitUnsafe(type, call, callContext, isNested, checksOf(at, call, checks))
     )
@@ -122,13 +126,13 @@ const messageIdFor = (messageId: string, name: string): string => {
   return `${whole.slice(0, limits.messageId - hash.length - 1)}-${hash}`
 }
 
-const hasMessageId = (call: unknown): boolean => {
-  try {
-    return typeof (call as { readonly messageId?: unknown } | null | undefined)?.messageId === "string"
-  } catch {
-    return false
-  }
+/** A copy for all destinations, so that what the caller gave is read once. One that can't be made is refused by each of them. */
+const readOnce = (call: unknown): unknown => {
+  const copied = Json.copy(call)
+  return Json.isJsonError(copied) ? call : copied
 }
+
+const hasMessageId = (call: unknown): boolean => Json.isData(call) && typeof call.messageId === "string"
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Sums

@@ -47,6 +47,7 @@ export const typeOf = (value: unknown): string => {
   if (Array.isArray(value)) return "an array"
   if (value === "") return "an empty string"
   if (typeof value === "string" && !/\S/.test(value)) return "a blank string"
+  if (typeof value === "number" && !Number.isFinite(value)) return String(value)
   if (typeof value === "number" && !Number.isSafeInteger(value)) {
     return Number.isInteger(value) ? "a number that JavaScript has rounded" : "a number with a fraction"
   }

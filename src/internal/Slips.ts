@@ -21,7 +21,7 @@ export const slipsOf = (type: Call.Type, data: Call.Data): ReadonlyArray<string>
       const meant = meantBy(name)
       slips = [
         ...slips,
-        `${type}: ${name} is no field of this call${meant === undefined ? "" : ` (did you mean ${meant}?)`}`
+        `${type}: ${name.slice(0, 100)} is no field of this call${meant === undefined ? "" : ` (did you mean ${meant}?)`}`
       ]
     }
   }

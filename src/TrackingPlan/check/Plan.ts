@@ -269,8 +269,8 @@ export const make = <const D extends Definition>(definition: D): Plan<D> => {
         return makeCall(service, type, untyped(type, name, data, rest), checks)
       }
       const encoded = rule.encode(data)
-      // Marks are found by the names of the wire.
-      const given = rule.isReshaped && rule.marks !== undefined ? {} : data
+      // Marks are found by the names and forms of the wire.
+      const given = rule.marks === undefined || !rule.isReshaped ? data : {}
       const [sent, violations] = Result.isSuccess(encoded) ? [encoded.success, none] : [given, encoded.failure]
       const checks = checksOf(service, (planCheck) => planCheck.knowing(rule, violations))
       return makeCall(service, type, untyped(type, name, sent, rest), checks)

@@ -150,8 +150,9 @@ export class Rules {
 
   /** The rule for a call; `undefined` if the plan has none for such calls. */
   find(type: Type, name: string | undefined): Rule | "unplanned" | undefined {
+    if (!Object.hasOwn(this.named, type)) return Object.hasOwn(this.unnamed, type) ? this.unnamed[type] : undefined
     const named = this.named[type]
-    if (named === undefined) return this.unnamed[type]
+    if (named === undefined) return undefined
     return (name === undefined ? undefined : named.get(name)) ?? named.get(others) ?? "unplanned"
   }
 
@@ -213,6 +214,7 @@ const holds = (
   if (seen.has(ast)) return false
   seen.add(ast)
   const inside = (one: SchemaAST.AST) => holds(one, isOne, seen)
+  if (ast.encoding?.some(({ to }) => inside(to))) return true
   switch (ast._tag) {
     case "Objects":
       return (
@@ -224,13 +226,15 @@ const holds = (
       return ast.types.some(inside)
     case "Suspend":
       return inside(ast.thunk())
+    case "Declaration":
+      return ast.typeParameters.some(inside)
     default:
       return false
   }
 }
 
 const isReshaped = ({ encoding }: SchemaAST.AST): boolean =>
-  encoding?.some(({ to }) => SchemaAST.isObjects(to) || SchemaAST.isArrays(to)) === true
+  encoding?.some(({ to }) => SchemaAST.isObjects(to) || SchemaAST.isArrays(to) || SchemaAST.isUnion(to)) === true
 
 /** Whether a JSON Schema that is a part of an Effect Schema marks something. */
 const isMarkedInJson = (ast: SchemaAST.AST): boolean =>

@@ -13,6 +13,7 @@ import {
   type Json,
   listOf,
   mapSubschemas,
+  pick,
   typesOf
 } from "../json/Keywords.ts"
 
@@ -107,15 +108,19 @@ const widest: Readonly<Record<string, Code>> = {
 }
 
 /**
- * Whether a schema has fields or references, which are written here, or names by pattern: effect writes those expressions
- * without the flag `u`.
+ * Whether a schema has fields, references or marks, which are written here, or names by pattern: effect writes those expressions
+ * without the flag `u`. A mark of the schema itself is written around it.
  */
 const isStructured = (json: unknown): boolean => {
   let found = false
   const look = (schema: Json) => {
-    found ||= typeof schema.$ref === "string" || isObject(schema.properties) || isObject(schema.patternProperties)
+    found ||=
+      typeof schema.$ref === "string" ||
+      "pii" in schema ||
+      isObject(schema.properties) ||
+      isObject(schema.patternProperties)
   }
-  mapSubschemas({ items: json }, look, "all")
+  mapSubschemas({ items: isObject(json) ? pick(json, (key) => key !== "pii") : json }, look, "all")
   return found
 }
 

@@ -16,28 +16,29 @@ export const marksOfJson = (root: Json): Marks.Marks | undefined =>
 /** What a reference may mean, in whichever part of the document it stands. */
 type References = (reference: string) => ReadonlyArray<unknown>
 
+const resolve = (reference: string, base: string): string | undefined =>
+  URL.canParse(reference, base) ? new URL(reference, base).href.split("#")[0] : undefined
+
 const referencesIn = (root: Json): References => {
-  const resources = new Map<Json, string>([[root, ""]])
+  const resources = new Map<Json, string>()
   const anchors = new Map<string, Array<Json>>()
-  const visit = (schema: unknown) => {
+  const visit = (schema: unknown, outer: string) => {
     if (!isObject(schema)) return
     const { $anchor, $dynamicAnchor, $id } = schema
-    if (typeof $id === "string") resources.set(schema, $id.replace(/#.*$/, ""))
+    const base = typeof $id === "string" ? (resolve($id, outer) ?? outer) : outer
+    if (schema === root || base !== outer) resources.set(schema, base)
     for (const name of [$anchor, $dynamicAnchor, String($id).split("#")[1]]) {
       if (typeof name === "string") anchors.set(name, [...(anchors.get(name) ?? []), schema])
     }
-    eachSubschema(schema, visit)
+    eachSubschema(schema, (one) => visit(one, base))
   }
-  visit(root)
+  visit(root, "plan:/schema")
   return (reference) => {
-    const [document = "", fragment = ""] = reference.split("#")
-    const all = Array.from(resources)
-    const named = all.filter(([, id]) => id !== "" && (id.endsWith(document) || document.endsWith(id)))
-    const documents = (document === "" ? all : named).map(([schema]) => schema)
-    if (fragment === "") return documents
-    return fragment.startsWith("/")
-      ? documents.map((one) => target(`#${fragment}`, one))
-      : (anchors.get(fragment) ?? [])
+    const fragment = reference.split("#")[1] ?? ""
+    if (fragment !== "" && !fragment.startsWith("/")) return anchors.get(fragment) ?? []
+    const meant = new Set(Array.from(resources.values(), (base) => resolve(reference, base)))
+    const documents = Array.from(resources).filter(([, base]) => meant.has(base))
+    return documents.map(([schema]) => (fragment === "" ? schema : target(`#${fragment}`, schema)))
   }
 }
 

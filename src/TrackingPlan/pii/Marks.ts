@@ -78,8 +78,23 @@ export const marksOfNode = (node: Node, spreads = false, resolved = new Map<stri
   const marks = resolve([node], resolved)
   if (!isHere(marks)) return isMarkedWithin(marks) ? pruned(marks) : undefined
   if (!spreads) throw new Error("is marked as pii as a whole: mark its fields")
-  const everything: Level = { fields: new Map(), rest: { ...marks, forms: undefined } }
-  return { ...marks, object: everything, array: everything }
+  const whole = { policy: marks.policy, default: marks.default }
+  const withWhole = (field: Marks | undefined): Marks => ({
+    ...nothing,
+    ...field,
+    policy: strictest([field?.policy, whole.policy]),
+    default: field?.default === true || whole.default
+  })
+  const fields = new Map(Array.from(marks.object.fields, ([name, field]) => [name, withWhole(field)]))
+  return { ...marks, object: { fields, rest: withWhole(marks.object.rest) } }
+}
+
+const nothing: Marks = {
+  policy: undefined,
+  default: false,
+  forms: undefined,
+  object: { fields: new Map(), rest: undefined },
+  array: { fields: new Map(), rest: undefined }
 }
 
 /** Whether a value of this Schema is marked, and not only what is in it. */
