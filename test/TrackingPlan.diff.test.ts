@@ -55,6 +55,27 @@ describe("PlanDiff.diff finds what breaks, wherever it is", () => {
     assert.deepStrictEqual(changes(before, after), [`breaks Paid ${path} retyped: was number, is string`])
   })
 
+  it("a property that may be anything, or nothing", () => {
+    const between = (before: unknown, after: unknown) => told(PlanDiff.diff(json({ a: before }), json({ a: after })))
+    const string = { type: "string" }
+    assert.deepStrictEqual(between(string, false), ["breaks Paid a tightened: may not be given any more"])
+    assert.deepStrictEqual(between(false, string), ["keeps Paid a loosened: may be given"])
+    assert.strictEqual(between(true, string).length, 1)
+    assert.match(between(true, string)[0] ?? "", /^breaks/)
+    assert.deepStrictEqual(between(true, {}), [])
+  })
+
+  it("in a schema of very many alternatives, as a whole", () => {
+    const either = (name: string) => ({ anyOf: [{ required: [`${name}1`] }, { required: [`${name}2`] }] })
+    const a = (last: string) => ({ type: "object", allOf: [..."abcdefghijklmnopqrst", last].map(either) })
+    const between = (before: string, after: string) =>
+      told(PlanDiff.diff(json({ a: a(before) }), json({ a: a(after) })))
+    assert.deepStrictEqual(between("x", "x"), [])
+    const [only, ...more] = between("x", "y")
+    assert.match(only ?? "", /^breaks Paid a retyped/)
+    assert.deepStrictEqual(more, [])
+  })
+
   it("a definition in two places, in each", () => {
     const both = (price: Shaped) => Struct({ b: product(price), c: NullOr(product(price)) })
     assert.deepStrictEqual(changes(both(Finite), both(text)), [

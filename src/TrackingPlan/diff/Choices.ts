@@ -55,6 +55,9 @@ const joined = (all: ReadonlyArray<Json>): ReadonlyArray<Json> => {
   return Array.from(found.values())
 }
 
+/** A schema with more alternatives is one, and compared by its text: their number is a product. */
+const maxChoices = 64
+
 /** The schemas of one side. Results are kept, so that the same schema is the same object wherever it occurs. */
 export class Side {
   readonly root: Json
@@ -79,10 +82,11 @@ export class Side {
       const found = inside.includes($ref) ? undefined : target($ref, this.root)
       parts.push(!isObject(found) ? [{ reference: $ref }] : this.choices(found, [...inside, $ref]))
     }
-    const all = parts.reduce(
-      (left, right) => left.flatMap((one) => right.map((other) => intersect(one, other))),
-      [rest]
-    )
+    const count = parts.reduce((product, part) => product * part.length, 1)
+    const all =
+      count > maxChoices
+        ? [{ allOf: [json] }]
+        : parts.reduce((left, right) => left.flatMap((one) => right.map((other) => intersect(one, other))), [rest])
     const found = joined(all.flatMap(byType))
     this.known.set(json, found)
     return found

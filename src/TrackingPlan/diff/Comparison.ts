@@ -243,8 +243,7 @@ export class Comparison {
           ? []
           : [change(required ? "tightened" : "loosened", required, required ? "is required" : "is optional")])
       ]
-      const inside = isObject(before) && isObject(after) ? this.compare(before, after) : []
-      return below(`.${name}`, [...changed, ...inside])
+      return below(`.${name}`, [...changed, ...this.part(before, after)])
     })
     const [rest, other] = [open(was.additionalProperties), open(is.additionalProperties)]
     if (isObject(rest) && isObject(other)) return [...all, ...below(".*", this.compare(rest, other))]
@@ -252,6 +251,14 @@ export class Comparison {
     const loosened = other === true || rest === false
     const detail = loosened ? "may have other properties" : "other properties are restricted"
     return [...all, change(loosened ? "loosened" : "tightened", !loosened, detail)]
+  }
+
+  /** The schemas of a field or an element, of which `true` takes anything, and `false` nothing. */
+  private part(before: unknown, after: unknown): ReadonlyArray<SchemaChange> {
+    const [was, is] = [before, after].map((one) => (one === true ? {} : one))
+    if (isObject(was) && isObject(is)) return this.compare(was, is)
+    if (is === false && isObject(was)) return [change("tightened", true, "may not be given any more")]
+    return was === false && isObject(is) ? [change("loosened", false, "may be given")] : []
   }
 
   /** Those that have a place of their own, and the rest. */
@@ -266,7 +273,7 @@ export class Comparison {
         return [change("added", required, required ? "is added, and required" : "is added", at)]
       }
       const [one, other] = [before ?? was.items, after ?? is.items]
-      return isObject(one) && isObject(other) ? below(at, this.compare(one, other)) : []
+      return below(at, this.part(one, other))
     }).flat()
     const [rest, other] = [open(was.items), open(is.items)]
     if (isObject(rest) && isObject(other)) return [...all, ...below("[]", this.compare(rest, other))]
