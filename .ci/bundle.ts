@@ -63,12 +63,18 @@ const withoutErrorSchemas: Plugin = {
   }
 }
 
-/** The exports of a chunk in CommonJS, hundreds of getters, each in a fifth of the text. Only entries are read by those who look for names. */
-const withShortGetters: Plugin = {
-  name: "short-getters",
-  generateBundle: (_options, output) => {
+/**
+ * CommonJS: the exports of a chunk are hundreds of getters, each in a fifth of the text (only entries are read by those who look
+ * for names), and nobody takes parts of a module.
+ */
+const withShortCommonJs: Plugin = {
+  name: "short-common-js",
+  generateBundle: ({ format }, output) => {
+    if (format !== "cjs") return
     for (const chunk of Object.values(output)) {
-      if (chunk.type !== "chunk" || chunk.isEntry) continue
+      if (chunk.type !== "chunk") continue
+      chunk.code = chunk.code.replace(/\/\*\s*[@#]__PURE__\s*\*\/ ?/g, "")
+      if (chunk.isEntry) continue
       const getter = /Object\.defineProperty\(exports,("\w+"),\{enumerable:!0,get:function\(\)\{return ([\w$]+)\}\}\)/g
       const code = chunk.code.replace(getter, "exportGetter($1,()=>$2)")
       if (code === chunk.code) continue
@@ -95,7 +101,7 @@ const bundle = async (format: "esm" | "cjs", extension: string) => {
   const build = await rolldown({
     ...options,
     input: inputs(".js"),
-    plugins: [firstParts, ...options.plugins, withShortGetters]
+    plugins: [firstParts, ...options.plugins, withShortCommonJs]
   })
   const { output } = await build.write({
     dir: out,
