@@ -73,7 +73,9 @@ const withShortCommonJs: Plugin = {
     if (format !== "cjs") return
     for (const chunk of Object.values(output)) {
       if (chunk.type !== "chunk") continue
-      chunk.code = chunk.code.replace(/\/\*\s*[@#]__PURE__\s*\*\/ ?/g, "")
+      chunk.code = chunk.code.replace(/(\w?)\/\*\s*[@#]__PURE__\s*\*\/ ?/g, (_, before) =>
+        before === "" ? "" : `${before} `
+      )
       if (chunk.isEntry) continue
       const getter = /Object\.defineProperty\(exports,("\w+"),\{enumerable:!0,get:function\(\)\{return ([\w$]+)\}\}\)/g
       const code = chunk.code.replace(getter, "exportGetter($1,()=>$2)")
