@@ -26,37 +26,37 @@ const order = [
     "Message",
     "internal/SpanLinks",
     "Transform",
-    "internal/Slips",
-    "internal/CallFault",
-    "internal/CallCheck",
-    "internal/Check",
+    "Call/Slips",
+    "Call/CallFault",
+    "Call/CallCheck",
+    "Analytics/Check",
     "Enrichment"
   ],
   ...[
     "Outcome",
     "Metrics",
     "Observer",
-    "internal/LossLog",
-    "internal/Diagnostics",
-    "internal/MessageEnds",
-    "internal/Notifier"
+    "Outcome/LossLog",
+    "Outcome/Diagnostics",
+    "Outcome/MessageEnds",
+    "Outcome/Notifier"
   ],
   ...[
-    "internal/Capacity",
+    "Outbox/Capacity",
     "Outbox",
-    "internal/Flushes",
+    "Outbox/Flushes",
     "MemoryOutbox",
     "Transport",
-    "internal/Verification",
+    "Analytics/Verification",
     "OAuth",
     "Delivery"
   ],
   ...[
     "Destination",
-    "internal/Submitter",
-    "internal/AttachedSubmitter",
-    "internal/Confirmation",
-    "internal/FanOut",
+    "Analytics/Submitter",
+    "Analytics/AttachedSubmitter",
+    "Analytics/Confirmation",
+    "Analytics/FanOut",
     "internal/compiled",
     "Analytics",
     "SqlOutbox",
@@ -64,9 +64,9 @@ const order = [
     "spec"
   ],
   ...[
-    "internal/CallStorage",
-    "internal/ExitWarning",
-    "internal/Signals",
+    "plain/CallStorage",
+    "plain/ExitWarning",
+    "plain/Signals",
     "plain",
     "compat",
     "planned",
@@ -86,15 +86,23 @@ const order = [
   ]
 ]
 
-/** A module is a file, or a folder once one file is not enough, or both. */
+/**
+ * A module is a file, or a folder once one file is not enough, or both. A file of the folder may have a place of its own, before
+ * its module.
+ */
 const at = (...names) => `^src/(${names.join("|")})([.]ts$|/)`
+const none = "^$"
+const inFolders = (names) => {
+  const files = names.filter((name) => name.includes("/"))
+  return files.length === 0 ? none : at(...files)
+}
 
 const downwardOnly = order.slice(0, -1).map((name, place) => ({
   name: `downward-only/${name}`,
   comment: `Imports go downward only, and these come after ${name}. The order is in .dependency-cruiser.cjs.`,
   severity: "error",
-  from: { path: at(name) },
-  to: { path: at(...order.slice(place + 1)) }
+  from: { path: at(name), pathNot: inFolders(order.filter((other) => other.startsWith(`${name}/`))) },
+  to: { path: at(...order.slice(place + 1)), pathNot: inFolders(order.slice(0, place + 1)) }
 }))
 
 /** Where an installed package is found; not anchored, since node_modules may be a link to somewhere else. */

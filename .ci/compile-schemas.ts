@@ -11,7 +11,7 @@ const root = new URL(`${out}/`, new URL("../", import.meta.url))
 
 Build.build({
   // Others cost as much room, and are seldom run.
-  modules: { "./internal/CallCheck.js": () => import(new URL("internal/CallCheck.js", root).href) },
+  modules: { "./Call/CallCheck.js": () => import(new URL("Call/CallCheck.js", root).href) },
   baseUrl: root,
   outFile: new URL("internal/compiled.js", root).pathname,
   operations: ["is"]

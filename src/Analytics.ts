@@ -17,13 +17,13 @@ import * as Call from "./Call.ts"
 import * as Delivery from "./Delivery.ts"
 import type { CurrentIdentity } from "./Enrichment.ts"
 import "./internal/compiled.ts"
-import * as AttachedSubmitter from "./internal/AttachedSubmitter.ts"
-import * as Confirmation from "./internal/Confirmation.ts"
-import * as FanOut from "./internal/FanOut.ts"
+import * as AttachedSubmitter from "./Analytics/AttachedSubmitter.ts"
+import * as Confirmation from "./Analytics/Confirmation.ts"
+import * as FanOut from "./Analytics/FanOut.ts"
+import type { Summary } from "./Analytics/Submitter.ts"
+import * as Submitter from "./Analytics/Submitter.ts"
+import * as Verification from "./Analytics/Verification.ts"
 import { log } from "./internal/Log.ts"
-import type { Summary } from "./internal/Submitter.ts"
-import * as Submitter from "./internal/Submitter.ts"
-import * as Verification from "./internal/Verification.ts"
 import * as MemoryOutbox from "./MemoryOutbox.ts"
 import type * as Outbox from "./Outbox.ts"
 import type * as Outcome from "./Outcome.ts"
@@ -35,7 +35,7 @@ import * as Transport from "./Transport.ts"
 // ---------------------------------------------------------------------------------------------------------------------
 
 /** The answer to `verify`. */
-export type { Proxy, Verification } from "./internal/Verification.ts"
+export type { Proxy, Verification } from "./Analytics/Verification.ts"
 /** The answer to a flush or a close: `{ delivered, dropped, rejected, pending }`. */
 export type { Summary }
 

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
-import { type Bound, Capacity } from "../src/internal/Capacity.ts"
+import { type Bound, Capacity } from "../src/Outbox/Capacity.ts"
 import { message } from "./support.ts"
 
 const bytes = 1_000

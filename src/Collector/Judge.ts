@@ -2,8 +2,8 @@
  * Checks a message by the rules of the client's own calls: the Schemas of the six calls and the limits of the API.
  */
 import { formatPath } from "../AnalyticsError.ts"
+import * as CallCheck from "../Call/CallCheck.ts"
 import * as Call from "../Call.ts"
-import * as CallCheck from "../internal/CallCheck.ts"
 import * as Json from "../internal/Json.ts"
 import { limits } from "../Settings.ts"
 import type { Problem } from "./Received.ts"

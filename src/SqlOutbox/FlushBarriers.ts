@@ -3,7 +3,7 @@
  * process settles them.
  */
 import * as Effect from "effect/Effect"
-import * as Flushes from "../internal/Flushes.ts"
+import * as Flushes from "../Outbox/Flushes.ts"
 import type { Database, SqlOutboxError } from "./Database.ts"
 import type { InFlight } from "./InFlight.ts"
 import type { Summary } from "./Tables.ts"

@@ -1,7 +1,7 @@
 /** Every rule that a call breaks, in the words of the client. */
 import { type AnalyticsError, formatPath, type InvalidCall } from "../../AnalyticsError.ts"
+import * as CallCheck from "../../Call/CallCheck.ts"
 import type * as Call from "../../Call.ts"
-import * as CallCheck from "../../internal/CallCheck.ts"
 
 export interface Problem {
   /** Where in the call, as in `properties.items[0].price`; empty when it is the call as a whole. */

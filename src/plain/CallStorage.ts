@@ -5,8 +5,8 @@
  * framework, ESM beside CommonJS), and a context given through one evaluation reaches the clients of all.
  */
 import type { CallContext } from "../Enrichment.ts"
-import { builtin } from "./Builtin.ts"
-import { JsonError } from "./Json.ts"
+import { builtin } from "../internal/Builtin.ts"
+import { JsonError } from "../internal/Json.ts"
 
 /** A call context; `isCallback` if a callback of a client runs in it. */
 export interface StoredContext extends CallContext {

@@ -4,10 +4,10 @@
  */
 import * as Effect from "effect/Effect"
 import { AnalyticsError, type CallError, InvalidCall, InvalidSetting } from "../AnalyticsError.ts"
+import * as CallCheck from "../Call/CallCheck.ts"
 import type { Data, Type } from "../Call.ts"
 import * as Message from "../Message.ts"
 import * as Transform from "../Transform.ts"
-import * as CallCheck from "./CallCheck.ts"
 import * as Check from "./Check.ts"
 import { type Submitter, type Summary, version } from "./Submitter.ts"
 

@@ -8,8 +8,8 @@ import * as SchemaAST from "effect/SchemaAST"
 import * as SchemaParser from "effect/SchemaParser"
 import type { InvalidCall } from "../AnalyticsError.ts"
 import * as Call from "../Call.ts"
+import * as Json from "../internal/Json.ts"
 import * as CallFault from "./CallFault.ts"
-import * as Json from "./Json.ts"
 
 /** A copy of what the caller gave, as `check` takes it. */
 export const read = (type: Call.Type, call: unknown): Call.Data | InvalidCall => {

@@ -5,12 +5,12 @@
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type * as Call from "../Call.ts"
+import * as EnvironmentProxy from "../internal/Proxy.ts"
+import * as Time from "../internal/Time.ts"
 import * as Message from "../Message.ts"
 import { MessageIds } from "../MessageId.ts"
 import { type Region, regionOf } from "../Settings.ts"
 import * as Transport from "../Transport.ts"
-import * as EnvironmentProxy from "./Proxy.ts"
-import * as Time from "./Time.ts"
 
 /** The answer to `verify`. @category models @since 0.1.0 */
 export interface Verification {

@@ -1,8 +1,8 @@
 /**
  * The warning of a process that exits with messages in memory: a line when it is too late for anything else.
  */
-import { ignoreThrows } from "./Callback.ts"
-import * as WeakCollection from "./WeakCollection.ts"
+import { ignoreThrows } from "../internal/Callback.ts"
+import * as WeakCollection from "../internal/WeakCollection.ts"
 
 interface Watched {
   readonly pending: () => number

@@ -4,8 +4,8 @@
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import { log } from "../internal/Log.ts"
 import { failureOf, type Outcome } from "../Outcome.ts"
-import { log } from "./Log.ts"
 
 /** The least time between two lines of a kind, in milliseconds. */
 const interval = 10_000

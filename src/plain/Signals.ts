@@ -4,7 +4,7 @@
  * All clients of a process share one listener a signal, those of other evaluations of the package included: the signal has
  * its usual effect when the last of them has closed.
  */
-import { ignoreThrows } from "./Callback.ts"
+import { ignoreThrows } from "../internal/Callback.ts"
 
 interface Process {
   readonly pid: number

@@ -5,9 +5,9 @@
 import type * as SchemaIssue from "effect/SchemaIssue"
 import { InvalidCall } from "../AnalyticsError.ts"
 import type * as Call from "../Call.ts"
+import { firstProblem, typeOf } from "../internal/Issue.ts"
+import { JsonError } from "../internal/Json.ts"
 import { limits } from "../Settings.ts"
-import { firstProblem, typeOf } from "./Issue.ts"
-import { JsonError } from "./Json.ts"
 import { meantBy } from "./Slips.ts"
 
 /** The error of a call that cannot be sent. */

@@ -2,8 +2,9 @@
  * Outcomes for monitoring tools that listen to Node's `diagnostics_channel`: `effect-analytics:outcome` gets each batch that is
  * delivered, each loss, and each call that is not accepted. Without subscribers it costs nothing.
  */
+
+import { builtin } from "../internal/Builtin.ts"
 import type { Outcome } from "../Outcome.ts"
-import { builtin } from "./Builtin.ts"
 
 /** What subscribers receive: facts, no payload. */
 interface OutcomeEvent {
