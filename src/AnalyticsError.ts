@@ -25,13 +25,13 @@ export class InvalidSetting extends Data.TaggedError("InvalidSetting")<{
 
 const Path = Schema.Array(Schema.Union([Schema.String, Schema.Number]))
 
+/** Characters of a key in a path, at most. */
+const maxKey = 100
+
 /**
  * A path as a program would write it: `properties.items[0].name`. `*` stands for any name.
  * @category formatting @since 0.1.0
  */
-/** Characters of a key in a path, at most. */
-const maxKey = 100
-
 export const formatPath = (path: ReadonlyArray<string | number>): string =>
   path
     .map((key, index) => {

@@ -186,6 +186,9 @@ export const alternatives = {
   alias: [Alias]
 } as const
 
+/** @internal The fields that hold ids. */
+export const idFields = ["userId", "anonymousId", "groupId", "previousId"]
+
 /** @internal The name of the event, page or screen that a call is about. */
 export const nameOf = ({ event, name, type }: Data): string | undefined => {
   const given = type === "track" ? event : type === "page" || type === "screen" ? name : undefined

@@ -86,8 +86,7 @@ export const stamp = (
   message.messageId = message.messageId === undefined ? messageId(now) : detach(data.messageId)
   message.timestamp ??= timestamp(now)
   message.context = { ...data.context, library }
-  for (const name of idFields)
-    if (typeof message[name] === "number" || typeof message[name] === "bigint") message[name] = String(message[name])
+  for (const name of Call.idFields) if (typeof message[name] === "number") message[name] = String(message[name])
   if (type === "identify" || type === "group") message.traits ??= {}
   else if (type !== "alias") message.properties ??= {}
   if (data.integrations?.all !== undefined) {
@@ -97,8 +96,6 @@ export const stamp = (
   }
   return data as Wire
 }
-
-const idFields = ["userId", "anonymousId", "groupId", "previousId"]
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Message

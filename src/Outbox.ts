@@ -48,7 +48,7 @@ export type OfferError = QueueFull | OutboxFull | OutboxUnavailable | Closed
 export interface Offered {
   /** The reason why the message was not accepted, if it was not. */
   readonly error: OfferError | undefined
-  /** Older messages had to go for it; what an observer that takes time has left to do about them. */
+  /** Reports the messages that were evicted for it: to be run. `undefined` if that is done. */
   readonly notification: Effect.Effect<void> | undefined
 }
 

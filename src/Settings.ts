@@ -264,7 +264,7 @@ const lookalikes: ReadonlyArray<readonly [lookalike: string, meant: string]> = [
   .map((meant) => [`ANALYTICS_${meant.slice("ANALYTICS_".length).replaceAll("_", "")}`, meant] as const)
   .filter(([lookalike, meant]) => lookalike !== meant)
 
-/** What to say of variables that only look like ours. @category reading @since 0.1.0 */
+/** Warnings for variables that only look like settings, such as `ANALYTICS_BATCHSIZE`. @category reading @since 0.1.0 */
 export const slipsIn = (isSet: (variable: string) => boolean): ReadonlyArray<string> =>
   lookalikes.flatMap(([lookalike, meant]) =>
     isSet(lookalike) ? [`${lookalike} is not read: did you mean ${meant}?`] : []

@@ -782,7 +782,12 @@ describe("Message: what goes over the wire", () => {
 
   it("refuses what is too large when it encodes, and nothing else", () => {
     const wire = { ...valid, type: "track" as const, properties: { padding: "x".repeat(40_000) } }
-    assert.instanceOf(Message.encode(wire), InvalidCall)
+    const error = Message.encode({ ...wire, event: "e".repeat(200) })
+    assert.instanceOf(error, InvalidCall)
+    assert.include({ ...error }, { call: "track", event: "e".repeat(100), limit: limits.messageBytes })
+    const page = Message.encode({ ...wire, type: "page", name: "Home" } as never)
+    assert.instanceOf(page, InvalidCall)
+    assert.notProperty(page, "event")
     const message = Message.encode({ ...wire, properties: {} })
     assert(message instanceof Message.Message)
     assert.deepStrictEqual(message.data, { ...wire, properties: {} })

@@ -42,7 +42,7 @@ const lost = (reason: DeliveryError): Exit.Exit<never, AnalyticsError> => Exit.f
 /** How often a durable outbox is asked what another process has made of a message. */
 const stateInterval = "1 second"
 
-/** Waits for the end of a message that another process settles. One that is settled here is told here before this ends. */
+/** Waits for the end of a message that another process settles. The second interval lets an outcome of this process come first. */
 const settledElsewhere = Effect.fnUntraced(function* (state: ReturnType<Outbox.Durable["stateOf"]>) {
   while (true) {
     yield* Effect.sleep(stateInterval)

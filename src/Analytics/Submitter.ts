@@ -200,7 +200,7 @@ export const make = Effect.fnUntraced(function* (
     return Outcome.Outcome.Filtered({ call, reason, ...(violation === undefined ? {} : { violation }) })
   }
 
-  /** The outcome of what cannot be enqueued. Only messages are: whatever else comes here is refused. */
+  /** The outcome of a call that was filtered or refused. A message comes here if it is none by `isMessage`: an id is no string. */
   const rejection = (type: Call.Type, value: InvalidCall | PlanViolation | Transform.Drop | Message.Message) => {
     if (Transform.isDrop(value)) return filteredBy(type, value)
     if (value instanceof InvalidCall || Check.isPlanViolation(value)) return refused(type, value)

@@ -1,4 +1,4 @@
-/** What a call is sent with, and was hardly meant: fields that it does not have, and ids that are the texts of nothing. */
+/** Likely mistakes in a valid call: fields that it does not have, and ids such as the text "undefined". */
 import * as Call from "../Call.ts"
 
 const known = Call.byType(
@@ -8,7 +8,6 @@ const known = Call.byType(
       ...Call.alternatives[type].flatMap((schema) => Object.keys(schema.fields))
     ])
 )
-const ids = ["userId", "anonymousId", "groupId", "previousId"]
 const textsOfNothing = new Set(["undefined", "null", "NaN", "[object Object]"])
 const none: ReadonlyArray<string> = []
 
@@ -25,7 +24,7 @@ export const slipsOf = (type: Call.Type, data: Call.Data): ReadonlyArray<string>
       ]
     }
   }
-  for (const name of ids) {
+  for (const name of Call.idFields) {
     const value = data[name]
     if (typeof value === "string" && textsOfNothing.has(value))
       slips = [...slips, `${type}: ${name} is the text "${value}"`]
@@ -36,7 +35,7 @@ export const slipsOf = (type: Call.Type, data: Call.Data): ReadonlyArray<string>
 /** Names of fields as other SDKs and databases write them: `user_id`, `userID`, `UserId`. */
 const normalize = (name: string) => name.replace(/[^a-zA-Z]/g, "").toLowerCase()
 const fieldNames = new Map(
-  [...ids, "event", "messageId", "timestamp", "name", "category"].map((name) => [normalize(name), name])
+  [...Call.idFields, "event", "messageId", "timestamp", "name", "category"].map((name) => [normalize(name), name])
 )
 fieldNames.set("eventname", "event")
 

@@ -101,7 +101,7 @@ export const make = Effect.fnUntraced(function* (retry: Retry): Effect.fn.Return
           yield* retry.drop(part, "rejected", result)
         }
       }
-      // Nothing could be delivered, whatever its size: then no limit was learnt either.
+      // Where nothing was delivered, a 413 says nothing about size.
       if (!search.found && (search.isSingleTooLarge || isHopeless)) maxBatchBytes = limitBefore
       yield* Effect.annotateCurrentSpan({
         "http.request.resend_count": requests - 1,

@@ -154,7 +154,7 @@ export const make = Effect.fnUntraced(function* (options: {
       const since = limitedSince ?? now
       const left = durable === undefined ? since + maxLimitedMillis + 1 - now : Number.POSITIVE_INFINITY
       if (left <= 0) {
-        // The next batch has the same time.
+        // The next batch may be limited for as long again.
         limitedSince = now
         return limit
       }

@@ -44,7 +44,7 @@ export class Capacity {
     return bytes > maxQueueBytes ? { bound: "maxQueueBytes", limit: maxQueueBytes, count: 1 } : undefined
   }
 
-  /** Keeps room for a message until the answer is called: when it is written, or can't be. */
+  /** Keeps room for a message until the returned function is called: when it is written, or can't be. */
   reserve({ bytes }: Message): () => void {
     let isKept = true
     this.reserved.count++

@@ -58,7 +58,7 @@ export interface Notifier {
   readonly onEnd: (message: Message, resume: (error: DeliveryError | undefined) => void) => () => void
   /** Whether somebody waits for the end of a message. */
   readonly isAwaited: (message: Message) => boolean
-  /** Logs what the log of losses has held back, and answers who still waits for the end of a message. */
+  /** Logs what the log of losses has held back, and ends confirmed calls that still wait, with the reason `closed`. */
   readonly close: Effect.Effect<void>
 }
 
