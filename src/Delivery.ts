@@ -82,6 +82,11 @@ export const make = Effect.fnUntraced(function* (
   const closeTimeout = Settings.toMillis(times.closeTimeout)
   const outbox = yield* Outbox.Outbox
   const { envelopeBytes, identity } = yield* Transport.Transport
+  const ordered = outbox.durable?.maxInFlight ?? Number.POSITIVE_INFINITY
+  if (maxInFlight > ordered) {
+    const problem = `is ${maxInFlight}, and ${ordered} in the outbox: give the outbox the same, which keeps the order of each user`
+    return yield* Effect.sync(() => Settings.invalid("maxInFlight", problem))
+  }
   if (outbox.durable !== undefined && identity !== undefined) yield* outbox.durable.bind(identity)
   const retry = yield* Retry.make({
     maxRetries,

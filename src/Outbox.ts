@@ -65,6 +65,8 @@ export interface BackoffState {
  * @category models @since 0.1.0
  */
 export interface Durable {
+  /** Requests that may be in flight at the same time without a change of order. */
+  readonly maxInFlight: number
   /** Makes the outbox one of this destination, an address and a key; fails if it belongs to another one. */
   readonly bind: (identity: Redacted.Redacted<string>) => Effect.Effect<void>
   /** Drops messages that are older than `maxAge`, and forgets those that were erased. Answers with the others. */

@@ -817,6 +817,7 @@ describe("Attempts: a durable outbox", () => {
       envelopeBytes: 0
     })
     const durable: Outbox.Durable = {
+      maxInFlight: 1,
       bind: () => Effect.void,
       dropExpired: Effect.succeed,
       stateOf: () => Effect.succeed("pending"),

@@ -316,6 +316,7 @@ export const make = Effect.fnUntraced(function* (
         }
       }),
       durable: {
+        maxInFlight: settings.maxInFlight,
         bind: (identity) => destination.bind(identity, settings.adoptDestination),
         dropExpired: beforeAttempt,
         stateOf: (messageId) => {
