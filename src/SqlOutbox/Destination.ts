@@ -47,14 +47,16 @@ export class Destination {
   /** The same before anything is delivered; answers whether the outbox is of this destination. */
   readonly claim: Effect.Effect<boolean, SqlOutboxError> = Effect.suspend(() => {
     const { run, tables } = this.database
-    if (this.fingerprint === undefined) return Effect.succeed(true)
-    return Effect.andThen(run(tables.setOnce(destinationKey, this.fingerprint)), this.isOurs)
+    const bound = this.fingerprint === undefined ? Effect.void : run(tables.setOnce(destinationKey, this.fingerprint))
+    return Effect.andThen(bound, this.isOurs)
   })
 
   readonly isOurs: Effect.Effect<boolean, SqlOutboxError> = Effect.suspend(() =>
-    Effect.map(
-      this.database.run(this.database.tables.get(destinationKey)),
-      (found) => found === undefined || this.fingerprint === undefined || found === this.fingerprint
-    )
+    this.fingerprint === undefined
+      ? Effect.succeed(true)
+      : Effect.map(
+          this.database.run(this.database.tables.get(destinationKey)),
+          (found) => found === undefined || found === this.fingerprint
+        )
   )
 }

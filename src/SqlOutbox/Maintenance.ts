@@ -119,12 +119,11 @@ export const start = Effect.fnUntraced(function* (
       )
     // A call that waits for room which others make is admitted by a count only.
     const interval = capacity.hasWaiters ? pollInterval : delivers ? countInterval : 3 * countInterval
-    if (isDue(now, interval)) yield* count
+    if (isDue(now, interval)) yield* Effect.andThen(count, check)
     if (now - maintainedAt >= maintenanceInterval) {
       maintainedAt = now
       yield* maintain
     }
-    yield* check
     if (isListening && !isAway() && now - lookedAt < listeningInterval) return
     lookedAt = now
     some.openUnsafe()
@@ -139,6 +138,7 @@ export const start = Effect.fnUntraced(function* (
       yield* Effect.sleep(leader.interval)
       const before = leader.isHere
       yield* Effect.ignore(watched(leader.refresh))
+      if (leader.isHere) yield* Effect.ignore(check)
       if (leader.isHere === before) return
       some.openUnsafe()
       yield* Metrics.showLeader(leader.isHere)
