@@ -188,25 +188,6 @@ describe("a group commit", () => {
     })
   )
 
-  it.effect("give a message that can't be written its own error, and write the others", () =>
-    Effect.gen(function* () {
-      const groups: Array<number> = []
-      const commits = yield* GroupCommit.make((group) => {
-        groups.push(group.length)
-        if (group.some((row) => idOf(row) === "id of event 2")) throw new Error("no statement")
-        return Effect.void
-      }, noDefect)
-      const calls = yield* addAll(commits, rows(4))
-      const ends = yield* Effect.forEach(calls, (call) => Effect.exit(Fiber.join(call)))
-      assert.deepStrictEqual(
-        ends.map(({ _tag }) => _tag),
-        ["Success", "Failure", "Success", "Success"]
-      )
-      yield* Effect.forEach(rows(1), commits.add)
-      assert.deepStrictEqual(groups, [4, 1, 1, 1, 1, 1])
-    })
-  )
-
   it.effect("fail every call, present and future, when their loop ends by a defect, and report it", () =>
     Effect.gen(function* () {
       const reports: Array<string> = []

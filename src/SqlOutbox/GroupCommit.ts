@@ -20,8 +20,6 @@ const maxGroup = 100
 const maxWindow = 5
 
 const closed = new OutboxUnavailable({ problem: "is closed" })
-/** The error of a call whose message the database can't be given. */
-export const unwritable = new OutboxUnavailable({ problem: "can't write this message" })
 
 type CommitError = OutboxFull | OutboxUnavailable
 
@@ -43,8 +41,7 @@ export interface GroupCommit {
 }
 
 /**
- * Starts to write groups, by `write`, one after the other. A group that `write` dies of is written again one by one, so that
- * a message is the error of its own call only.
+ * Starts to write groups, by `write`, one after the other.
  */
 export const make = Effect.fnUntraced(function* (
   write: (rows: ReadonlyArray<NewRow>) => Effect.Effect<void, CommitError>,
@@ -78,16 +75,6 @@ export const make = Effect.fnUntraced(function* (
     for (const one of group) Deferred.doneUnsafe(one.done, exit)
   }
 
-  /** Writes a group; a defect is the error of this group. */
-  const attempt = (group: ReadonlyArray<Waiting>): Effect.Effect<Exit.Exit<void, CommitError>> =>
-    Effect.suspend(() => write(group.map(({ row }) => row))).pipe(
-      Effect.catchDefect(() => Effect.fail(unwritable)),
-      Effect.exit
-    )
-
-  const attemptEach = (group: ReadonlyArray<Waiting>) =>
-    Effect.forEach(group, (one) => Effect.map(attempt([one]), (exit) => answer([one], exit)), { discard: true })
-
   const commit = Effect.gen(function* () {
     // Calls of the same turn are in this group, whatever the window.
     yield* Effect.yieldNow
@@ -98,12 +85,10 @@ export const make = Effect.fnUntraced(function* (
     if (group.length === 0) return
     for (const one of group) one.taken = true
     const start = yield* Time.monotonicMillis
-    const exit = yield* attempt(group)
+    const exit = yield* Effect.exit(write(group.map(({ row }) => row)))
     window = Math.min(maxWindow, (yield* Time.monotonicMillis) - start)
     if (Exit.isSuccess(exit)) answer(group, exit)
-    else if (exit.cause.reasons.some((reason) => reason._tag === "Fail" && reason.error === unwritable)) {
-      yield* attemptEach(group)
-    } else {
+    else {
       // Calls behind this group would wait for the same failure. An answered call may add the next one at once.
       const failed = [...group, ...waiting.splice(0)]
       some.closeUnsafe()

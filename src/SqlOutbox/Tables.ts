@@ -196,12 +196,11 @@ export const make = Effect.fnUntraced(function* (sql: SqlClient, name: string) {
         destination === undefined
           ? plain("")
           : sql`AND NOT EXISTS (SELECT 1 FROM ${state} WHERE name = ${destinationKey} AND value <> ${destination})`
+      const others = isPostgres ? sql`AND m.seq <> ALL (${[...but]}::bigint[])` : plain("")
       return entries(
-        isPostgres
-          ? planned(
-              sql<Row>`SELECT ${columns} FROM ${outbox} m WHERE m.seq > ${after} AND m.seq <> ALL (${[...but]}::bigint[]) ${isOurs} ORDER BY m.seq LIMIT ${limit}`
-            )
-          : sql<Row>`SELECT ${columns} FROM ${outbox} o WHERE o.seq > ${after} ${isOurs} ORDER BY o.seq LIMIT ${limit}`
+        planned(
+          sql<Row>`SELECT ${columns} FROM ${outbox} m WHERE m.seq > ${after} ${others} ${isOurs} ORDER BY m.seq LIMIT ${limit}`
+        )
       )
     },
 
@@ -212,12 +211,11 @@ export const make = Effect.fnUntraced(function* (sql: SqlClient, name: string) {
     /** The places among these where no message is any more. */
     missing: (seqs: ReadonlyArray<number>) =>
       Effect.map(
-        isPostgres
-          ? planned(sql<{ seq: number }>`SELECT held.seq::float8 AS seq FROM unnest(${seqs}::bigint[]) AS held(seq)
-              WHERE NOT EXISTS (SELECT 1 FROM ${outbox} m WHERE m.seq = held.seq)`)
-          : sql<{ seq: number }>`SELECT held.value AS seq FROM json_each(${`[${seqs.join(",")}]`}) held
-              WHERE NOT EXISTS (SELECT 1 FROM ${outbox} m WHERE m.seq = held.value)`,
-        (rows) => rows.map(({ seq }) => seq)
+        planned(sql<{ seq: number }>`SELECT ${number("seq")} AS seq FROM ${outbox} WHERE seq ${oneOf(seqs)}`),
+        (rows) => {
+          const there = new Set(rows.map(({ seq }) => seq))
+          return seqs.filter((seq) => !there.has(seq))
+        }
       ),
 
     /** Makes dead letters of messages; answers as `remove` does. */

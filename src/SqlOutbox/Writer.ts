@@ -26,6 +26,7 @@ export interface Writer {
   readonly committed: Effect.Effect<void>
 }
 
+const unwritable = new OutboxUnavailable({ problem: "can't write this message" })
 const unconfirmable = new OutboxUnavailable({
   problem: "can't confirm a call inside of a transaction: it is delivered after the commit"
 })
@@ -132,7 +133,7 @@ export const make = Effect.fnUntraced(function* (
           : Effect.fail(new OutboxFull({ bound: excess.bound, limit: excess.limit }))
       })
       // What a message makes throw is the error of its own call.
-    }).pipe(Effect.catchDefect(() => Effect.fail(GroupCommit.unwritable)))
+    }).pipe(Effect.catchDefect(() => Effect.fail(unwritable)))
 
   return {
     offer,
