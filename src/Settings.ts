@@ -247,13 +247,16 @@ export const fromVariables = (environment: Readonly<Record<string, string | unde
   for (const [name] of inEnvironment) {
     const text = environment[variableOf(name)]
     if (text === undefined) continue
-    settings[name] = /^-?[\d.]+$/.test(text) ? Number(text) : text === "true" ? true : text === "false" ? false : text
+    settings[name] = name === "host" || name === "path" ? text : valueOf(text)
   }
   const decoded = SchemaParser.decodeUnknownResult(Settings)(settings)
   if (Result.isSuccess(decoded)) return decoded.success
   const problem = firstProblem(decoded.failure, settings)
   return invalid(variableOf(String(problem.path[0])), `must be ${problem.expected}; it is ${typeOf(problem.value)}`)
 }
+
+const valueOf = (text: string): unknown =>
+  /^-?[\d.]+$/.test(text) ? Number(text) : text === "true" ? true : text === "false" ? false : text
 
 /** Variables that only look like ours, and those that are meant: `ANALYTICS_BATCHSIZE`, `ANALYTICS_BATCH_SIZE`. */
 const lookalikes: ReadonlyArray<readonly [lookalike: string, meant: string]> = [

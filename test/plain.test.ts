@@ -675,6 +675,8 @@ describe("createAnalytics: settings that come from elsewhere", () => {
     vi.stubEnv("ANALYTICS_BATCH_SIZE", "2")
     vi.stubEnv("ANALYTICS_HOST", "http://cdp.example")
     assert.throws(() => createAnalytics(), /ANALYTICS_HOST must be https/)
+    vi.stubEnv("ANALYTICS_HOST", "127.0.0.1")
+    assert.throws(() => createAnalytics(), /ANALYTICS_HOST must be (?!a string)/)
     vi.stubEnv("ANALYTICS_WRITE_KEY", undefined)
     vi.stubEnv("ANALYTICS_BATCH_SIZE", undefined)
     assert.throws(() => createAnalytics(), /ANALYTICS_WRITE_KEY is not set, and no settings are given/)
