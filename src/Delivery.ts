@@ -84,8 +84,10 @@ export const make = Effect.fnUntraced(function* (
   const { envelopeBytes, identity } = yield* Transport.Transport
   const ordered = outbox.durable?.maxInFlight ?? Number.POSITIVE_INFINITY
   if (maxInFlight > ordered) {
-    const problem = `is ${maxInFlight}, and ${ordered} in the outbox: give the outbox the same, which keeps the order of each user`
-    return yield* Effect.sync(() => Settings.invalid("maxInFlight", problem))
+    return Settings.invalid(
+      "maxInFlight",
+      `is ${maxInFlight}, and ${ordered} in the outbox: give the outbox the same, which keeps the order of each user`
+    )
   }
   if (outbox.durable !== undefined && identity !== undefined) yield* outbox.durable.bind(identity)
   const retry = yield* Retry.make({

@@ -143,6 +143,18 @@ describe("an outbox", () => {
     }).pipe(Effect.provide(Layer.fresh(Postgres.layerClient)))
   )
 
+  it.effect("refuses a client with more requests in flight than it keeps in order", () =>
+    Effect.gen(function* () {
+      const path = yield* directory
+      const client = Analytics.layerNoDeps({ maxInFlight: 4, closeTimeout: 0 }).pipe(
+        Layer.provide(SqlOutbox.layerSqlite({ directory: path })),
+        Layer.provide(Transport.layerStub)
+      )
+      const error = yield* invalidSettingOf(Effect.provide(flush, client))
+      assert.match(error.message, /^maxInFlight is 4, and 1 in the outbox/)
+    })
+  )
+
   it.effect("refuses a plain client with another write key", () =>
     Effect.gen(function* () {
       const path = yield* directory
