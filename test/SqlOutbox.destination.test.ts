@@ -151,7 +151,7 @@ describe("an outbox", () => {
         Layer.provide(Transport.layerStub)
       )
       const error = yield* invalidSettingOf(Effect.provide(flush, client))
-      assert.match(error.message, /^maxInFlight is 4, and 1 in the outbox/)
+      assert.match(error.message, /maxInFlight is 4, and 1 in the outbox/)
     })
   )
 
