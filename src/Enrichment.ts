@@ -29,7 +29,7 @@ export const CurrentContext = Context.Reference<Json.Data | Json.JsonError>(
   { defaultValue: () => ({}) }
 )
 
-/** Adds to a context, key by key at the top level; the inner one wins. @category combinators @since 0.1.0 */
+/** @internal Adds to a context, key by key at the top level; the inner one wins. */
 export const mergeContext = (outer: Json.Data | Json.JsonError, inner: Json.Data): Json.Data | Json.JsonError => {
   if (Json.isJsonError(outer)) return outer
   const copied = Json.copy(inner, ["context"])
@@ -69,15 +69,14 @@ export interface CallContext {
   readonly context: Json.Data | Json.JsonError
 }
 
-/** The context and identity of a fiber. @category accessors @since 0.1.0 */
+/** @internal The context and identity of a fiber. */
 export const currentContext = (context: Context.Context<never>): CallContext => ({
   identity: Context.getOrUndefined(context as Context.Context<CurrentIdentity>, CurrentIdentity),
   context: Context.get(context, CurrentContext)
 })
 
 /**
- * Adds the span in scope, as the `traceparent` of W3C Trace Context: calls can be found by their trace.
- * @category combinators @since 0.1.0
+ * @internal Adds the span in scope, as the `traceparent` of W3C Trace Context: calls can be found by their trace.
  */
 export const withTraceparent = (callContext: CallContext, context: Context.Context<never>): CallContext => {
   const span = Context.getOrUndefined(context, Tracer.ParentSpan)
@@ -86,7 +85,7 @@ export const withTraceparent = (callContext: CallContext, context: Context.Conte
   return { ...callContext, context: { traceparent, ...callContext.context } }
 }
 
-/** Provides a call context that was kept outside of a fiber. @category combinators @since 0.1.0 */
+/** @internal Provides a call context that was kept outside of a fiber. */
 export const provideCallContext =
   ({ context, identity }: CallContext) =>
   <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> => {
@@ -106,11 +105,10 @@ const isAbout = (named: unknown, user: unknown): boolean =>
 const copyId = (id: Id): Id => (typeof id === "bigint" ? String(id) : id)
 
 /**
- * Adds the defaults of the client, the context and the identity in scope to a call. `data` is a copy of the call, and is changed.
+ * @internal Adds the defaults of the client, the context and the identity in scope to a call. `data` is a copy of the call, and is changed.
  *
  * A call about another user than the one in scope gets nothing of that one's identity: the id of a visitor at the wrong user
  * would join the two for ever.
- * @category combinators @since 0.1.0
  */
 export const applyContext = (
   data: Record<string, unknown>,

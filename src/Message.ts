@@ -71,8 +71,7 @@ export type Request = CallTypes.Request
 const detach = (text: string): string => JSON.parse(JSON.stringify(text.toWellFormed()))
 
 /**
- * Adds to a valid call what the protocol asks for. `data` is a copy of the call, and becomes the message.
- * @category accessors @since 0.1.0
+ * @internal Adds to a valid call what the protocol asks for. `data` is a copy of the call, and becomes the message.
  */
 export const stamp = (
   type: Call.Type,
@@ -102,9 +101,8 @@ export const stamp = (
 // ---------------------------------------------------------------------------------------------------------------------
 
 /**
- * A hash of the user or visitor, a signed number of 32 bits by FNV-1a. Outboxes keep the order of each user by it, so that
+ * @internal A hash of the user or visitor, a signed number of 32 bits by FNV-1a. Outboxes keep the order of each user by it, so that
  * all processes and releases must compute the same. (A substring could keep a long text in memory.)
- * @category accessors @since 0.1.0
  */
 export const userOf = ({
   anonymousId,
@@ -166,8 +164,7 @@ export class Message {
 }
 
 /**
- * Whether a value is a message. By brand: it may come from another evaluation of this module.
- * @category guards @since 0.1.0
+ * @internal Whether a value is a message. By brand: it may come from another evaluation of this module.
  */
 export const isMessage = (value: unknown): value is Message => {
   if (typeof value !== "object" || value === null || !(brand in value)) return false
@@ -175,7 +172,7 @@ export const isMessage = (value: unknown): value is Message => {
   return typeof json === "string" && typeof messageId === "string" && Number.isSafeInteger(bytes)
 }
 
-/** Encodes, once. A message that is too large is refused. @category accessors @since 0.1.0 */
+/** @internal Encodes, once. A message that is too large is refused. */
 export const encode = (wire: Wire, now?: number): Message | InvalidCall => {
   const json = Json.stringify(wire)
   const bytes = Json.byteLength(json)

@@ -74,7 +74,7 @@ const bytesBy = {
   dropped: Metric.withAttributes(bytesTotal, { outcome: "dropped" })
 }
 
-/** Counts an outcome. @category counting @since 0.1.0 */
+/** @internal Counts an outcome. */
 export const countUnsafe = (outcome: Outcome, context: Context.Context<never>): void => {
   if (outcome._tag === "Refused" || outcome._tag === "Filtered") {
     const reason = failureOf(outcome)?.error._tag ?? "filtered"
@@ -96,8 +96,7 @@ export const countUnsafe = (outcome: Outcome, context: Context.Context<never>): 
 }
 
 /**
- * Counts an attempt to deliver a batch: `attempts` with this one, `duration` in milliseconds.
- * @category counting @since 0.1.0
+ * @internal Counts an attempt to deliver a batch: `attempts` with this one, `duration` in milliseconds.
  */
 export const countAttemptUnsafe = (
   { attempts, duration, messages }: { readonly attempts: number; readonly duration: number; readonly messages: number },
@@ -108,17 +107,17 @@ export const countAttemptUnsafe = (
   batchSize.updateUnsafe(messages, context)
 }
 
-/** Counts a violation of a tracking plan. @category counting @since 0.1.0 */
+/** @internal Counts a violation of a tracking plan. */
 export const countViolationUnsafe = (
   attributes: { readonly event: string; readonly violation: string; readonly action: string },
   context: Context.Context<never>
 ): void => Metric.withAttributes(violationsTotal, attributes).updateUnsafe(1, context)
 
-/** Shows what waits in a durable outbox: `oldestAge` in milliseconds. @category counting @since 0.1.0 */
+/** @internal Shows what waits in a durable outbox: `oldestAge` in milliseconds. */
 export const showPending = (found: { readonly count: number; readonly oldestAge: number }): Effect.Effect<void> =>
   Effect.andThen(Metric.update(outboxPending, found.count), Metric.update(outboxOldestAge, found.oldestAge))
 
-/** Shows whether this process delivers from a durable outbox. @category counting @since 0.1.0 */
+/** @internal Shows whether this process delivers from a durable outbox. */
 export const showLeader = (isHere: boolean): Effect.Effect<void> => Metric.update(outboxLeader, isHere ? 1 : 0)
 
 interface Series {
@@ -130,8 +129,7 @@ interface Series {
 const series = new WeakMap<Metric.MetricRegistry, Map<string, Series>>()
 
 /**
- * Adds the depth of a client to `queueDepth`, until the scope ends or the client is collected.
- * @category counting @since 0.1.0
+ * @internal Adds the depth of a client to `queueDepth`, until the scope ends or the client is collected.
  */
 export const watchDepth = Effect.fnUntraced(function* (
   depth: () => number

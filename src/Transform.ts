@@ -34,14 +34,14 @@ export interface PlanDrop extends Drop {
  */
 export const drop = (reason: string): Drop => ({ [brand]: true, reason })
 
-/** The drop of a message that breaks a tracking plan. @category combinators @since 0.1.0 */
+/** @internal The drop of a message that breaks a tracking plan. */
 export const dropViolation = (reason: string, violation: PlanViolation): PlanDrop => ({
   [brand]: true,
   reason,
   violation
 })
 
-/** By brand: the drop may come from another evaluation of this module. @category guards @since 0.1.0 */
+/** @internal By brand: the drop may come from another evaluation of this module. */
 export const isDrop = (value: unknown): value is Drop => typeof value === "object" && value !== null && brand in value
 
 /**
@@ -133,7 +133,7 @@ export const sample = (share: number): Transform => {
   return (message) => ((Message.userOf(message) >>> 0) / 2 ** 32 < share ? message : drop("sampled"))
 }
 
-/** Applies a transform. `onThrow` gets what it throws. @category combinators @since 0.1.0 */
+/** @internal Applies a transform. `onThrow` gets what it throws. */
 export const apply = (
   transform: Transform,
   message: Wire,
