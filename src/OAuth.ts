@@ -116,7 +116,7 @@ export const makeRetrying = (options: Options, maxRetries: number): Transport.Au
         "application/x-www-form-urlencoded"
       )
       const { body, response } = yield* client.execute(post).pipe(
-        Effect.flatMap((response) => Effect.map(Transport.readBody(response), (body) => ({ body, response }))),
+        Effect.flatMap((response) => Effect.map(response.text, (body) => ({ body, response }))),
         Transport.manualRedirect,
         // A span would hold the assertion.
         Effect.provideService(HttpClient.TracerDisabledWhen, () => true),

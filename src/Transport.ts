@@ -211,8 +211,8 @@ export const manualRedirect = <A, E>(self: Effect.Effect<A, E>): Effect.Effect<A
 
 const maxResponseBytes = 64 * 1024
 
-/** @internal The body of a response: at most 64 KiB. */
-export const readBody = (response: HttpClientResponse.HttpClientResponse) => {
+/** The body of a response: at most 64 KiB. */
+const readBody = (response: HttpClientResponse.HttpClientResponse) => {
   const { "content-encoding": encoding = "", "content-length": length } = response.headers
   // A known length of an uncompressed body needs no counting.
   if (Number(length ?? Number.NaN) <= maxResponseBytes && encoding === "") return response.text
