@@ -48,6 +48,10 @@ describe("a mark in a plan from JSON", () => {
       }
     ],
     [
+      "at a pointer to where no schema is expected",
+      { properties: { email: { $ref: "#/components/mail" } }, components: { mail: marked } }
+    ],
+    [
       "in a part with a relative id",
       {
         $id: "https://example.com/plans/seen",

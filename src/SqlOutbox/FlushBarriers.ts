@@ -14,8 +14,13 @@ interface State {
   /** Settlements that have deleted the last of the messages, or may have, and are not reported yet; set once none is left. */
   after: Set<object> | undefined
   /** Dead letters of its messages, and of older ones, at its start; and how many more there are at its end. */
-  readonly deadBefore: number
+  readonly deadBefore: number | undefined
   died: number
+}
+
+/** `dead`: dead letters that are not newer, where another relay may deliver. */
+interface Found extends Summary {
+  readonly dead?: number
 }
 
 type Barrier = Flushes.Flush & State
@@ -25,6 +30,8 @@ export class FlushBarriers {
   private readonly inFlight: InFlight
   /** Whether this relay delivers; it takes the leadership if no relay has it. */
   private readonly isLeader: Effect.Effect<boolean, SqlOutboxError>
+  /** Whether it delivers, as far as it knows. */
+  private readonly isHere: () => boolean
   private readonly barriers = new Flushes.Flushes<State>()
   /** Settlements that are under way. */
   private readonly settling = new Set<object>()
@@ -33,22 +40,35 @@ export class FlushBarriers {
   /** No flush waits any more: the rest is delivered after a restart. */
   isOver = false
 
-  constructor(database: Database, inFlight: InFlight, isLeader: Effect.Effect<boolean, SqlOutboxError>) {
+  constructor(
+    database: Database,
+    inFlight: InFlight,
+    isLeader: Effect.Effect<boolean, SqlOutboxError>,
+    isHere: () => boolean
+  ) {
     this.database = database
     this.inFlight = inFlight
     this.isLeader = isLeader
+    this.isHere = isHere
   }
 
   /** Resolves while a flush is under way, else as soon as one begins. */
   readonly flushRequested: Effect.Effect<void> = this.barriers.requested
 
   /** Looks at what a flush would wait for; at nothing if all flushes are over. */
-  readonly look: Effect.Effect<Summary | undefined, SqlOutboxError> = Effect.suspend(() =>
-    this.isOver ? Effect.undefined : this.database.run(this.database.tables.summary)
-  )
+  readonly look: Effect.Effect<Found | undefined, SqlOutboxError> = Effect.suspend(() => {
+    const { run, tables } = this.database
+    if (this.isOver) return Effect.undefined
+    return Effect.flatMap(run(tables.summary), (found) =>
+      // What is delivered here is counted here.
+      found.count === 0 || this.isHere()
+        ? Effect.succeed(found)
+        : Effect.map(run(tables.countDead(found.newest)), (dead) => ({ ...found, dead }))
+    )
+  })
 
   /** Begins a flush of what was found, if that is something. */
-  begin(found: Summary | undefined): Barrier | undefined {
+  begin(found: Found | undefined): Barrier | undefined {
     if (found === undefined || this.isOver) return undefined
     const waiting = found.count - this.inFlight.pendingDeletes.size + this.inFlight.orphaned.length
     const state = { isOrphaned: false, after: undefined, deadBefore: found.dead, died: 0 }
@@ -130,7 +150,7 @@ export class FlushBarriers {
     const isDelivered = Effect.gen(function* () {
       if (yield* run(tables.hasPending(until, pendingDeletes.keys()))) return false
       // Another relay may have made dead letters of them.
-      barrier.died = (yield* run(tables.countDead(until))) - deadBefore
+      if (deadBefore !== undefined) barrier.died = (yield* run(tables.countDead(until))) - deadBefore
       return true
     })
     if (!this.isClosing) return isDelivered

@@ -6,7 +6,6 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type * as Latch from "effect/Latch"
 import type * as Scope from "effect/Scope"
-import * as Semaphore from "effect/Semaphore"
 import * as Time from "../internal/Time.ts"
 import * as Metrics from "../Metrics.ts"
 import type { Capacity } from "../Outbox/Capacity.ts"
@@ -40,7 +39,7 @@ export interface Maintenance {
   /** Counts what is pending. */
   readonly count: Effect.Effect<void, SqlOutboxError>
   /** The same, unless that was just done, or this relay knows by itself what it has delivered. */
-  readonly recount: Effect.Effect<void, SqlOutboxError>
+  readonly recount: Effect.Effect<void>
 }
 
 /** Counts what is pending, and starts the loops. */
@@ -64,9 +63,9 @@ export const start = Effect.fnUntraced(function* (
   const { capacity, check, inFlight, leader, news, onDefect, settlement, some } = options
   const { delivers, pollInterval } = settings
   const { isAway, run, source, tables, watched } = database
-  const counting = Semaphore.makeUnsafe(1)
   let countedAt = Number.NEGATIVE_INFINITY
   let countTook = 0
+  let checkedAt = Number.NEGATIVE_INFINITY
   /** Whether the last count was void: the next one is taken in any case. */
   let isStale = false
   let maintainedAt = Number.NEGATIVE_INFINITY
@@ -94,9 +93,13 @@ export const start = Effect.fnUntraced(function* (
 
   const isDue = (now: number, interval: number) => now - countedAt >= Math.max(interval, countTook / countShare)
 
-  const recount = Effect.flatMap(Time.monotonicMillis, (now) =>
-    leader.isHere || !isDue(now, pollInterval) ? Effect.void : Effect.asVoid(countUnless(true))
-  ).pipe(counting.withPermits(1))
+  let recountedAt = Number.NEGATIVE_INFINITY
+  const recount = Effect.flatMap(Time.monotonicMillis, (now) => {
+    // One call at a time asks: the others would wait for a database that does not answer, one after the other.
+    if (leader.isHere || isAway() || now - recountedAt < pollInterval || !isDue(now, pollInterval)) return Effect.void
+    recountedAt = now
+    return Effect.ignore(countUnless(true))
+  })
 
   const maintain = Effect.gen(function* () {
     if (delivers) {
@@ -119,7 +122,11 @@ export const start = Effect.fnUntraced(function* (
       )
     // A call that waits for room which others make is admitted by a count only.
     const interval = capacity.hasWaiters ? pollInterval : delivers ? countInterval : 3 * countInterval
-    if (isDue(now, interval)) yield* Effect.andThen(count, check)
+    if (isDue(now, interval)) yield* count
+    if (now - checkedAt >= interval) {
+      checkedAt = now
+      yield* check
+    }
     if (now - maintainedAt >= maintenanceInterval) {
       maintainedAt = now
       yield* maintain

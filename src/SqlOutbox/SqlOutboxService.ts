@@ -99,7 +99,8 @@ export const make = Effect.fnUntraced(function* (
   const barriers = new FlushBarriers(
     database,
     inFlight,
-    Effect.suspend(() => (leader.isHere ? Effect.succeed(true) : leader.refresh))
+    Effect.suspend(() => (leader.isHere ? Effect.succeed(true) : leader.refresh)),
+    () => leader.isHere
   )
   /** Open when there may be something to take. */
   const some = Latch.makeUnsafe()

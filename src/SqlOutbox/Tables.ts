@@ -82,8 +82,6 @@ export interface Summary {
   readonly count: number
   readonly bytes: number
   readonly newest: number
-  /** Dead letters that are not newer. */
-  readonly dead: number
   /** Milliseconds; 0 if nothing is pending. */
   readonly oldestAge: number
 }
@@ -247,9 +245,8 @@ export const make = Effect.fnUntraced(function* (sql: SqlClient, name: string) {
       const [row] = yield* sql<Omit<Summary, "oldestAge"> & { readonly oldest: number | null }>`SELECT
         ${number("count(*)")} AS count, ${number("coalesce(sum(bytes), 0)")} AS bytes,
         ${number(`coalesce((SELECT max(seq) FROM ${name}), 0)`)} AS newest,
-        ${number(`(SELECT count(*) FROM ${name}_dead WHERE seq <= (SELECT max(seq) FROM ${name}))`)} AS dead,
         (SELECT created_at FROM ${outbox} ORDER BY seq LIMIT 1) AS oldest FROM ${outbox}`
-      const { oldest = null, ...counts } = row ?? { count: 0, bytes: 0, newest: 0, dead: 0 }
+      const { oldest = null, ...counts } = row ?? { count: 0, bytes: 0, newest: 0 }
       const now = yield* Clock.currentTimeMillis
       return { ...counts, oldestAge: Math.max(0, now - (oldest ?? now)) } satisfies Summary
     }),
